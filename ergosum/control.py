@@ -1,0 +1,93 @@
+"""A hand on each energy: advance frames by any mixture of moves, with energies trained apart.
+
+Two ways for several factors to move in one frame:
+
+- `split` lets the energies act in turn, each anchored where it starts (Lie-Trotter splitting of the joint flow);
+- `sum` adds their gradients, $x' = x - h sum_k grad E_k(x; x, z_k)$, in `substeps` re-anchored steps of a fraction each.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ergosum.compose import And
+from ergosum.decomposer import Decomposer
+from ergosum.settings import FACTORS
+from ergosum.shapes import Frames, Images
+from ergosum.timeline import Timeline
+
+__all__ = ["Bank", "as_moves"]
+
+
+def as_moves(moves: Mapping[str, float], batch: int, device: torch.device | str = "cpu") -> Tensor:
+    """Moves given by name as a (batch, 3) tensor in the order of `FACTORS`."""
+    return torch.tensor([[float(moves.get(f, 0.0)) for f in FACTORS]], device=device).expand(batch, -1)
+
+
+class Bank:
+    """Energies by factor, from one or several decomposers or feed-forward predictors.
+
+    Args:
+        predictors: decomposers (or anything with `components` and `predict`); of two that hold the same factor the
+            later one counts.
+    Raises:
+        ValueError: without predictors.
+    """
+
+    def __init__(self, predictors: Iterable[nn.Module]) -> None:
+        self.members: dict[str, tuple[Decomposer, int]] = {}
+        for predictor in predictors:
+            for k, name in enumerate(predictor.components):  # type: ignore[arg-type]
+                self.members[name] = (predictor, k)  # type: ignore[assignment]
+        if not self.members:
+            raise ValueError("Bank: expected at least one predictor, got none.")
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """Factors that can be steered."""
+        return tuple(self.members)
+
+    @torch.no_grad()
+    def advance(
+        self,
+        x: Images,
+        moves: Mapping[str, float],
+        how: Literal["split", "sum"] = "split",
+        substeps: int = 4,
+    ) -> Images:
+        """The next frame after the given moves (levels per factor)."""
+        acting = {f: v for f, v in moves.items() if v != 0}
+        if how == "split" or len(acting) < 2:
+            for factor, levels in acting.items():
+                predictor, k = self.members[factor]
+                x = predictor.predict(x, moves=as_moves({factor: levels}, len(x), x.device), active=[k])
+            return x
+        for _ in range(substeps):
+            energies, sampler = [], None
+            for factor, levels in acting.items():
+                predictor, k = self.members[factor]
+                z = predictor.encode(x)
+                part = as_moves({factor: levels / substeps}, len(x), x.device)
+                energies.append(predictor.bind(z, x, part, 1.0, [k]))
+                sampler = predictor.sampler()
+            assert sampler is not None
+            x = sampler.step(And(*energies), x)[0].clamp(0, 1)
+        return x
+
+    def play(
+        self, start: Images, timeline: Timeline, how: Literal["split", "sum"] = "split", substeps: int = 4
+    ) -> Frames:
+        """The start frame and all that the timeline makes of it: (batch, frames + 1, 3, side, side).
+
+        Raises:
+            ValueError: if the timeline uses a factor that the bank does not hold.
+        """
+        missing = [f for f in timeline.factors if f not in self.members]
+        if missing:
+            raise ValueError(f"No energy for {', '.join(missing)}; this bank holds {', '.join(self.factors)}.")
+        frames = [start]
+        for moves in timeline:
+            frames.append(self.advance(frames[-1], moves, how, substeps))
+        return torch.stack(frames, 1)

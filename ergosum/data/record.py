@@ -1,0 +1,52 @@
+"""What a data set hands out: a typed record with the true factors beside the pixels."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+__all__ = ["Digits", "Pairs", "Sequences"]
+
+
+class Digits(NamedTuple):
+    """Single-channel digits in [0, 1] with their class.
+
+    Shape:
+        images: (n, 1, side, side), float32. labels: (n,), int64 in 0..9.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+
+class Pairs(NamedTuple):
+    """A frame, the frame to predict, and what happened in between.
+
+    Shape:
+        start, target: (batch, 3, side, side) in [0, 1].
+        moves: (batch, factors), signed number of levels that each factor advanced from start to target.
+        before, after: (batch, 3), hue [rad], angle [degrees], scale [1] of start and target.
+        digits: (batch, 1, side, side), the untransformed digit. labels: (batch,).
+    """
+
+    start: Tensor
+    target: Tensor
+    moves: Tensor
+    before: Tensor
+    after: Tensor
+    digits: Tensor
+    labels: Tensor
+
+
+class Sequences(NamedTuple):
+    """Whole sequences with their true factors.
+
+    Shape:
+        frames: (batch, time, 3, side, side) in [0, 1].
+        factors: (batch, time, 3), hue [rad], angle [degrees], scale [1].
+        digits: (batch, 1, side, side). labels: (batch,).
+    """
+
+    frames: Tensor
+    factors: Tensor
+    digits: Tensor
+    labels: Tensor

@@ -1,0 +1,158 @@
+"""Sequences of a digit whose colour, angle and scale change: pairs to train on, whole sequences to look at and score.
+
+Eighteen levels per factor, after the founding report and the flow-factorised protocol (Song et al. 2023): hue 0..6 rad
+of a red digit, angle -180..160 degrees in steps of 20, scale 0.1..1.8 in steps of 0.1. One *move* is one level; moves may
+be fractional. Factors that are not active stay at hue 0, angle 0, scale 1.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+
+from ergosum.data.record import Digits, Pairs, Sequences
+from ergosum.data.render import render
+from ergosum.data.sources import load_digits
+from ergosum.settings import FACTORS, DataSettings
+
+__all__ = ["LEVELS", "ORIGIN", "SPACING", "SequenceData"]
+
+LEVELS = 18
+ORIGIN = torch.tensor([0.0, -180.0, 0.1])
+"""Hue [rad], angle [degrees], scale at level 0."""
+SPACING = torch.tensor([6.0 / 17, 20.0, 0.1])
+"""Change of hue [rad], angle [degrees] and scale by one level."""
+REST = torch.tensor([0.0, 0.0, 1.0])
+
+
+class SequenceData:
+    """Renders pairs and sequences from one split of the digits, on the device that holds them.
+
+    Args:
+        settings: what moves and how.
+        split: `train`, or `test` for held-out digits.
+    """
+
+    def __init__(self, settings: DataSettings, split: Literal["train", "test"], device: str = "cpu") -> None:
+        self.settings = settings
+        self.split = split
+        limit = settings.limit if split == "train" else 0
+        self.digits = Digits(*(v.to(device) for v in load_digits(settings.source, split, settings.canvas, limit)))
+        self.active = torch.tensor([f in settings.factors for f in FACTORS])
+        free = self.active | torch.tensor([f in settings.nuisance for f in FACTORS])
+        self.free = free
+        low = torch.tensor([0.0, -180.0, settings.scale_min])
+        high = torch.tensor([6.0, 160.0, settings.scale_max])
+        self.low, self.high = low, high
+        # hue and angle are circles: off the grid, they start anywhere on it and may pass the last level
+        self.circular = torch.tensor([True, True, False]) & settings.continuous
+
+    def __len__(self) -> int:
+        return len(self.digits.labels)
+
+    def draw_digits(self, n: int, generator: Generator) -> Digits:
+        """`n` random digits of the split."""
+        index = torch.randint(len(self), (n,), generator=generator).to(self.digits.labels.device)
+        return Digits(self.digits.images[index], self.digits.labels[index])
+
+    def draw_moves(self, n: int, generator: Generator, fractional: bool | None = None) -> Tensor:
+        """Moves per frame for each factor, in levels: (n, 3)."""
+        s = self.settings
+        active = self.active.float().expand(n, 3)
+        fractional = s.continuous if fractional is None else fractional
+        if s.mode == "lockstep":
+            return active.clone()
+        if s.mode == "single":
+            chosen = torch.multinomial(active, 1, generator=generator)
+            moves = torch.zeros(n, 3).scatter_(1, chosen, 1.0)
+            if fractional:  # half of the moves are whole, the rest anything shorter
+                short = torch.rand(n, 1, generator=generator) < 0.5
+                moves = moves * torch.where(short, torch.rand(n, 1, generator=generator), 1.0)
+        elif s.mode == "sparse":
+            moves = (torch.rand(n, 3, generator=generator) < 0.5) * active
+            chosen = torch.multinomial(active, 1, generator=generator)
+            moves = torch.where(moves.sum(1, keepdim=True) == 0, torch.zeros(n, 3).scatter_(1, chosen, 1.0), moves)
+            if fractional:
+                moves = moves * (0.5 + 0.5 * torch.rand(n, 3, generator=generator))
+        else:  # Laplace increments, half of them exactly zero (Klindt et al. 2021)
+            u = torch.rand(n, 3, generator=generator) - 0.5
+            moves = -0.5 * u.sign() * torch.log1p(-2 * u.abs().clamp(max=0.4999)) * active
+            moves = moves * (torch.rand(n, 3, generator=generator) < 0.5)
+            if not fractional:
+                moves = moves.round()
+        if s.signs == "both" and s.mode != "laplace":
+            moves = moves * (1 - 2 * torch.randint(0, 2, (n, 3), generator=generator).float())
+        return moves.abs() if s.signs == "forward" else moves
+
+    def draw_start(self, moves: Tensor, steps: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Factors to start from so that `steps` moves stay in range, and the moves, shortened where none would fit.
+
+        Shape:
+            moves: (n, 3), levels per frame. Returns factors (n, 3) in their units and moves (n, 3).
+        """
+        s = self.settings
+        n = len(moves)
+        room = (self.high - self.low) / SPACING / steps
+        moves = torch.where(self.circular, moves, moves.clamp(-room, room))
+        travel = moves * steps * SPACING
+        low = torch.where(self.circular, self.low, self.low - travel.clamp(max=0))
+        high = torch.where(self.circular, self.high, self.high - travel.clamp(min=0))
+        u = torch.rand(n, 3, generator=generator)
+        if s.start == "fixed":
+            moving = torch.where(moves < 0, high, low)
+            start = torch.where(moves == 0, torch.where(self.active, self.low, REST), moving)
+            start = torch.where(self.active, start, low + u * (high - low))
+        elif s.continuous:
+            period = torch.tensor([2 * torch.pi, 360.0, 0.0])
+            start = torch.where(self.circular, self.low + u * period, low + u * (high - low))
+        else:
+            first = ((low - ORIGIN) / SPACING).round()
+            count = ((high - low) / SPACING + 1e-3).floor() + 1
+            start = ORIGIN + SPACING * (first + (u * count).floor().clamp(max=count - 1))
+        return torch.where(self.free, start, REST), moves
+
+    def pairs(self, n: int, generator: Generator) -> Pairs:
+        """`n` random pairs of frames, `lag` moves apart."""
+        digits = self.draw_digits(n, generator)
+        per_frame = self.draw_moves(n, generator)
+        lag = self.settings.lag
+        if self.settings.start == "fixed":  # somewhere along a sequence that starts at the first level
+            span = LEVELS - 1 - lag
+            start, per_frame = self.draw_start(per_frame, LEVELS - 1, generator)
+            t = torch.randint(0, span + 1, (n, 1), generator=generator)
+            before = start + SPACING * per_frame * t
+        else:
+            before, per_frame = self.draw_start(per_frame, lag, generator)
+        return self.pair(digits, before, per_frame * lag)
+
+    def pair(self, digits: Digits, before: Tensor, moves: Tensor) -> Pairs:
+        """The pair of frames of given digits from factors `before`, `moves` levels apart."""
+        device = digits.images.device
+        after = before + SPACING * moves
+        both = render(digits.images.repeat(2, 1, 1, 1), torch.cat([before, after]).to(device))
+        start, target = both.chunk(2)
+        return Pairs(start, target, moves.to(device), before.to(device), after.to(device), *digits)
+
+    def sequences(self, n: int, steps: int, generator: Generator, moves: Tensor | None = None) -> Sequences:
+        """`n` random sequences of `steps` moves (`steps` + 1 frames), with whole moves unless `moves` is given.
+
+        `moves` (n, 3) are levels per frame. In mode `laplace` every step draws its own moves.
+        """
+        digits = self.draw_digits(n, generator)
+        drawn = self.draw_moves(n, generator, fractional=False) if moves is None else moves
+        start, drawn = self.draw_start(drawn, steps, generator)
+        if self.settings.mode == "laplace" and moves is None:
+            each = torch.stack([self.draw_moves(n, generator, fractional=False) for _ in range(steps)], 1)
+            factors = torch.cat([start[:, None], start[:, None] + SPACING * each.cumsum(1)], 1)
+            factors[..., 2] = factors[..., 2].clamp(self.settings.scale_min, self.settings.scale_max)
+        else:
+            factors = start[:, None] + SPACING * drawn[:, None] * torch.arange(steps + 1)[None, :, None]
+        return self.follow(digits, factors)
+
+    def follow(self, digits: Digits, factors: Tensor) -> Sequences:
+        """Frames of given digits along given factors (n, time, 3)."""
+        n, time = factors.shape[:2]
+        device = digits.images.device
+        images = digits.images[:, None].expand(-1, time, -1, -1, -1).flatten(0, 1)
+        frames = render(images, factors.flatten(0, 1).to(device)).unflatten(0, (n, time))
+        return Sequences(frames, factors.to(device), *digits)

@@ -1,0 +1,197 @@
+"""Where digits come from: scikit-learn's bundled digits, MNIST's idx files, or a folder of images.
+
+Each source has fixed training and held-out parts. Nothing is downloaded unless MNIST is asked for and neither
+`ERGOSUM_DATA` nor the user's cache has it; a download is checked by its digest before it gets its final name.
+"""
+
+import gzip
+import hashlib
+import os
+import urllib.request
+import zlib
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from ergosum.data.record import Digits
+
+__all__ = ["MNIST_FILES", "checksum", "load_digits", "load_image"]
+
+Split = Literal["train", "test"]
+
+MNIST_URLS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+MNIST_FILES = {
+    # sha256 of the decompressed idx file: independent of how it was compressed
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif"}
+
+
+def load_digits(source: str, split: Split, canvas: int = 28, limit: int = 0) -> Digits:
+    """Digits of one or several sources ('digits+mnist'), centred on a square canvas.
+
+    A `limit` keeps the first digits of each source. Sources joined by '+' are repeated so that each makes up about
+    the same share.
+
+    Raises:
+        ValueError: if a source is unknown. FileNotFoundError, OSError: if its files are missing, corrupt or truncated.
+    """
+    parts = []
+    for name in source.split("+"):
+        images, labels = _LOADERS[name](split) if name in _LOADERS else _folder(name, split)
+        if limit:
+            images, labels = images[:limit], labels[:limit]
+        parts.append((_centre(images, canvas), labels))
+    longest = max(len(labels) for _, labels in parts)
+    if len(parts) > 1 and split == "train" and not limit:
+        repeat = [max(1, longest // len(labels)) for _, labels in parts]
+        parts = [(i.repeat(r, 1, 1, 1), y.repeat(r)) for (i, y), r in zip(parts, repeat, strict=True)]
+    return Digits(torch.cat([i for i, _ in parts]), torch.cat([y for _, y in parts]))
+
+
+def checksum(digits: Digits) -> str:
+    """First 16 hex digits of the sha256 of the images, as bytes: names the data a model was trained on."""
+    return hashlib.sha256((digits.images * 255).round().to(torch.uint8).numpy().tobytes()).hexdigest()[:16]
+
+
+def _centre(images: Tensor, canvas: int) -> Tensor:
+    """Resize 28-pixel digits to the canvas, keeping the margin in proportion."""
+    if images.shape[-1] == canvas:
+        return images
+    return F.interpolate(images, (canvas, canvas), mode="bicubic", antialias=True).clamp(0, 1)
+
+
+def _bundled(split: Split) -> tuple[Tensor, Tensor]:
+    """scikit-learn's 1,797 digits of 8x8 pixels, drawn 20 pixels high on 28 like MNIST; the last 400 are held out."""
+    from sklearn.datasets import load_digits as sklearn_digits
+
+    bunch = sklearn_digits()
+    images = torch.from_numpy(bunch.images).float()[:, None] / 16
+    images = F.interpolate(images, (20, 20), mode="bicubic", align_corners=False).clamp(0, 1)
+    images = F.pad(images, (4, 4, 4, 4))
+    labels = torch.from_numpy(bunch.target).long()
+    part = slice(-400, None) if split == "test" else slice(None, -400)
+    return images[part], labels[part]
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "ergosum" / "mnist"
+
+
+def _mnist(split: Split) -> tuple[Tensor, Tensor]:
+    prefix = "train" if split == "train" else "t10k"
+    images = _idx(f"{prefix}-images-idx3-ubyte", 3)
+    labels = _idx(f"{prefix}-labels-idx1-ubyte", 1)
+    return torch.from_numpy(images).float()[:, None] / 255, torch.from_numpy(labels).long()
+
+
+def _idx(name: str, ndim: int) -> np.ndarray:
+    path = _find(name)
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise OSError(f"{path} is truncated or not gzip ({error}). Delete it and try again.") from error
+    if hashlib.sha256(raw).hexdigest() != MNIST_FILES[name]:
+        raise OSError(f"{path} is not MNIST's {name}: its checksum differs. Delete it and try again.")
+    sizes = np.frombuffer(raw, ">i4", ndim, offset=4)
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * ndim).reshape(sizes).copy()
+
+
+def _find(name: str) -> Path:
+    root = os.environ.get("ERGOSUM_DATA")
+    places = [Path(root) / "mnist", Path(root)] if root else []
+    for folder in [*places, _cache()]:
+        for candidate in (folder / f"{name}.gz", folder / name):
+            if candidate.is_file():
+                return candidate
+    if root:
+        raise FileNotFoundError(
+            f"MNIST's {name}.gz is neither in ERGOSUM_DATA={root} nor in its folder mnist. Put it there, or unset "
+            "ERGOSUM_DATA to download it."
+        )
+    return _download(name)
+
+
+def _download(name: str) -> Path:
+    folder = _cache()
+    folder.mkdir(parents=True, exist_ok=True)
+    final, partial = folder / f"{name}.gz", folder / f"{name}.gz.part"
+    errors = []
+    for base in MNIST_URLS:
+        try:
+            with urllib.request.urlopen(f"{base}{name}.gz", timeout=30) as reply:  # noqa: S310
+                partial.write_bytes(reply.read())
+            if hashlib.sha256(gzip.decompress(partial.read_bytes())).hexdigest() != MNIST_FILES[name]:
+                raise OSError("wrong checksum")
+            partial.replace(final)
+            return final
+        except (OSError, EOFError, zlib.error) as error:
+            errors.append(f"{base}: {error}")
+        finally:
+            partial.unlink(missing_ok=True)
+    raise OSError(
+        f"Could not download MNIST's {name}.gz ({'; '.join(errors)}). Set ERGOSUM_DATA to a folder that has it, or use "
+        "the bundled source 'digits', which needs no network."
+    )
+
+
+def _folder(name: str, split: Split) -> tuple[Tensor, Tensor]:
+    """Images of a folder (labels from sub-folder names 0..9, else 0); every tenth is held out."""
+    folder = Path(name)
+    if not folder.is_dir():
+        raise ValueError(f"Unknown source {name!r}: expected digits, mnist, a folder of images, or several joined by '+'.")
+    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in _IMAGE_SUFFIXES)
+    files = [f for i, f in enumerate(files) if (i % 10 == 9) == (split == "test")]
+    if not files:
+        raise FileNotFoundError(f"No {split} images in {folder}: expected png, jpg, bmp, webp or gif files, ten or more.")
+    images = [load_image(f).amax(0, keepdim=True) for f in files]
+    labels = [int(f.parent.name) if f.parent.name in set("0123456789") else 0 for f in files]
+    return torch.stack(images), torch.tensor(labels)
+
+
+def load_image(path: Path | str, canvas: int = 28) -> Tensor:
+    """An image file as an RGB frame; grey images become red digits on black, as in the sequences.
+
+    Shape:
+        Returns (3, canvas, canvas) in [0, 1].
+    Raises:
+        FileNotFoundError: if there is no such file. ValueError: if it is no image, has fewer than 4x4 pixels or an
+        alpha channel or other mode that is neither grey nor RGB.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"No such image: {path}.")
+    try:
+        with Image.open(path) as opened:
+            opened.load()
+            picture = opened.copy()
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(f"{path} is not an image that can be read (png, jpg, bmp, webp or gif): {error}.") from error
+    if picture.mode not in ("1", "L", "I;16", "RGB", "P") or "transparency" in picture.info:
+        raise ValueError(
+            f"{path} has mode {picture.mode}; expected grey or RGB without transparency. Flatten it onto black first."
+        )
+    if min(picture.size) < 4:
+        raise ValueError(f"{path} has {picture.size[0]}x{picture.size[1]} pixels; expected at least 4x4.")
+    picture = picture.convert("L" if picture.mode in ("1", "L", "I;16") else "RGB")
+    array = torch.from_numpy(np.array(picture)).float() / 255
+    frame = array[None] if array.ndim == 2 else array.permute(2, 0, 1)
+    if frame.shape[0] == 3 and torch.equal(frame[0], frame[1]) and torch.equal(frame[1], frame[2]):
+        frame = frame[:1]
+    if frame.shape[-2:] != (canvas, canvas):
+        frame = F.interpolate(frame[None], (canvas, canvas), mode="bicubic", antialias=True)[0].clamp(0, 1)
+    return frame if frame.shape[0] == 3 else torch.cat([frame, torch.zeros(2, canvas, canvas)])
+
+
+_LOADERS = {"digits": _bundled, "mnist": _mnist}

@@ -1,0 +1,222 @@
+"""A decomposer: an encoder that reads latents off a frame, and a bank of K energies that they close.
+
+$$ x_n = x_{n-1} - h grad_x sum_k E_k(x_{n-1}; a, z_k),   z_k = [Enc(x_t)]_k $$
+
+Descent starts at the frame $x_t$ and must reach the frame `lag` later. The anchor $a$ is nothing, $x_t$, or $x_{n-1}$;
+after z_k comes, where it is known, the signed number of levels to move.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+
+from ergosum.compose import And
+from ergosum.energy import Conditional, Energy
+from ergosum.nets.encoders import StridedEncoder
+from ergosum.nets.residual import ResidualEncoder, ResidualEnergy
+from ergosum.nets.transport import Transport
+from ergosum.nets.unet import UNetInnerProduct
+from ergosum.samplers.chain import NonFiniteError, differentiable_steps, run
+from ergosum.samplers.descent import Descent, Info
+from ergosum.settings import FACTORS, DescentSettings, ModelSettings
+from ergosum.shapes import Images, Latents
+
+__all__ = ["Decomposer", "Trajectory"]
+
+
+class Trajectory(NamedTuple):
+    """What descent went through.
+
+    Shape:
+        frames: N + 1 tensors (batch, 3, side, side), the start first. infos: N records. latents: (batch, K, D).
+    """
+
+    frames: list[Tensor]
+    infos: list[Info]
+    latents: Tensor
+
+
+class _Folded(Energy):
+    """K members of one family in one call: $sum_k E(x; a, z_k)$ with the components folded into the batch."""
+
+    def __init__(self, energy: Energy, components: int) -> None:
+        super().__init__()
+        self.energy, self.components = energy, components
+
+    def forward(self, x: Tensor) -> Tensor:
+        folded = x.repeat_interleave(self.components, 0)
+        return self.energy(folded).unflatten(0, (-1, self.components)).sum(1)
+
+
+class Decomposer(nn.Module):
+    """Encoder, K conditional energies and the descent that recomposes them.
+
+    Args:
+        model: networks. descent: inner minimisation. canvas: side of a frame in pixels.
+    """
+
+    def __init__(self, model: ModelSettings, descent: DescentSettings, canvas: int = 28) -> None:
+        super().__init__()
+        self.model, self.descent, self.canvas = model, descent, canvas
+        self.components = model.components
+        outputs = len(self.components) * model.latent
+        channels = 6 if model.encoder == "pair" else 3
+        if model.encoder == "residual":
+            self.encoder: nn.Module = ResidualEncoder(outputs, channels, model.width)
+        else:
+            self.encoder = StridedEncoder(outputs, channels, model.width)
+        count = 1 if model.tied else len(self.components)
+        self.energies = nn.ModuleList(self._family(model) for _ in range(count))
+        start = torch.tensor(float(descent.step_size)).log()
+        self.log_step = nn.Parameter(start, requires_grad=descent.learned)
+
+    def _family(self, model: ModelSettings) -> Conditional:
+        code = model.latent + (len(FACTORS) if model.moves else 0)
+        anchored = model.anchor != "none"
+        if model.energy == "transport":
+            return Transport(code, model.width, self.canvas)
+        if model.energy == "unet":
+            return UNetInnerProduct(code, model.width, self.canvas, anchored)
+        return ResidualEnergy(code, model.width, self.canvas, anchored)
+
+    def _told(self, component: str) -> Tensor:
+        """Which of the three moves a component is told: its own factor's, those of 'a+b', or all if it names none."""
+        named = [f in component.split("+") for f in FACTORS]
+        return torch.tensor(named if any(named) else [True] * len(FACTORS))
+
+    def encode(self, start: Images, target: Images | None = None) -> Latents:
+        """Latents (batch, K, latent) of a frame, or of a pair of frames for a pair encoder.
+
+        Raises:
+            ValueError: if a pair encoder gets no target.
+        """
+        if self.model.encoder == "pair":
+            if target is None:
+                raise ValueError("A pair encoder reads the change off two frames: pass the later frame as target.")
+            start = torch.cat([start, target], 1)
+        return self.encoder(start).float().unflatten(1, (len(self.components), self.model.latent))
+
+    def _code(self, latents: Tensor, moves: Tensor | None, k: int, fraction: float) -> Tensor:
+        z = latents[:, k]
+        if not self.model.moves:
+            return z
+        if moves is None:
+            raise ValueError("These energies are told how far to move: pass moves (batch, 3) in levels.")
+        told = self._told(self.components[k]).to(moves.device)
+        return torch.cat([z, fraction * moves * told], 1)
+
+    def bind(
+        self,
+        latents: Latents,
+        anchor: Images | None,
+        moves: Tensor | None = None,
+        fraction: float = 1.0,
+        active: Sequence[int] | None = None,
+    ) -> Energy:
+        """The sum of the (active) energies, closed with their latents, the anchor and a fraction of the move.
+
+        Shape:
+            latents: (batch, K, latent). moves: (batch, 3) in levels.
+        """
+        ks = range(len(self.components)) if active is None else active
+        anchor = None if self.model.anchor == "none" else anchor
+        if self.model.tied:
+            codes = torch.stack([self._code(latents, moves, k, fraction) for k in ks], 1)
+            repeated = None if anchor is None else anchor.repeat_interleave(len(ks), 0)
+            family: Conditional = self.energies[0]  # type: ignore[assignment]
+            return _Folded(family.bind(codes.flatten(0, 1), repeated), len(ks))
+        bound = [self.energies[k].bind(self._code(latents, moves, k, fraction), anchor) for k in ks]  # type: ignore[operator]
+        return bound[0] if len(bound) == 1 else And(*bound)
+
+    def sampler(self) -> Descent:
+        """The descent step with its present step size."""
+        return Descent(step_size=self.log_step.exp(), noise=self.descent.noise)
+
+    def forward(
+        self,
+        start: Images,
+        target: Images | None = None,
+        moves: Tensor | None = None,
+        generator: Generator | None = None,
+        steps: int | None = None,
+        active: Sequence[int] | None = None,
+        check: bool = False,
+    ) -> Trajectory:
+        """Descend from `start`; in training mode the chosen steps can be differentiated.
+
+        Args:
+            target: the later frame, for pair encoders only.
+            moves: (batch, 3), signed levels to advance.
+            steps: N; default from the settings.
+            active: components that act; all by default.
+            check: raise at the first non-finite frame.
+        """
+        d = self.descent
+        steps = steps or (d.training_steps if self.training and d.training_steps else d.steps)
+        graph = differentiable_steps(d.gradient, steps, d.window) if self.training else (set(), set())
+        with torch.set_grad_enabled(self.training):
+            latents = self.encode(start, target)
+            closed = self.bind(latents, start, moves, 1.0, active) if self._constant() else None
+
+        def energy_at(n: int, x: Tensor) -> Energy:
+            if closed is not None:
+                return closed
+            if self.model.anchor == "step":
+                return self.bind(latents, x, moves, 1 / steps if d.ramp else 1.0, active)
+            return self.bind(latents, start, moves, n / steps, active)
+
+        frames, infos = [start], []
+        for step in run(self.sampler(), energy_at, start, steps, graph=graph, generator=generator, check=check):
+            frames.append(step.x)
+            infos.append(step.info)
+        return Trajectory(frames, infos, latents)
+
+    def _constant(self) -> bool:
+        """Whether the same energy acts in every step."""
+        return self.model.anchor != "step" and not self.descent.ramp
+
+    @torch.no_grad()
+    def predict(
+        self,
+        start: Images,
+        target: Images | None = None,
+        moves: Tensor | None = None,
+        active: Sequence[int] | None = None,
+        generator: Generator | None = None,
+    ) -> Images:
+        """The predicted frame in [0, 1].
+
+        With step size 1 a bowl's last step forgets where it started, so ramped transport energies take one step here;
+        `forward` shows all of them.
+        """
+        training = self.training
+        self.eval()
+        shortcut = self.model.energy == "transport" and self.model.anchor == "start" and self._one_bowl(active)
+        steps = 1 if shortcut else None
+        try:
+            last = self(start, target, moves, generator, steps, active, check=True).frames[-1]
+        finally:
+            self.train(training)
+        return last.clamp(0, 1) if self.descent.clamp else last
+
+    def _one_bowl(self, active: Sequence[int] | None) -> bool:
+        count = len(self.components) if active is None else len(active)
+        return count == 1 and not self.descent.learned and self.descent.step_size == 1 and self.descent.noise == 0
+
+    @torch.no_grad()
+    def blame(self, start: Images, target: Images | None, moves: Tensor | None) -> str:
+        """Which component first gives a non-finite energy or gradient from `start`: words for an error message."""
+        latents = self.encode(start, target)
+        if not torch.isfinite(latents).all():
+            return "the encoder's latents"
+        for k, name in enumerate(self.components):
+            value, gradient = self.bind(latents, start, moves, 1.0, [k]).value_and_gradient(start)
+            if not (torch.isfinite(value).all() and torch.isfinite(gradient).all()):
+                return f"component {name!r}"
+        try:
+            self(start, target, moves, check=True)
+        except NonFiniteError as error:
+            return f"the sum of all components ({error})"
+        return "the loss alone"

@@ -1,0 +1,40 @@
+"""Parts that several networks share: the conditioned residual block and the coordinate grid."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["ConditionedBlock", "coordinates"]
+
+
+class ConditionedBlock(nn.Module):
+    """Residual block whose inner features are scaled and shifted by a code (feature-wise linear modulation).
+
+    $x + c_2(silu(c_1(silu(x)) (1 + g(z)) + b(z)))$, with `g`, `b` zero at the start, so that an untrained block
+    ignores its code. No normalisation: a second derivative passes through the block when an energy is trained.
+
+    Shape:
+        x: (batch, channels, height, width). z: (batch, code). Returns the shape of x.
+    """
+
+    def __init__(self, channels: int, code: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.modulation = nn.Linear(code, 2 * channels)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+        with torch.no_grad():
+            self.second.weight.mul_(0.1)
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        """One residual update of x under code z."""
+        gain, bias = self.modulation(z)[:, :, None, None].chunk(2, 1)
+        return x + self.second(F.silu(self.first(F.silu(x)) * (1 + gain) + bias))
+
+
+def coordinates(side: int) -> Tensor:
+    """Pixel centres as (1, 2, side, side): x then y, from -1 to 1."""
+    line = torch.linspace(-1, 1, side)
+    return torch.stack(torch.meshgrid(line, line, indexing="xy"))[None]

@@ -1,0 +1,265 @@
+"""Every setting of an experiment, declared once, without importing torch.
+
+Command-line flags, help texts, YAML recipes and the `recipe.json` of a run folder are all derived from these frozen
+dataclasses. The docstring under a field gives its meaning, unit and range, and `__post_init__` enforces the range.
+"""
+
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal, get_type_hints
+
+__all__ = [
+    "FACTORS",
+    "DataSettings",
+    "DescentSettings",
+    "Experiment",
+    "ModelSettings",
+    "ObjectiveSettings",
+    "OptimiserSettings",
+    "from_dict",
+    "to_dict",
+]
+
+FACTORS = ("colour", "angle", "scale")
+"""The factors of change, in the order in which factor tensors hold them: hue [rad], angle [degrees], scale [1]."""
+
+
+def _require(condition: bool, name: str, expected: str, got: object) -> None:
+    if not condition:
+        raise ValueError(f"{name}: expected {expected}, got {got!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """Which sequences to learn from."""
+
+    source: str = "digits"
+    """Digit sources joined by '+': `digits` (bundled), `mnist` (`ERGOSUM_DATA`, cache or download), or a folder."""
+    factors: tuple[str, ...] = FACTORS
+    """Factors that may change along a sequence: any of colour, angle, scale."""
+    nuisance: tuple[str, ...] = ()
+    """Factors that differ between sequences (random, frozen within one) without ever moving."""
+    mode: Literal["lockstep", "single", "sparse", "laplace"] = "single"
+    """How factors move: all together (`lockstep`), one at a time (`single`), a random subset with random sign and
+    speed (`sparse`), or all with zero-inflated Laplace increments (`laplace`)."""
+    start: Literal["fixed", "random"] = "random"
+    """Start at the first level (`fixed`) or anywhere (`random`)."""
+    signs: Literal["forward", "both"] = "both"
+    """Whether a factor may also run backwards."""
+    continuous: bool = True
+    """Random starts off the grid of levels and fractional moves (True), or on the grid with whole moves (False)."""
+    lag: int = 1
+    """Frames between the input and the frame to predict, l >= 1."""
+    scale_min: float = 0.4
+    """Smallest scale used, 0.1 .. 1.8 (1 = the digit as it came)."""
+    scale_max: float = 1.8
+    """Largest scale used, 0.1 .. 1.8."""
+    canvas: int = 28
+    """Side of a frame in pixels: a multiple of 4, 28 or 56 in the reports."""
+    limit: int = 0
+    """Use only the first `limit` training digits of each source; 0 uses all."""
+
+    def __post_init__(self) -> None:
+        _require(set(self.factors) <= set(FACTORS) and len(self.factors) > 0, "data.factors", f"some of {FACTORS}",
+                 self.factors)  # fmt: skip
+        _require(set(self.nuisance) <= set(FACTORS), "data.nuisance", f"some of {FACTORS}", self.nuisance)
+        _require(self.lag >= 1, "data.lag", "an integer >= 1", self.lag)
+        _require(0.1 <= self.scale_min < self.scale_max <= 1.8, "data.scale_min/max", "0.1 <= min < max <= 1.8",
+                 (self.scale_min, self.scale_max))  # fmt: skip
+        _require(self.canvas >= 12 and self.canvas % 4 == 0, "data.canvas", "a multiple of 4, at least 12", self.canvas)
+        _require(self.limit >= 0, "data.limit", "an integer >= 0", self.limit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """Encoder and bank of energies."""
+
+    energy: Literal["transport", "unet", "residual"] = "transport"
+    """Energy network: `transport` (quadratic around a transported anchor), `unet` (inner product with a U-Net) or
+    `residual` (Table 2 of the founding report)."""
+    anchor: Literal["none", "start", "step"] = "start"
+    """What the energy is conditioned on beside z: nothing, E(x; z); the frame the prediction starts from, E(x; x_t, z);
+    or the frame where each step starts, E(x; x_n, z)."""
+    encoder: Literal["strided", "residual", "pair"] = "strided"
+    """Encoder: `strided` (fast), `residual` (Table 1 of the founding report), or `pair`, which sees both frames."""
+    components: tuple[str, ...] = ("colour",)
+    """Names of the K energies; for unsupervised runs any names, such as one, two, three."""
+    tied: bool = False
+    """One network for all K components (True) or one each (False)."""
+    latent: int = 16
+    """Numbers per latent z_k, >= 1."""
+    width: int = 32
+    """Channels at full feature resolution, >= 4."""
+    moves: bool = True
+    """Append the signed number of levels to move to each z_k. Without it z_k comes from the frame alone."""
+
+    def __post_init__(self) -> None:
+        _require(len(self.components) > 0, "model.components", "at least one name", self.components)
+        _require(len(set(self.components)) == len(self.components), "model.components", "different names",
+                 self.components)  # fmt: skip
+        _require(self.latent >= 1, "model.latent", "an integer >= 1", self.latent)
+        _require(self.width >= 4, "model.width", "an integer >= 4", self.width)
+        _require(
+            not (self.energy == "transport" and self.anchor == "none"), "model.anchor",
+            "'start' or 'step' for the transport energy, which moves the pixels of its anchor", self.anchor,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescentSettings:
+    """The inner minimisation x <- x - h grad_x E(x)."""
+
+    steps: int = 4
+    """N, steps per predicted frame, >= 1."""
+    training_steps: int = 0
+    """Steps taken in training; 0 takes `steps`. One is enough where step size 1 lands on a bowl's minimum."""
+    step_size: float = 1.0
+    """h > 0 (for a learned step size: its start)."""
+    learned: bool = False
+    """Learn the step size."""
+    ramp: bool = False
+    """Let step n ask for the move n/N, so that each step has its own place on the way."""
+    clamp: bool = True
+    """Keep x in [0, 1] after the last step."""
+    noise: float = 0.0
+    """Standard deviation of Gaussian noise added in each step but the last, >= 0."""
+    gradient: Literal["last", "truncated", "window", "full"] = "last"
+    """Through which steps the loss is differentiated: the last alone, each step alone, the last `window`, or all."""
+    window: int = 2
+    """Steps kept with gradient = window, >= 1."""
+
+    def __post_init__(self) -> None:
+        _require(self.steps >= 1, "descent.steps", "an integer >= 1", self.steps)
+        _require(self.step_size > 0, "descent.step_size", "a number > 0", self.step_size)
+        _require(self.noise >= 0, "descent.noise", "a number >= 0", self.noise)
+        _require(self.window >= 1, "descent.window", "an integer >= 1", self.window)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveSettings:
+    """What a prediction is compared with."""
+
+    on: Literal["last", "all", "path"] = "last"
+    """Loss on the last step, on every step against the target, or on every step against its own frame t + l n/N."""
+    norm: Literal["l2", "l1"] = "l2"
+    """Squared or absolute pixel error."""
+    decorrelation: float = 0.0
+    """Weight of the squared correlations between latents of different components, >= 0."""
+    persistent: float = 0.0
+    """Probability that a start frame is the model's own earlier prediction (persistent roll-outs), 0 .. 0.99."""
+
+    def __post_init__(self) -> None:
+        _require(self.decorrelation >= 0, "objective.decorrelation", "a number >= 0", self.decorrelation)
+        _require(0 <= self.persistent < 1, "objective.persistent", "0 <= p < 1", self.persistent)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserSettings:
+    """The outer minimisation."""
+
+    iterations: int = 1000
+    """Updates of the weights, >= 1."""
+    batch: int = 64
+    """Pairs of frames per update, >= 1."""
+    rate: float = 2e-3
+    """Peak learning rate of AdamW, > 0."""
+    schedule: Literal["cosine", "onecycle", "constant"] = "cosine"
+    """Learning rate over time, after a linear warm-up of 100 updates at most."""
+    clip: float = 1.0
+    """Largest norm of the gradient of all weights; 0 switches clipping off."""
+    ema: float = 0.998
+    """Decay of the running average of the weights, which is what is scored and saved; 0 switches it off."""
+    precision: Literal["32", "bf16"] = "32"
+    """Arithmetic of the networks: 32-bit, or bfloat16 autocast with 32-bit weights."""
+
+    def __post_init__(self) -> None:
+        _require(self.iterations >= 1, "optimiser.iterations", "an integer >= 1", self.iterations)
+        _require(self.batch >= 1, "optimiser.batch", "an integer >= 1", self.batch)
+        _require(self.rate > 0, "optimiser.rate", "a number > 0", self.rate)
+        _require(self.clip >= 0, "optimiser.clip", "a number >= 0", self.clip)
+        _require(0 <= self.ema < 1, "optimiser.ema", "0 <= decay < 1", self.ema)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One run: what it learns from, what it learns, and how."""
+
+    name: str = "experiment"
+    """Name of the run, used for its folder and card."""
+    shows: str = ""
+    """One line: what the run shows."""
+    cost: str = ""
+    """One line: what it costs, and on what machine that was measured."""
+    predictor: Literal["decomposer", "feedforward"] = "decomposer"
+    """The system itself, or the feed-forward U-Net of equal size that it is compared with."""
+    data: DataSettings = field(default_factory=DataSettings)
+    """Sequences."""
+    model: ModelSettings = field(default_factory=ModelSettings)
+    """Networks."""
+    descent: DescentSettings = field(default_factory=DescentSettings)
+    """Inner descent."""
+    objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
+    """Objective."""
+    optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
+    """Optimiser."""
+    warm_start: str = ""
+    """Run folder or card whose weights to start from; empty starts from random weights."""
+    active: tuple[str, ...] = ()
+    """Components that act and learn; empty: all."""
+    freeze_encoder: bool = False
+    """Keep the encoder's weights as they are at the start."""
+    seed: int = 0
+    """Seed of weights, data and noise."""
+    threads: int = 1
+    """CPU threads."""
+    devices: int = 1
+    """Processes (CPU) or GPUs."""
+    checkpoint_every: int = 200
+    """Updates between checkpoints, >= 1."""
+    log_every: int = 10
+    """Updates between lines of metrics.jsonl, >= 1."""
+
+    def __post_init__(self) -> None:
+        _require(self.threads >= 1, "threads", "an integer >= 1", self.threads)
+        _require(self.checkpoint_every >= 1, "checkpoint_every", "an integer >= 1", self.checkpoint_every)
+        _require(self.log_every >= 1, "log_every", "an integer >= 1", self.log_every)
+        _require(set(self.active) <= set(self.model.components), "active", f"some of {self.model.components}", self.active)
+        _require(
+            not self.model.moves or self.model.encoder != "pair", "model.moves",
+            "False with a pair encoder, which reads the move off the two frames", self.model.moves,
+        )  # fmt: skip
+        _require(
+            not (self.data.signs == "both" and not self.model.moves and self.model.encoder != "pair"), "data.signs",
+            "'forward' when neither the move nor the second frame is given to the encoder", self.data.signs,
+        )  # fmt: skip
+
+    def but(self, **changes: Any) -> "Experiment":
+        """A copy with changes; a dict given for a section changes only the fields it names."""
+        merged = {
+            k: replace(getattr(self, k), **v) if isinstance(v, dict) else v for k, v in changes.items()
+        }  # fmt: skip
+        return replace(self, **merged)
+
+
+def to_dict(settings: Any) -> dict[str, Any]:
+    """Plain nested dict of a settings object, ready for JSON."""
+    return asdict(settings)
+
+
+def from_dict(kind: type, values: dict[str, Any]) -> Any:
+    """The settings object of class `kind` written by `to_dict`.
+
+    Raises:
+        ValueError: if `values` has a field that `kind` has not, or a value out of range.
+    """
+    hints = get_type_hints(kind)
+    unknown = sorted(set(values) - {f.name for f in fields(kind)})
+    if unknown:
+        raise ValueError(f"{kind.__name__}: unknown field(s) {', '.join(unknown)}.")
+    made: dict[str, Any] = {}
+    for name, value in values.items():
+        hint = hints[name]
+        if is_dataclass(hint) and isinstance(value, dict):
+            made[name] = from_dict(hint, value)  # type: ignore[arg-type]
+        else:
+            made[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**made)
