@@ -1,6 +1,6 @@
 """Run folders: how experiments, weights and scores lie on disk, written whole or not at all.
 
-    recipe.json  metrics.jsonl  checkpoint.pt  model.safetensors  run.json  scores.json  card.md  report.html
+recipe.json  metrics.jsonl  checkpoint.pt  model.safetensors  run.json  scores.json  card.md  report.html
 """
 
 import json
@@ -79,11 +79,15 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         FileNotFoundError, ValueError: if the file is missing, truncated, no safetensors, or holds non-finite weights.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: the run has not reached its first checkpoint, or is no run folder.")
+        raise FileNotFoundError(
+            f"{path} is missing: the run has not reached its first checkpoint, or is no run folder."
+        )
     try:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is truncated or not safetensors ({error}). Train again or restore the file.") from error
+        raise ValueError(
+            f"{path} is truncated or not safetensors ({error}). Train again or restore the file."
+        ) from error
     for name, value in state.items():
         if not torch.isfinite(value).all():
             raise ValueError(f"{path} holds non-finite weights in {name!r}; go back to an earlier checkpoint.")

@@ -121,7 +121,7 @@ class DescentSettings:
     clamp: bool = True
     """Keep x in [0, 1] after the last step."""
     noise: float = 0.0
-    """Standard deviation of Gaussian noise added in each step but the last, >= 0."""
+    """Standard deviation of Gaussian noise added in each step, >= 0."""
     gradient: Literal["last", "truncated", "window", "full"] = "last"
     """Through which steps the loss is differentiated: the last alone, each step alone, the last `window`, or all."""
     window: int = 2
@@ -222,7 +222,9 @@ class Experiment:
         _require(self.threads >= 1, "threads", "an integer >= 1", self.threads)
         _require(self.checkpoint_every >= 1, "checkpoint_every", "an integer >= 1", self.checkpoint_every)
         _require(self.log_every >= 1, "log_every", "an integer >= 1", self.log_every)
-        _require(set(self.active) <= set(self.model.components), "active", f"some of {self.model.components}", self.active)
+        _require(
+            set(self.active) <= set(self.model.components), "active", f"some of {self.model.components}", self.active
+        )
         _require(
             not self.model.moves or self.model.encoder != "pair", "model.moves",
             "False with a pair encoder, which reads the move off the two frames", self.model.moves,

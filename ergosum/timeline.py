@@ -74,7 +74,9 @@ def parse(text: str, known: tuple[str, ...] | None = None) -> Timeline:
     for part in text.replace(",", " ").split():
         match = _PART.match(part)
         if not match:
-            raise ValueError(f"Timeline: cannot read {part!r}; expected FACTOR:FRAMES, such as scale:3 or colour+angle:4.")
+            raise ValueError(
+                f"Timeline: cannot read {part!r}; expected FACTOR:FRAMES, such as scale:3 or colour+angle:4."
+            )
         count = int(match["count"])
         if count == 0:
             raise ValueError(f"Timeline: {part!r} has no frames; expected a count other than 0 (negative = backwards).")

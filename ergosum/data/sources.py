@@ -130,7 +130,7 @@ def _download(name: str) -> Path:
     errors = []
     for base in MNIST_URLS:
         try:
-            with urllib.request.urlopen(f"{base}{name}.gz", timeout=30) as reply:  # noqa: S310
+            with urllib.request.urlopen(f"{base}{name}.gz", timeout=30) as reply:
                 partial.write_bytes(reply.read())
             if hashlib.sha256(gzip.decompress(partial.read_bytes())).hexdigest() != MNIST_FILES[name]:
                 raise OSError("wrong checksum")
@@ -150,11 +150,15 @@ def _folder(name: str, split: Split) -> tuple[Tensor, Tensor]:
     """Images of a folder (labels from sub-folder names 0..9, else 0); every tenth is held out."""
     folder = Path(name)
     if not folder.is_dir():
-        raise ValueError(f"Unknown source {name!r}: expected digits, mnist, a folder of images, or several joined by '+'.")
+        raise ValueError(
+            f"Unknown source {name!r}: expected digits, mnist, a folder of images, or several joined by '+'."
+        )
     files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in _IMAGE_SUFFIXES)
     files = [f for i, f in enumerate(files) if (i % 10 == 9) == (split == "test")]
     if not files:
-        raise FileNotFoundError(f"No {split} images in {folder}: expected png, jpg, bmp, webp or gif files, ten or more.")
+        raise FileNotFoundError(
+            f"No {split} images in {folder}: expected png, jpg, bmp, webp or gif files, ten or more."
+        )
     images = [load_image(f).amax(0, keepdim=True) for f in files]
     labels = [int(f.parent.name) if f.parent.name in set("0123456789") else 0 for f in files]
     return torch.stack(images), torch.tensor(labels)

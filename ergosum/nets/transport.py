@@ -10,7 +10,7 @@ only the anchor makes it expressive. It is the unit-precision case of a Gaussian
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ergosum.energy import Conditional, Energy

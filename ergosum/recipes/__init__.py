@@ -1,0 +1,40 @@
+"""Recipes: named experiments. The dictionary `RECIPES` is what `ergosum recipes` prints and `ergosum train` takes."""
+
+from collections.abc import Callable
+
+from ergosum.recipes import seqmnist
+from ergosum.settings import FACTORS, Experiment
+
+__all__ = ["RECIPES", "find"]
+
+
+def _named() -> dict[str, Callable[[], Experiment]]:
+    made: list[Callable[[], Experiment]] = []
+    made += [lambda f=f: seqmnist.single(f) for f in FACTORS]
+    made += [lambda f=f: seqmnist.shared(f) for f in ("colour", "scale", "angle")]
+    made += [lambda n=n: seqmnist.unsupervised(n) for n in ("ours", "report")]
+    made += [seqmnist.joint]
+    made += [lambda f=f, n=n: seqmnist.feedforward(f, n) for n in ("unet", "transport") for f in FACTORS]
+    made += [lambda f=f: seqmnist.report(f) for f in FACTORS]
+    made += [lambda a=a, f=f: seqmnist.ablation(a, f) for a in ("none", "start", "step") for f in FACTORS]
+    made += [lambda o=o: seqmnist.loss(o) for o in ("last", "all", "path")]
+    return {make().name: make for make in made}
+
+
+RECIPES = _named()
+"""Recipe functions by name."""
+
+
+def find(name: str) -> Experiment:
+    """The experiment of a recipe.
+
+    Raises:
+        ValueError: if there is none, with the nearest names.
+    """
+    if name not in RECIPES:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, RECIPES, 3)
+        hint = f"did you mean {', '.join(near)}?" if near else "see `ergosum recipes`."
+        raise ValueError(f"There is no recipe {name!r}; {hint}")
+    return RECIPES[name]()

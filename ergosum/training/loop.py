@@ -227,7 +227,9 @@ def _updates(state: _State, fabric: Fabric, data: SequenceData) -> Iterator[Upda
     e = state.experiment
     batch = e.optimiser.batch
     active = [e.model.components.index(c) for c in e.active] if e.active else None
-    share = slice(fabric.global_rank * batch // fabric.world_size, (fabric.global_rank + 1) * batch // fabric.world_size)
+    share = slice(
+        fabric.global_rank * batch // fabric.world_size, (fabric.global_rank + 1) * batch // fabric.world_size
+    )
     begun, first = time.perf_counter(), state.iteration
     while state.iteration < e.optimiser.iterations:
         clock, cpu = time.perf_counter(), time.process_time()
@@ -238,7 +240,9 @@ def _updates(state: _State, fabric: Fabric, data: SequenceData) -> Iterator[Upda
         state.wrapped.train()
         path = state.wrapped(mine.start, mine.target, mine.moves, state.generator, active=active)
         terms = prediction(e.objective, mine, path)
-        loss, error, copied = fabric.all_reduce(torch.stack([terms.loss.detach(), terms.error, terms.copy_error])).tolist()  # type: ignore[union-attr]
+        loss, error, copied = fabric.all_reduce(
+            torch.stack([terms.loss.detach(), terms.error, terms.copy_error])
+        ).tolist()  # type: ignore[union-attr]
         if not math.isfinite(loss):
             raise NonFiniteError(_diagnose(state, mine))
         state.optimiser.zero_grad()

@@ -1,0 +1,65 @@
+"""Cards: small trained energies that ship with the package, and the judge of digit identity.
+
+A card is a run folder: recipe.json, model.safetensors, run.json, scores.json, card.md.
+"""
+
+from pathlib import Path
+
+from torch import nn
+
+from ergosum.nets.classifier import DigitClassifier
+from ergosum.runfolder import load_predictor, load_weights
+from ergosum.settings import FACTORS
+
+__all__ = ["CARDS", "baselines", "companions", "find", "judge", "names", "reference"]
+
+CARDS = Path(__file__).parent / "cards"
+
+
+def names() -> list[str]:
+    """Names of the cards."""
+    return sorted(p.name for p in CARDS.iterdir() if (p / "recipe.json").exists())
+
+
+def find(name: str) -> Path:
+    """The folder of a card, or of a run given by its path.
+
+    Raises:
+        FileNotFoundError: if there is neither.
+    """
+    for folder in (Path(name), CARDS / name):
+        if (folder / "recipe.json").is_file():
+            return folder
+    if Path(name).exists():
+        raise FileNotFoundError(f"{name} is not a run folder: it has no recipe.json.")
+    raise FileNotFoundError(f"There is no card or run folder {name!r}; the cards are {', '.join(names())}.")
+
+
+def companions(factors: tuple[str, ...]) -> dict[str, nn.Module]:
+    """Cards for the factors that are not among the given ones."""
+    wanted = [f for f in FACTORS if f not in factors and (CARDS / f"digits-{f}" / "recipe.json").exists()]
+    return {f"digits-{f}": load_predictor(CARDS / f"digits-{f}")[1] for f in wanted}
+
+
+def baselines() -> dict[str, dict[str, nn.Module]]:
+    """Trained baselines that ship with the package: name -> factor -> predictor."""
+    found: dict[str, dict[str, nn.Module]] = {}
+    for folder in sorted((CARDS.parent / "baselines").glob("*/recipe.json")):
+        experiment, predictor = load_predictor(folder.parent)
+        kind = {"feedforward-unet": "feed-forward U-Net", "feedforward-transport": "feed-forward transport",
+                "report": "report's networks"}[folder.parent.name.rsplit("-", 1)[0]]  # fmt: skip
+        found.setdefault(kind, {})[experiment.model.components[0]] = predictor
+    return found
+
+
+def reference() -> nn.Module | None:
+    """The energy trained on joint changes, which composition is compared with; None if it is not installed."""
+    folder = CARDS / "digits-joint"
+    return load_predictor(folder)[1] if (folder / "recipe.json").exists() else None
+
+
+def judge() -> DigitClassifier:
+    """The classifier that judges whether a digit is still the same."""
+    model = DigitClassifier()
+    model.load_state_dict(load_weights(Path(__file__).parent / "judge.safetensors"))
+    return model.eval()

@@ -1,0 +1,45 @@
+PYTHON ?= python3
+BIN := .venv/bin
+# torch's CPU build where the index offers it; an open range would fetch gigabytes of CUDA
+TORCH ?= torch==2.13.0
+
+.PHONY: demo test check slow tables figures clean
+
+demo: .venv/installed
+	$(BIN)/ergosum demo
+
+test: .venv/developed
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+check: .venv/developed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+	$(BIN)/codespell ergosum tests docs benchmarks README.md CHANGELOG.md CONTRIBUTING.md
+	$(MAKE) test
+
+slow: .venv/developed
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --slow
+
+tables: .venv/developed
+	$(BIN)/python docs/tables.py
+
+figures: .venv/developed
+	$(BIN)/python docs/figures.py
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ergosum needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml
+	$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/pip install -q $(TORCH)
+	$(BIN)/pip install -q -e .
+	touch $@
+
+.venv/developed: .venv/installed
+	$(BIN)/pip install -q -e '.[dev,track]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist .pytest_cache .ruff_cache

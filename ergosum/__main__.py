@@ -1,0 +1,7 @@
+"""`python -m ergosum`."""
+
+import sys
+
+from ergosum.cli import main
+
+sys.exit(main())

@@ -1,0 +1,107 @@
+"""The factor reader: hue, angle and scale of any frame of a known digit.
+
+Hue is the direction of the frame's total colour on the colour circle. Angle and scale come from a search: the digit is
+drawn by the true operator on a grid of angles and scales, and the drawing with the largest correlation to the frame's
+intensities wins; two finer grids around it follow. The search is over all angles: a generated digit that reads best upside
+down counts as turned by 180 degrees.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ergosum.shapes import Images
+
+__all__ = ["Reading", "circular_difference", "factor_errors", "read_factors"]
+
+Draw = Callable[[Tensor, Tensor], Tensor]
+
+
+class Reading(NamedTuple):
+    """Hue [rad], angle [degrees] and scale [1] of each frame, (batch, 3), and the correlation of the best drawing."""
+
+    factors: Tensor
+    match: Tensor
+
+
+def circular_difference(a: Tensor, b: Tensor, period: float) -> Tensor:
+    """$a - b$ on a circle, in (-period/2, period/2]."""
+    return torch.remainder(a - b + period / 2, period) - period / 2
+
+
+def _hue(frames: Tensor) -> Tensor:
+    total = frames.flatten(2).sum(2)
+    red, green, blue = total.unbind(1)
+    # hexagon angle, exact for pure hues: position of the middle channel between the smallest and the largest
+    high, low = total.amax(1), total.amin(1)
+    chroma = (high - low).clamp_min(1e-8)
+    sector = torch.where(
+        high == red,
+        (green - blue) / chroma,
+        torch.where(high == green, 2 + (blue - red) / chroma, 4 + (red - green) / chroma),
+    )
+    return torch.remainder(sector, 6) * (math.pi / 3)
+
+
+def _search(
+    intensity: Tensor, digits: Tensor, draw: Draw, angles: Tensor, scales: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Best angle and scale of per-sample grids: angles (batch, A), scales (batch, S)."""
+    batch, a, s = len(intensity), angles.shape[1], scales.shape[1]
+    grid_angle = angles[:, :, None].expand(batch, a, s).reshape(-1)
+    grid_scale = scales[:, None, :].expand(batch, a, s).reshape(-1)
+    factors = torch.stack([torch.zeros_like(grid_angle), grid_angle, grid_scale], 1)
+    drawn = draw(digits.repeat_interleave(a * s, 0), factors)[:, 0].flatten(1).unflatten(0, (batch, a * s))
+    x = intensity.flatten(1)
+    product = torch.einsum("bp,bgp->bg", x, drawn)
+    match = product / (x.norm(dim=1)[:, None] * drawn.norm(dim=2)).clamp_min(1e-8)
+    best = match.argmax(1)
+    rows = torch.arange(batch)
+    return angles[rows, best // s], scales[rows, best % s], match[rows, best]
+
+
+@torch.no_grad()
+def read_factors(
+    frames: Images, digits: Tensor, draw: Draw, scale_range: tuple[float, float] = (0.3, 2.0), chunk: int = 64
+) -> Reading:
+    """Read hue, angle and scale.
+
+    Args:
+        frames: (batch, 3, side, side) in [0, 1]. digits: the digits they show, untransformed, (batch, 1, side, side).
+        draw: the true operator, (digits, factors (batch, 3)) -> frames. scale_range: smallest and largest scale tried.
+        chunk: frames searched at once, bounds memory.
+    Shape:
+        Returns factors (batch, 3) and match (batch,) in [0, 1]; a blank frame has match 0 and meaningless factors.
+    """
+    results = []
+    for part, known in zip(frames.split(chunk), digits.split(chunk), strict=True):
+        intensity = part.amax(1)
+        n = len(part)
+        angle = torch.arange(-180.0, 180.0, 15.0).expand(n, -1)
+        low, high = (math.log(s) for s in scale_range)
+        scale = torch.linspace(low, high, 10).exp().expand(n, -1)
+        best_angle, best_scale, _ = _search(intensity, known, draw, angle, scale)
+        step, ratio = 15.0, (high - low) / 9
+        match = torch.zeros(n)
+        for _ in range(3):
+            step, ratio = step / 3, ratio / 3
+            offsets = torch.arange(-2, 3)
+            angles = best_angle[:, None] + step * offsets
+            scales = best_scale[:, None] * torch.exp(ratio * offsets)
+            best_angle, best_scale, match = _search(intensity, known, draw, angles, scales)
+        results.append((torch.stack([_hue(part), best_angle, best_scale], 1), match))
+    return Reading(torch.cat([r[0] for r in results]), torch.cat([r[1] for r in results]))
+
+
+def factor_errors(read: Tensor, true: Tensor) -> Tensor:
+    """Absolute errors (batch, 3): hue [degrees], angle [degrees], natural logarithm of scale.
+
+    Hue and angle are compared on the circle.
+    """
+    hue = circular_difference(read[:, 0], true[:, 0], 2 * math.pi).abs().rad2deg()
+    angle = circular_difference(read[:, 1], true[:, 1], 360.0).abs()
+    scale = (read[:, 2].clamp_min(1e-6).log() - true[:, 2].clamp_min(1e-6).log()).abs()
+    return torch.stack([hue, angle, scale], 1)

@@ -1,0 +1,76 @@
+"""The demo: learn colour live, take scale and angle from the shelf, steer all three, and read how exactly they obeyed."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ergosum import zoo
+from ergosum.control import Bank
+from ergosum.evaluation.summary import summarise
+from ergosum.recipes.seqmnist import single
+from ergosum.report.animation import save_animation
+from ergosum.runfolder import load_predictor, write_json
+from ergosum.settings import Experiment
+from ergosum.stories.run import tell
+from ergosum.timeline import parse
+
+__all__ = ["demo", "experiment"]
+
+STORY = ["scale:3 colour:9", "colour:3 angle:9", "scale:4 colour:4 angle:4", "colour+scale:6 angle:-6"]
+
+
+def experiment() -> Experiment:
+    """The colour energy, small enough to learn in about a minute on two cores, from the bundled digits alone."""
+    threads = min(2, os.cpu_count() or 1)
+    base = single("colour")
+    return replace(
+        base.but(
+            data={"source": "digits"}, model={"width": 24}, optimiser={"iterations": 700, "batch": 48, "rate": 4e-3},
+        ),
+        name="demo-colour", threads=threads, checkpoint_every=1000,
+    )  # fmt: skip
+
+
+def demo(out: Path, seconds: float, train: Callable[..., None]) -> Path:
+    """Train, steer, score, report; prints as it goes and ends with the report's path.
+
+    Args:
+        train: (experiment, folder, resume, accelerator, seconds) -> None, showing its own progress.
+    """
+    console, begun = Console(), time.perf_counter()
+    chosen = experiment()
+    folder = out / "colour"
+    console.print("[bold]1[/]  Learning what colour change is, from the bundled digits.")
+    if (folder / "checkpoint.pt").exists():
+        (folder / "checkpoint.pt").unlink()
+    train(chosen, folder, False, "cpu", seconds)
+    _, predictor = load_predictor(folder)
+    console.print("[bold]2[/]  Taking the scale and angle energies from the shelf; steering all three.")
+    companions = zoo.companions(("colour",))
+    bank = Bank([*companions.values(), predictor])
+    timelines = [parse(t, bank.factors) for t in STORY]
+    scores: dict[str, Any] = summarise(
+        "demo-colour", predictor, source="digits", n=48, seed=0, companions=companions, classify=zoo.judge()
+    )
+    write_json(folder / "scores.json", scores)
+    console.print("[bold]3[/]  Writing the report.")
+    page = tell(folder, out, "ergosum demo", "digits", 0, scores, timelines)
+    from ergosum.evaluation.control import sample_starts, true_frames
+
+    digits, start = sample_starts("digits", 1, 3, 3.0)
+    start[:, :2] = 0.0
+    save_animation(bank.play(true_frames(digits, start, timelines[0]).frames[:, 0], timelines[0])[0], out / "demo.gif")
+    error = scores["timeline_error"]
+    console.print(
+        f"Obeyed within {error['hue_deg']:.1f}° of hue, {error['angle_deg']:.1f}° of angle and {error['log_scale']:.3f} of "
+        f"log-scale, averaged over the frames of {len(scores['timelines'])} timelines of 12 frames; colour skill "
+        f"{scores['skill']:.3f}. {time.perf_counter() - begun:.0f} s.",
+        highlight=False,
+    )
+    console.print(f"[bold]{page}[/]", highlight=False, soft_wrap=True)
+    return page
