@@ -360,7 +360,7 @@ def contestants() -> dict[str, Experiment]:
             name="seed",
             data=DataSettings(source=source, factors=("colour",), signs="forward", continuous=False),
             model=ModelSettings(energy="residual", anchor="none", encoder="residual", moves=False, width=64),
-            descent=DescentSettings(steps=4, step_size=100.0, learned=True),
+            descent=DescentSettings(steps=4, step_size=1000.0, learned=True),
             optimiser=replace(optimiser, rate=1e-3), **each,
         ),
     }  # fmt: skip

@@ -3,7 +3,8 @@
 Two ways for several factors to move in one frame:
 
 - `split` lets the energies act in turn, each anchored where it starts (Lie-Trotter splitting of the joint flow);
-- `sum` adds their gradients, $x' = x - h sum_k grad E_k(x; x, z_k)$, in `substeps` re-anchored steps of a fraction each.
+- `sum` adds their gradients, $x' = x - h sum_k grad E_k(x; x, z_k)$, in `substeps` re-anchored steps of a fraction
+  each.
 """
 
 from collections.abc import Iterable, Mapping

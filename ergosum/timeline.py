@@ -1,7 +1,7 @@
 """Timelines: which energies act on which steps, as data and as text.
 
-`scale:3 colour:9` lets the scale energy act for three frames, then the colour energy for nine. `colour+scale:4` moves two
-factors at once, `angle:-5` goes backwards, and `angle*0.5:6` takes half a level per frame.
+`scale:3 colour:9` lets the scale energy act for three frames, then the colour energy for nine. `colour+scale:4` moves
+two factors at once, `angle:-5` goes backwards, and `angle*0.5:6` takes half a level per frame.
 """
 
 import re

@@ -1,7 +1,7 @@
 """What needs no training: blank, copy, the mean digit, and the true operator (the ceiling).
 
-All share one signature, `predict(start, before, after)`: the frame to start from, the true factors of it and of the frame
-to predict (batch, 3); so that a roll-out feeds each its own output.
+All share one signature, `predict(start, before, after)`: the frame to start from, the true factors of it and of the
+frame to predict (batch, 3); so that a roll-out feeds each its own output.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,8 +1,8 @@
 """Sequences of a digit whose colour, angle and scale change: pairs to train on, whole sequences to look at and score.
 
 Eighteen levels per factor, after the founding report and the flow-factorised protocol (Song et al. 2023): hue 0..6 rad
-of a red digit, angle -180..160 degrees in steps of 20, scale 0.1..1.8 in steps of 0.1. One *move* is one level; moves may
-be fractional. Factors that are not active stay at hue 0, angle 0, scale 1.
+of a red digit, angle -180..160 degrees in steps of 20, scale 0.1..1.8 in steps of 0.1. One *move* is one level; moves
+may be fractional. Factors that are not active stay at hue 0, angle 0, scale 1.
 """
 
 from typing import Literal

@@ -76,11 +76,11 @@ def _bundled(split: Split) -> tuple[Tensor, Tensor]:
     """scikit-learn's 1,797 digits of 8x8 pixels, drawn 20 pixels high on 28 like MNIST; the last 400 are held out."""
     from sklearn.datasets import load_digits as sklearn_digits
 
-    bunch = sklearn_digits()
-    images = torch.from_numpy(bunch.images).float()[:, None] / 16
+    pixels, classes = sklearn_digits(return_X_y=True)
+    images = torch.from_numpy(pixels).float().unflatten(1, (1, 8, 8)) / 16
     images = F.interpolate(images, (20, 20), mode="bicubic", align_corners=False).clamp(0, 1)
     images = F.pad(images, (4, 4, 4, 4))
-    labels = torch.from_numpy(bunch.target).long()
+    labels = torch.from_numpy(classes).long()
     part = slice(-400, None) if split == "test" else slice(None, -400)
     return images[part], labels[part]
 

@@ -1,4 +1,6 @@
-"""Score the hand on the energies: response matrix, timelines, composition, all read off the frames by the factor reader."""
+"""Score the hand on the energies: response matrix, timelines, composition, all read off the frames by the factor
+reader.
+"""
 
 from collections.abc import Callable
 from itertools import combinations
@@ -24,7 +26,7 @@ ERRORS = ("hue_deg", "angle_deg", "log_scale")
 
 
 def timelines(factors: tuple[str, ...], steps: int = 12) -> list[Timeline]:
-    """Timelines of 12 frames: all pairs as 3+9, 6+6 and 9+3 in both orders of the report, and three factors as 4+4+4."""
+    """Timelines of 12 frames: all pairs as 3+9, 6+6 and 9+3, in the report's order, and three factors as 4+4+4."""
     order = [f for f in ("scale", "colour", "angle") if f in factors]
     if len(order) == 1:
         return [parse(f"{order[0]}:{steps}")]
@@ -77,8 +79,8 @@ def response(bank: Bank, source: str, n: int, seed: int, frames: int = 4) -> dic
     """The response matrix: mean absolute levels per frame that each factor moves while one energy acts, over `frames`.
 
     Returns:
-        `response` (energies x factors), `response_rows`, `response_factors`, `diagonal_share` (None for energies that are
-        not named after factors), and the reader's own error on true frames as `reader_error`.
+        `response` (energies x factors), `response_rows`, `response_factors`, `diagonal_share` (None for energies that
+        are not named after factors), and the reader's own error on true frames as `reader_error`.
     """
     rows, names = [], [f for f in FACTORS if f in bank.members]
     reader: list[Tensor] = []
@@ -148,8 +150,8 @@ def composition(
 ) -> list[dict[str, Any]]:
     """Several factors at once for `frames` frames: PSNR of the last frame against the true joint change, and errors.
 
-    Rows: energies acting in turn (`split`), their gradients added (`sum`), copying the start, and, if given, the reference
-    trained on joint changes.
+    Rows: energies acting in turn (`split`), their gradients added (`sum`), copying the start, and, if given, the
+    reference trained on joint changes.
     """
     rows = []
     factors = [f for f in FACTORS if f in bank.members]

@@ -1,4 +1,5 @@
-"""Score predictors of one factor on held-out digits: errors, roll-outs, sharpness, identity, the flow-factorised protocol.
+"""Score predictors of one factor on held-out digits: errors, roll-outs, sharpness, identity, the flow-factorised
+protocol.
 
 Two test sets, both with whole moves on the grid of levels:
 
@@ -28,7 +29,7 @@ FLOW_STEPS = 7
 
 
 class TestSet(NamedTuple):
-    """Sequences of one factor: main ones of 12 moves, and those of the flow-factorised protocol (7 moves, from rest)."""
+    """Sequences of one factor: main ones of 12 moves, and the flow-factorised protocol's (7 moves, from rest)."""
 
     name: str
     factor: str

@@ -10,8 +10,8 @@ __all__ = ["equivariance_error"]
 def equivariance_error(predicted: Frames, true: Frames) -> PerSample:
     """$E = sum_{t>=1} sum_{pixels, channels} |x^_t - x_t|$ per sequence, the first frame being given.
 
-    Source: Song, Keller, Sebe, Welling 2023 (flow factorised representation learning), released code. Differs: means are
-    taken per factor, which the released code does not reset between factors.
+    Source: Song, Keller, Sebe, Welling 2023 (flow factorised representation learning), released code. Differs: means
+    are taken per factor, which the released code does not reset between factors.
 
     Shape:
         predicted, true: (batch, time, 3, side, side). Returns (batch,).

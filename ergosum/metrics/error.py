@@ -16,7 +16,8 @@ def mse(predicted: Tensor, true: Tensor) -> Tensor:
 def psnr(error: Tensor) -> Tensor:
     """$-10 log_10 MSE$ in dB for intensities in [0, 1]; errors below 1e-10 count as 1e-10 (100 dB).
 
-    Of a mean error it gives the dB that is quoted with an MSE; of errors per sample, averaged, it weighs easy samples more.
+    Of a mean error it gives the dB that is quoted with an MSE; of errors per sample, averaged, it weighs easy samples
+    more.
     """
     return -10 * torch.log10(error.clamp_min(1e-10))
 

@@ -2,8 +2,8 @@
 
 Hue is the direction of the frame's total colour on the colour circle. Angle and scale come from a search: the digit is
 drawn by the true operator on a grid of angles and scales, and the drawing with the largest correlation to the frame's
-intensities wins; two finer grids around it follow. The search is over all angles: a generated digit that reads best upside
-down counts as turned by 180 degrees.
+intensities wins; two finer grids around it follow. The search is over all angles: a generated digit that reads best
+upside down counts as turned by 180 degrees.
 """
 
 import math

@@ -12,8 +12,8 @@ __all__ = ["UNetBody"]
 class UNetBody(nn.Module):
     """U-Net on 2x2 pixel-unshuffled images with coordinates, conditioned on a code in every block.
 
-    Two resolutions, half and quarter of the canvas; the mean of the coarse features joins the code half-way, so that the
-    second half knows the whole image. Output at half resolution.
+    Two resolutions, half and quarter of the canvas; the mean of the coarse features joins the code half-way, so that
+    the second half knows the whole image. Output at half resolution.
 
     Args:
         channels: of the input. outputs: channels of the output. code: width of z. width: channels at half resolution.

@@ -5,8 +5,9 @@ $$ E(x; a, z) = 1/2 ||x - m(a, z)||^2,   m(a, z) = M(a, z) (a o phi(a, z)) + r(a
 A U-Net looks at the anchor $a$ under the code $z$ and gives three maps: a flow $phi$ (where each pixel comes from), a
 3x3 colour matrix $M$ per pixel and a residual $r$. Nothing in it knows which factor it will learn.
 
-In x the energy is quadratic, so descent with step size 1 lands on $m$, and with h < 1 closes in on it by 1 - h per step;
-only the anchor makes it expressive. It is the unit-precision case of a Gaussian expert: $-log N(x; m, I)$ up to a constant.
+In x the energy is quadratic, so descent with step size 1 lands on $m$, and with h < 1 closes in on it by 1 - h per
+step; only the anchor makes it expressive. It is the unit-precision case of a Gaussian expert: $-log N(x; m, I)$ up to
+a constant.
 """
 
 import torch

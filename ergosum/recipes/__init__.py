@@ -1,6 +1,7 @@
 """Recipes: named experiments. The dictionary `RECIPES` is what `ergosum recipes` prints and `ergosum train` takes."""
 
 from collections.abc import Callable
+from functools import partial
 
 from ergosum.recipes import seqmnist
 from ergosum.settings import FACTORS, Experiment
@@ -10,14 +11,14 @@ __all__ = ["RECIPES", "find"]
 
 def _named() -> dict[str, Callable[[], Experiment]]:
     made: list[Callable[[], Experiment]] = []
-    made += [lambda f=f: seqmnist.single(f) for f in FACTORS]
-    made += [lambda f=f: seqmnist.shared(f) for f in ("colour", "scale", "angle")]
-    made += [lambda n=n: seqmnist.unsupervised(n) for n in ("ours", "report")]
+    made += [partial(seqmnist.single, f) for f in FACTORS]
+    made += [partial(seqmnist.shared, f) for f in ("colour", "scale", "angle")]
+    made += [partial(seqmnist.unsupervised, n) for n in ("ours", "report")]
     made += [seqmnist.joint]
-    made += [lambda f=f, n=n: seqmnist.feedforward(f, n) for n in ("unet", "transport") for f in FACTORS]
-    made += [lambda f=f: seqmnist.report(f) for f in FACTORS]
-    made += [lambda a=a, f=f: seqmnist.ablation(a, f) for a in ("none", "start", "step") for f in FACTORS]
-    made += [lambda o=o: seqmnist.loss(o) for o in ("last", "all", "path")]
+    made += [partial(seqmnist.feedforward, f, n) for n in ("unet", "transport") for f in FACTORS]
+    made += [partial(seqmnist.report, f) for f in FACTORS]
+    made += [partial(seqmnist.ablation, a, f) for a in ("none", "start", "step") for f in FACTORS]
+    made += [partial(seqmnist.loss, o) for o in ("last", "all", "path")]
     return {make().name: make for make in made}
 
 

@@ -109,7 +109,8 @@ def unsupervised(networks: Literal["ours", "report"] = "ours") -> Experiment:
 
 
 def shared(factor: str) -> Experiment:
-    """(b) Encoder frozen from (c), energies initialised from (c), fine-tuned 1 / 2 / 8 epochs on one factor after another.
+    """(b) Encoder frozen from (c), energies initialised from (c), fine-tuned 1 / 2 / 8 epochs on one factor after
+    another.
 
     The runs form a chain: colour starts from `runs/unsupervised`, scale from the colour run, angle from the scale run.
     """

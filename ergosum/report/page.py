@@ -1,7 +1,7 @@
 """One HTML page in one file: text, tables, charts and pictures, embedded, that opens offline, in light and in dark.
 
-The builders `picture`, `animation`, `table`, `cards`, `chart`, `row` and `fold` return HTML for `Section.html`; every
-text given to them is escaped. `write_page` joins sections to a page.
+The builders `picture`, `animation`, `table`, `cards`, `chart`, `row`, `titled` and `fold` return HTML for
+`Section.html`; every text given to them is escaped. `write_page` joins sections to a page.
 """
 
 import base64
@@ -18,7 +18,7 @@ from ergosum.report import charts
 from ergosum.report.numerals import decimals_for, is_number, number
 from ergosum.runfolder import write_atomically
 
-__all__ = ["Card", "Section", "animation", "cards", "chart", "fold", "picture", "row", "table", "write_page"]
+__all__ = ["Card", "Section", "animation", "cards", "chart", "fold", "picture", "row", "table", "titled", "write_page"]
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #faf9f6; --panel: #ffffff; --ink: #1d2025; --soft: #5c626c; --rule: #e2dfd8;
@@ -35,6 +35,8 @@ body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 v
 main { max-width: 1080px; margin: 0 auto; padding: 56px 28px 96px; }
 header p.from { margin: 0 0 10px; color: var(--accent); font-size: 13px; font-weight: 650; letter-spacing: .08em; }
 h1, h2 { font-family: var(--serif); font-weight: 600; line-height: 1.15; text-wrap: balance; }
+h3 { margin: 0 0 10px; font-size: 16px; font-weight: 650; }
+h3::first-letter { text-transform: uppercase; }
 h1 { margin: 0; font-size: 42px; letter-spacing: -.015em; overflow-wrap: anywhere; }
 h2 { margin: 0 0 6px; font-size: 25px; letter-spacing: -.005em; }
 header .subtitle { margin: 12px 0 0; max-width: 62ch; color: var(--soft); font-size: 18px; text-wrap: pretty; }
@@ -63,9 +65,11 @@ figcaption { margin-top: 8px; color: var(--soft); font-size: 14px; line-height: 
 .chart-box { padding: 20px 21px 16px; border: 1px solid var(--rule); border-radius: 12px; background: var(--panel);
   overflow-x: auto; width: fit-content; max-width: 100%; }
 .table { overflow-x: auto; border: 1px solid var(--rule); border-radius: 12px; background: var(--panel); }
-.row .table { max-width: 100%; }
+.row > .titled { flex: 1 1 460px; min-width: min(100%, 460px); max-width: 100%; }
 table { border-collapse: collapse; width: 100%; font-size: 14.5px; font-variant-numeric: tabular-nums lining-nums; }
-th, td { padding: 9px 16px; text-align: right; white-space: nowrap; }
+th, td { padding: 9px 13px; text-align: right; white-space: nowrap; }
+thead th { white-space: normal; vertical-align: bottom; line-height: 1.3; text-wrap: balance; }
+th:first-child, td:first-child { padding-left: 18px; } th:last-child, td:last-child { padding-right: 18px; }
 th:first-child, td:first-child { text-align: left; }
 .words { text-align: left; }
 thead th { color: var(--soft); font-size: 13px; font-weight: 600; border-bottom: 1px solid var(--rule); }
@@ -80,7 +84,8 @@ summary { padding: 12px 18px; cursor: pointer; font-weight: 600; }
 details pre { margin: 0; padding: 4px 18px 18px; overflow-x: auto; font: 13px/1.55 var(--mono); }
 section > h2 + *, section > p + * { margin-top: 16px; }
 section > h2 + p { margin-top: 0; }
-section > figure + *, section > .table + *, section > .row + *, section > .cards + * { margin-top: 26px; }
+section > figure + *, .table + *, section > .row + *, section > .cards + *, .titled + .titled { margin-top: 26px; }
+.row > .titled + .titled { margin-top: 0; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 @media (max-width: 640px) { main { padding: 32px 16px 64px; } h1 { font-size: 32px; } th, td { padding: 8px 11px; }
   .still { overflow-x: auto; } .still img { max-width: 860px; } }
@@ -221,6 +226,11 @@ def row(*parts: str) -> str:
     """Parts side by side as far as there is room; empty ones are left out, and none give the empty string."""
     kept = [part for part in parts if part]
     return f'<div class="row">{"".join(kept)}</div>' if kept else ""
+
+
+def titled(title: str, html: str) -> str:
+    """HTML under a small heading; without a title the HTML alone, without HTML the empty string."""
+    return f'<div class="titled"><h3>{escape(title)}</h3>{html}</div>' if title and html else html
 
 
 def fold(summary: str, text: str) -> str:

@@ -2,34 +2,21 @@
 
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from PIL import Image
 
-from ergosum.report.charts import heat_map, lines, training_curve
+from ergosum.report.charts import training_curve
 from ergosum.report.numerals import duration, is_number, number
-from ergosum.report.page import Card, Section, animation, cards, chart, fold, picture, row, table, write_page
+from ergosum.report.page import Card, Section, animation, cards, chart, fold, picture, row, write_page
+from ergosum.report.score_tables import comparison, compositions, response, targets, timeline_errors
 from ergosum.runfolder import read_json
 
-__all__ = ["OURS", "read_updates", "write_report"]
+__all__ = ["read_updates", "write_report"]
 
 Scores = Mapping[str, Any]
-
-OURS = "ours"
-"""The row of a score table that stands for the run itself."""
-_REFERENCES = ("blank", "copy", "mean image", "true operator")
-"""Rows that nothing was trained for: floors and the ceiling, which do not compete for the best value."""
-_HEADINGS = {
-    "row": "", "mse": "MSE", "psnr": "PSNR [dB]", "skill": "Skill", "sharpness": "Sharpness", "identity": "Identity",
-    "ffrl": "E (FFRL)", "ffrl_skill": "Skill in E",
-}  # fmt: skip
-_BEST: dict[str, Literal["max", "min"]] = {
-    "mse": "min", "psnr": "max", "skill": "max", "identity": "max", "ffrl": "min", "ffrl_skill": "max",
-}  # fmt: skip
-_DECIMALS = {"psnr": 2, "skill": 3, "sharpness": 3, "identity": 3, "ffrl": 1, "ffrl_skill": 3}
-_ERRORS = {"hue_deg": "Hue [°]", "angle_deg": "Angle [°]", "log_scale": "Scale [ln]"}
 
 
 def write_report(
@@ -39,15 +26,17 @@ def write_report(
     animations: Sequence[tuple[str, bytes]] = (),
     scores: Scores | None = None,
     timelines: Sequence[tuple[str, Image.Image]] = (),
+    out: Path | None = None,
 ) -> Path:
-    """Write `report.html` into a run folder, atomically, and return its path.
+    """Write a run's `report.html`, atomically, and return its path.
 
-    Reads `metrics.jsonl`, `recipe.json` and `run.json`; what is absent there, or not handed in, is left
-    out of the page.
+    Reads `metrics.jsonl`, `recipe.json` and `run.json` from the run folder; what is absent there, or not handed in, is
+    left out of the page.
 
     Args:
         command: the exact command line, shown on top. strips, timelines: caption and picture. animations: caption and
         the bytes of a GIF or PNG. scores: the content of `scores.json`; every key is optional.
+        out: folder of the page, created if absent; None writes it into the run folder.
     Raises:
         ValueError: if a file of the folder is broken. OSError: if the page cannot be written.
     """
@@ -56,22 +45,23 @@ def write_report(
     updates = read_updates(folder / "metrics.jsonl")
     sections = [
         Section("", "", cards(_summary(scores, run, updates))),
-        Section("Targets", "", _targets(scores)),
+        Section("Targets", "", targets(scores)),
         Section("Strips", "The red box is the input; each frame to its right is generated from the one before.",
                 "".join(picture(image, caption) for caption, image in strips)),
         Section("In motion", "", row(*(animation(content, caption) for caption, content in animations))),
-        Section("Comparison", _protocol(scores), _comparison(scores)),
-        Section("Response", _response_text(scores), _response(scores)),
+        Section("Comparison", _protocol(scores), comparison(scores)),
+        Section("Response", _response_text(scores), response(scores)),
         Section("Timelines", "Which energies act on which frames, and how far the factors end from where they should.",
-                "".join(picture(image, caption) for caption, image in timelines) + _factor_errors(scores)),
+                "".join(picture(image, caption) for caption, image in timelines) + timeline_errors(scores)),
         Section("Composition", "Energies trained apart, acting together on moves that nobody trained for.",
-                _score_table(scores.get("composition") or (), emphasis=OURS)),
+                compositions(scores)),
         Section("Training", _training_text(run, updates), chart(training_curve(updates))),
         Section("Recipe", "", fold("Every setting of the run", json.dumps(recipe, indent=2)) if recipe else ""),
     ]  # fmt: skip
     name = recipe.get("name") or run.get("name") or scores.get("card") or folder.resolve().name
-    write_page(folder / "report.html", name, recipe.get("shows", ""), command, sections)
-    return folder / "report.html"
+    path = (Path(out) if out else folder) / "report.html"
+    write_page(path, name, recipe.get("shows", ""), command, sections)
+    return path
 
 
 def read_updates(path: Path) -> list[dict[str, float]]:
@@ -145,11 +135,11 @@ def _percent(share: float) -> str:
 def _protocol(scores: Scores) -> str:
     parts = []
     if is_number(scores.get("n")):
-        parts.append(f"{number(scores['n'], 0)} held-out samples")
+        parts.append(f"{number(scores['n'], 0)} held-out sequences")
     if scores.get("source"):
         parts.append(f"of {scores['source']}")
     if scores.get("factor"):
-        parts.append(f"moving in {scores['factor']}")
+        parts.append(f"moving in {' and '.join(scores['factor'].split('+'))}")
     if is_number(scores.get("seed")):
         parts.append(f"(seed {scores['seed']})")
     sample = " ".join(parts)
@@ -157,49 +147,13 @@ def _protocol(scores: Scores) -> str:
     return f"{sample[:1].upper()}{sample[1:]}. {meaning}" if sample else meaning
 
 
-def _comparison(scores: Scores) -> str:
-    rows = scores.get("rows") or ()
-    series = {r["row"]: r["rollout_psnr"] for r in rows if r.get("rollout_psnr")}
-    rolled = lines(series, "generated frame, counted from the input", "PSNR [dB]", emphasis=OURS)
-    caption = "Roll-outs: each frame is generated from the one before, so that errors add up."
-    return _score_table(rows, OURS, _REFERENCES) + chart(rolled, caption)
-
-
-def _score_table(rows: Sequence[Mapping[str, Any]], emphasis: str, aside: Collection[str] = ()) -> str:
-    """Known columns in their order, then any other plain ones; columns without a value are left out."""
-    values = {k: [r.get(k) for r in rows] for k in dict.fromkeys([*_HEADINGS, *(k for r in rows for k in r)])}
-    plain = {k: v for k, v in values.items() if not any(isinstance(x, list | dict) for x in v)}
-    columns = {k: _HEADINGS.get(k, k) for k, v in plain.items() if k == "row" or any(x is not None for x in v)}
-    return table(rows, columns, _BEST, emphasis, aside, _DECIMALS)
-
-
 def _response_text(scores: Scores) -> str:
-    if not is_number(scores.get("diagonal_share")):
-        return "One energy acts: how many levels does each true factor move?"
-    share = _percent(scores["diagonal_share"])
-    return f"One energy acts: how many levels does each true factor move? {share} of it lies on the diagonal."
-
-
-def _response(scores: Scores) -> str:
-    matrix = scores.get("response") or ()
-    rows, factors = scores.get("response_rows"), scores.get("response_factors")
-    if not matrix or not rows or not factors:
-        return ""
-    return chart(heat_map(matrix, rows, factors), "Rows: the energy that acts. Columns: the factor that moves.")
-
-
-def _factor_errors(scores: Scores) -> str:
-    named = (("generated frames", "timeline_error"), ("true frames (error of the reader)", "reader_error"))
-    rows = [{"row": name, **scores[key]} for name, key in named if scores.get(key)]
-    return table(rows, {"row": "Mean absolute error", **_ERRORS}, aside=(named[1][0],))
-
-
-def _targets(scores: Scores) -> str:
-    columns = {"name": "Target", "value": "Reached", "target": "Wanted", "met": "Met"}
-    rows = [
-        {**t, "value": number(t.get("value")), "target": number(t.get("target"))} for t in scores.get("targets") or ()
-    ]
-    return table(rows, columns)
+    question = "One energy acts: how many levels does each true factor move?"
+    if is_number(scores.get("diagonal_share")):
+        return f"{question} {_percent(scores['diagonal_share'])} of it is the energy’s own factor."
+    if is_number(scores.get("assigned_share")):
+        return f"{question} Under the best assignment, {_percent(scores['assigned_share'])} of it is the energy’s own factor."
+    return question
 
 
 def _training_text(run: Scores, updates: Sequence[Mapping[str, float]]) -> str:

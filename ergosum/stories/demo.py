@@ -1,4 +1,6 @@
-"""The demo: learn colour live, take scale and angle from the shelf, steer all three, and read how exactly they obeyed."""
+"""The demo: learn colour live, take scale and angle from the shelf, steer all three, and read how exactly they
+obeyed.
+"""
 
 import os
 import time
@@ -67,9 +69,9 @@ def demo(out: Path, seconds: float, train: Callable[..., None]) -> Path:
     save_animation(bank.play(true_frames(digits, start, timelines[0]).frames[:, 0], timelines[0])[0], out / "demo.gif")
     error = scores["timeline_error"]
     console.print(
-        f"Obeyed within {error['hue_deg']:.1f}° of hue, {error['angle_deg']:.1f}° of angle and {error['log_scale']:.3f} of "
-        f"log-scale, averaged over the frames of {len(scores['timelines'])} timelines of 12 frames; colour skill "
-        f"{scores['skill']:.3f}. {time.perf_counter() - begun:.0f} s.",
+        f"Obeyed within {error['hue_deg']:.1f}° of hue, {error['angle_deg']:.1f}° of angle and "
+        f"{error['log_scale']:.3f} of log-scale, averaged over {len(scores['timelines'])} timelines of 12 frames; "
+        f"colour skill {scores['skill']:.3f}. {time.perf_counter() - begun:.0f} s.",
         highlight=False,
     )
     console.print(f"[bold]{page}[/]", highlight=False, soft_wrap=True)

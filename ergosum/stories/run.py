@@ -46,7 +46,8 @@ def tell(
             for f in held
         ]
         if experiment.predictor == "decomposer" and experiment.model.moves:
-            strips += [(f"Descent of the {f} energy, step by step, forwards and backwards", _descent(predictor, f, source, seed)) for f in held]  # fmt: skip
+            strips += [(f"Descent of the {f} energy, step by step, forwards and backwards", _descent(predictor, f,
+            source, seed)) for f in held]  # fmt: skip
         bank = Bank([*zoo.companions(tuple(held)).values(), predictor])
         more_strips, more_animations = timeline_pictures(bank, source, seed, chosen or timelines(bank.factors))
         strips += more_strips

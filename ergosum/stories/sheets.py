@@ -13,7 +13,9 @@ __all__ = ["SHEETS", "sequences"]
 
 
 def sequences(source: str = "digits", seed: int = 0, canvas: int = 28) -> Image.Image:
-    """Eighteen levels of angle, colour, scale and all together (the founding report's figure 2), then the other modes."""
+    """Eighteen levels of angle, colour, scale and all together (the founding report's figure 2), then the other
+    modes.
+    """
     rows = []
     for name, factors in [("angle", ("angle",)), ("colour", ("colour",)), ("scale", ("scale",)), ("combined", FACTORS)]:
         settings = DataSettings(

@@ -1,7 +1,8 @@
 """The training loop: one process, one GPU, or many under `torchrun`, with the same code.
 
-`train` is a generator that yields each update, so that the caller draws the progress bar and decides when to stop. Every
-process draws the whole batch from the same generator and keeps its share, so the result does not depend on their number.
+`train` is a generator that yields each update, so that the caller draws the progress bar and decides when to stop.
+Every process draws the whole batch from the same generator and keeps its share, so the result does not depend on
+their number.
 """
 
 import copy
@@ -11,7 +12,7 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -170,10 +171,11 @@ class _Log:
             self.board.close()
 
 
-def train(experiment: Experiment, out: Path, resume: bool = False, accelerator: str = "auto") -> Iterator[Update]:
+def train(experiment: Experiment, out: Path, resume: bool = False, accelerator: str = "auto") -> Generator[Update]:
     """Train and yield every update; the run folder `out` is complete when the iterator ends.
 
-    Ctrl-C and SIGTERM write a checkpoint before they pass on; a killed process loses at most `checkpoint_every` updates.
+    Ctrl-C and SIGTERM write a checkpoint before they pass on; a killed process loses at most `checkpoint_every`
+    updates.
 
     Args:
         out: run folder, created if absent. resume: go on from its checkpoint; on CPU to the same bits as a run that was
@@ -280,8 +282,8 @@ def _watch(state: _State, error: float, copied: float, frames: list[Tensor], pai
 def _diagnose(state: _State, pairs: Pairs) -> str:
     who = state.model.blame(pairs.start, pairs.target, pairs.moves)  # type: ignore[operator]
     return (
-        f"Training left the finite numbers at iteration {state.iteration + 1}, first seen in {who}. The last checkpoint "
-        "is intact; lower optimiser.rate or descent.step_size and --resume."
+        f"Training left the finite numbers at iteration {state.iteration + 1}, first seen in {who}. The last "
+        "checkpoint is intact; lower optimiser.rate or descent.step_size and --resume."
     )
 
 
@@ -291,9 +293,10 @@ def _write_summary(state: _State, data: SequenceData, out: Path) -> None:
         out / "run.json",
         {
             "name": e.name, "iterations": state.iteration, "seconds": round(state.seconds, 1),
-            "cpu_seconds": round(state.cpu_seconds, 1), "threads": e.threads, "device": str(next(state.model.parameters()).device),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores", "torch": torch.__version__,
-            "weights": sum(p.numel() for p in state.model.parameters()), "seed": e.seed, "source": e.data.source,
-            "data_sha256": checksum(data.digits), "error": state.error, "copy_error": state.copy_error,
+            "cpu_seconds": round(state.cpu_seconds, 1), "threads": e.threads, "device":
+            str(next(state.model.parameters()).device), "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            "torch": torch.__version__, "weights": sum(p.numel() for p in state.model.parameters()), "seed": e.seed,
+            "source": e.data.source, "data_sha256": checksum(data.digits), "error": state.error, "copy_error":
+            state.copy_error,
         },
     )  # fmt: skip

@@ -1,0 +1,124 @@
+"""What a `scores.json` says, as tables and charts for a page. Every function gives the empty string for what is
+absent.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any, Literal
+
+from ergosum.report.charts import heat_map, lines
+from ergosum.report.numerals import is_number, number
+from ergosum.report.page import chart, row, table, titled
+
+__all__ = ["OURS", "comparison", "compositions", "response", "targets", "timeline_errors"]
+
+Scores = Mapping[str, Any]
+
+OURS = "ours"
+"""The row of a score table that stands for the run itself."""
+REFERENCES = ("blank", "copy", "mean image", "true operator")
+"""Rows that nothing was trained for: floors and the ceiling, which do not compete for the best value."""
+
+_HEADINGS = {
+    "row": "", "mse": "MSE", "psnr": "PSNR [dB]", "skill": "Skill", "psnr_12": "PSNR, frame 12", "sharpness":
+    "Sharpness", "sharpness_12": "Sharpness, frame 12", "identity": "Identity", "ffrl": "E (FFRL)", "ffrl_skill":
+    "Skill in E", "hue_deg": "Hue error [°]", "angle_deg": "Angle error [°]", "log_scale": "Scale error [ln]",
+}  # fmt: skip
+_BEST: dict[str, Literal["max", "min"]] = {
+    "mse": "min", "psnr": "max", "skill": "max", "psnr_12": "max", "identity": "max", "ffrl": "min", "ffrl_skill":
+    "max", "hue_deg": "min", "angle_deg": "min", "log_scale": "min",
+}  # fmt: skip
+_DECIMALS = {
+    "psnr": 2, "skill": 3, "psnr_12": 2, "sharpness": 3, "sharpness_12": 3, "identity": 3, "ffrl": 1, "ffrl_skill": 3,
+    "hue_deg": 1, "angle_deg": 1, "log_scale": 3,
+}  # fmt: skip
+_GROUPING = ("factor", "set", "factors")
+_TOLD_ELSEWHERE = ("mse_copy",)  # the row of copying tells it
+_WAYS = {"split": "acting in turn", "sum": "gradients added"}
+_SETS = {
+    "mixed": "forwards and backwards, from random colours, angles and scales",
+    "alone": "forwards, the other factors at rest",
+}
+
+
+def comparison(scores: Scores) -> str:
+    """Score tables of the run beside its baselines, one per factor and test set, and their roll-outs."""
+    parts = []
+    for (factor, kind), rows in _grouped(scores.get("rows") or (), ("factor", "set")):
+        heading = f"{factor}: {_SETS.get(kind, kind)}" if factor and kind else factor or _SETS.get(kind, kind)
+        parts.append(titled(heading, _table(rows, REFERENCES) + _roll_outs(rows)))
+    return "".join(parts)
+
+
+def response(scores: Scores) -> str:
+    """Heat map of the response matrix."""
+    matrix, rows, factors = (scores.get(k) or () for k in ("response", "response_rows", "response_factors"))
+    if not matrix or not rows or not factors:
+        return ""
+    return chart(heat_map(matrix, rows, factors), "Rows: the energy that acts. Columns: the factor that moves.")
+
+
+def timeline_errors(scores: Scores) -> str:
+    """Errors of the factors read off generated frames, per timeline, on average, and of the reader itself."""
+    rows = [{**r, "row": r.get("timeline", "")} for r in scores.get("timelines") or ()]
+    mean = "all timelines" if rows else "generated frames"
+    reader = "true frames (error of the reader)"
+    if scores.get("timeline_error"):
+        over_all = {"psnr": scores.get("timeline_psnr"), "identity": scores.get("identity") if rows else None}
+        rows.append({"row": mean, **over_all, **scores["timeline_error"]})
+    if scores.get("reader_error"):
+        rows.append({"row": reader, **scores["reader_error"]})
+    columns = ["row", "hue_deg", "angle_deg", "log_scale", "psnr", "identity"]
+    used = {k: _HEADINGS[k] for k in columns if k == "row" or any(r.get(k) is not None for r in rows)}
+    return table(rows, used, emphasis=mean if len(rows) > 2 else "", aside=(reader,), decimals=_DECIMALS)
+
+
+def compositions(scores: Scores) -> str:
+    """Energies acting together, a table for each group of factors."""
+    rows = [{**r, "row": _WAYS.get(r.get("row", ""), r.get("row", ""))} for r in scores.get("composition") or ()]
+    made = [
+        titled(" and ".join(group.split("+")), _table(part, ("copy",)))
+        for (group,), part in _grouped(rows, ("factors",))
+    ]
+    return row(*made) if len(made) > 1 else "".join(made)
+
+
+def targets(scores: Scores) -> str:
+    """What was reached, what was wanted, and whether it is met."""
+    signs = {True: "≥ ", False: "≤ "}
+    rows = [
+        {
+            "name": t.get("name", ""),
+            "value": number(t.get("value")),
+            "target": signs.get(t.get("at_least"), "") + number(t.get("target")),  # type: ignore[arg-type]
+            "met": t.get("met"),
+        }
+        for t in scores.get("targets") or ()
+    ]
+    return table(rows, {"name": "Target", "value": "Reached", "target": "Wanted", "met": "Met"})
+
+
+def _grouped(
+    rows: Sequence[Mapping[str, Any]], keys: tuple[str, ...]
+) -> list[tuple[tuple[str, ...], list[Mapping[str, Any]]]]:
+    """Neighbouring rows that agree in `keys`; a key that rows do not have counts as empty."""
+    value = lambda r: tuple(str(r.get(k) or "") for k in keys)  # noqa: E731
+    return [(group, list(part)) for group, part in groupby(rows, value)]
+
+
+def _table(rows: Sequence[Mapping[str, Any]], aside: Sequence[str]) -> str:
+    """Known columns in their order, then any other plain ones; columns without a value are left out."""
+    values = {k: [r.get(k) for r in rows] for k in dict.fromkeys([*_HEADINGS, *(k for r in rows for k in r)])}
+    plain = {k: v for k, v in values.items() if not any(isinstance(x, list | dict) for x in v)}
+    used = [k for k, v in plain.items() if k not in (*_GROUPING, *_TOLD_ELSEWHERE) and any(x is not None for x in v)]
+    columns = {"row": ""} | {k: _HEADINGS.get(k, k) for k in used}
+    return table(rows, columns, _BEST, OURS, aside, _DECIMALS)
+
+
+def _roll_outs(rows: Sequence[Mapping[str, Any]]) -> str:
+    series = {r["row"]: r["rollout_psnr"] for r in rows if r.get("rollout_psnr")}
+    longest = max((len([v for v in values if is_number(v)]) for values in series.values()), default=0)
+    if longest < 2:
+        return ""
+    drawn = lines(series, "generated frame, counted from the input", "PSNR [dB]", emphasis=OURS)
+    return chart(drawn, "Roll-outs: each frame is generated from the one before, so that errors add up.")
