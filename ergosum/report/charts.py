@@ -280,7 +280,7 @@ def _log_ticks(low: float, high: float) -> list[tuple[float, str]]:
     digits = (1, 2, 5) if high / low < 200 else (1,)
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = [(d * 10.0**e, d, e) for e in exponents for d in digits if low <= d * 10.0**e <= high]
-    return [(v, number(v, decimals_for([v]) if e >= 0 else -e) if e >= -5 else _power(d, e)) for v, d, e in values]
+    return [(v, number(v, decimals_for([v]) if e >= 0 else -e) if e >= -4 else _power(d, e)) for v, d, e in values]
 
 
 def _power(digit: int, exponent: int) -> str:

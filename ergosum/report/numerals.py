@@ -1,10 +1,10 @@
-"""Numbers as a reader wants them: a true minus, an en dash for nothing, and the same decimals down a column."""
+"""Numbers as a reader wants them: a true minus, an en dash for nothing, equal decimals down a column; enumerations."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeGuard
 
-__all__ = ["decimals_for", "duration", "is_number", "number"]
+__all__ = ["decimals_for", "duration", "enumeration", "is_number", "number"]
 
 
 def is_number(value: Any) -> TypeGuard[float]:
@@ -41,6 +41,11 @@ def number(value: Any, decimals: int | None = None) -> str:
     text = f"{abs(value):,.{decimals}f}"
     negative = value < 0 and any(c in "123456789" for c in text)
     return f"−{text}" if negative else text
+
+
+def enumeration(words: Sequence[str]) -> str:
+    """Words as "colour", "colour and angle" or "colour, angle and scale"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def duration(seconds: float) -> str:

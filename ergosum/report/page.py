@@ -268,7 +268,7 @@ def _alignment(values: Sequence[Any]) -> str:
 
 
 def _arrow(how: str | None) -> str:
-    return {"max": " ↑", "min": " ↓"}.get(how or "", "")
+    return {"max": "\u00a0↑", "min": "\u00a0↓"}.get(how or "", "")
 
 
 def _cell(value: Any, decimals: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from ergosum.report.charts import training_curve
-from ergosum.report.numerals import duration, is_number, number
+from ergosum.report.numerals import duration, enumeration, is_number, number
 from ergosum.report.page import Card, Section, animation, cards, chart, fold, picture, row, write_page
 from ergosum.report.score_tables import comparison, compositions, response, targets, timeline_errors
 from ergosum.runfolder import read_json
@@ -46,12 +46,12 @@ def write_report(
     sections = [
         Section("", "", cards(_summary(scores, run, updates))),
         Section("Targets", "", targets(scores)),
-        Section("Strips", "The red box is the input; each frame to its right is generated from the one before.",
+        Section("Strips", "The red box is the input. A generated frame is made from the generated one before it.",
                 "".join(picture(image, caption) for caption, image in strips)),
         Section("In motion", "", row(*(animation(content, caption) for caption, content in animations))),
         Section("Comparison", _protocol(scores), comparison(scores)),
         Section("Response", _response_text(scores), response(scores)),
-        Section("Timelines", "Which energies act on which frames, and how far the factors end from where they should.",
+        Section("Timelines", _timelines_text(scores),
                 "".join(picture(image, caption) for caption, image in timelines) + timeline_errors(scores)),
         Section("Composition", "Energies trained apart, acting together on moves that nobody trained for.",
                 compositions(scores)),
@@ -106,7 +106,7 @@ def _summary(scores: Scores, run: Scores, updates: Sequence[Mapping[str, float]]
         beside = f"; copying {number(-10 * math.log10(copied), 1)} dB" if is_number(copied) and copied > 0 else ""
         made.append(Card("PSNR", f"{number(psnr, 1)} dB", f"{when}{beside}"))
     if is_number(scores.get("identity")):
-        made.append(Card("Identity", _percent(scores["identity"]), "of recognised digits stay recognised"))
+        made.append(Card("Identity", _percent(scores["identity"]), "digits recognised, relative to the true frames"))
     if is_number(scores.get("diagonal_share")):
         made.append(Card("Own factor", _percent(scores["diagonal_share"]), "of what an energy moves is its own factor"))
     return made + _cost(run, last)
@@ -139,7 +139,7 @@ def _protocol(scores: Scores) -> str:
     if scores.get("source"):
         parts.append(f"of {scores['source']}")
     if scores.get("factor"):
-        parts.append(f"moving in {' and '.join(scores['factor'].split('+'))}")
+        parts.append(f"moving in {enumeration(scores['factor'].split('+'))}")
     if is_number(scores.get("seed")):
         parts.append(f"(seed {scores['seed']})")
     sample = " ".join(parts)
@@ -152,8 +152,16 @@ def _response_text(scores: Scores) -> str:
     if is_number(scores.get("diagonal_share")):
         return f"{question} {_percent(scores['diagonal_share'])} of it is the energy’s own factor."
     if is_number(scores.get("assigned_share")):
-        return f"{question} Under the best assignment, {_percent(scores['assigned_share'])} of it is the energy’s own factor."
+        share = _percent(scores["assigned_share"])
+        return f"{question} Under the best assignment, {share} of it is the energy’s own factor."
     return question
+
+
+def _timelines_text(scores: Scores) -> str:
+    asked = "Which energies act on which frames."
+    if not scores.get("timeline_error"):
+        return asked
+    return f"{asked} Hue, angle and scale are read off every generated frame; errors are mean absolute ones."
 
 
 def _training_text(run: Scores, updates: Sequence[Mapping[str, float]]) -> str:

@@ -1,13 +1,11 @@
-"""What a `scores.json` says, as tables and charts for a page. Every function gives the empty string for what is
-absent.
-"""
+"""What a `scores.json` says, as tables and charts for a page; what is absent there gives the empty string."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, Literal
 
 from ergosum.report.charts import heat_map, lines
-from ergosum.report.numerals import is_number, number
+from ergosum.report.numerals import enumeration, is_number, number
 from ergosum.report.page import chart, row, table, titled
 
 __all__ = ["OURS", "comparison", "compositions", "response", "targets", "timeline_errors"]
@@ -19,14 +17,18 @@ OURS = "ours"
 REFERENCES = ("blank", "copy", "mean image", "true operator")
 """Rows that nothing was trained for: floors and the ceiling, which do not compete for the best value."""
 
+EXACT = 90.0
+"""PSNR [dB] above which nothing but rounding is left."""
+
 _HEADINGS = {
-    "row": "", "mse": "MSE", "psnr": "PSNR [dB]", "skill": "Skill", "psnr_12": "PSNR, frame 12", "sharpness":
-    "Sharpness", "sharpness_12": "Sharpness, frame 12", "identity": "Identity", "ffrl": "E (FFRL)", "ffrl_skill":
-    "Skill in E", "hue_deg": "Hue error [°]", "angle_deg": "Angle error [°]", "log_scale": "Scale error [ln]",
+    "row": "", "mse": "MSE", "psnr": "PSNR [dB]", "skill": "Skill", "psnr_12": "PSNR, frame\u00a012",
+    "sharpness": "Sharpness", "sharpness_12": "Sharpness, frame\u00a012", "identity": "Identity",
+    "ffrl": "E\u00a0(FFRL)", "ffrl_skill": "Skill in\u00a0E", "hue_deg": "Hue error\u00a0[°]",
+    "angle_deg": "Angle error\u00a0[°]", "log_scale": "Scale error\u00a0[ln]",
 }  # fmt: skip
 _BEST: dict[str, Literal["max", "min"]] = {
-    "mse": "min", "psnr": "max", "skill": "max", "psnr_12": "max", "identity": "max", "ffrl": "min", "ffrl_skill":
-    "max", "hue_deg": "min", "angle_deg": "min", "log_scale": "min",
+    "mse": "min", "psnr": "max", "skill": "max", "psnr_12": "max", "identity": "max", "ffrl": "min",
+    "ffrl_skill": "max", "hue_deg": "min", "angle_deg": "min", "log_scale": "min",
 }  # fmt: skip
 _DECIMALS = {
     "psnr": 2, "skill": 3, "psnr_12": 2, "sharpness": 3, "sharpness_12": 3, "identity": 3, "ffrl": 1, "ffrl_skill": 3,
@@ -63,7 +65,7 @@ def timeline_errors(scores: Scores) -> str:
     rows = [{**r, "row": r.get("timeline", "")} for r in scores.get("timelines") or ()]
     mean = "all timelines" if rows else "generated frames"
     reader = "true frames (error of the reader)"
-    if scores.get("timeline_error"):
+    if scores.get("timeline_error") and len(rows) != 1:  # of one timeline the mean says nothing new
         over_all = {"psnr": scores.get("timeline_psnr"), "identity": scores.get("identity") if rows else None}
         rows.append({"row": mean, **over_all, **scores["timeline_error"]})
     if scores.get("reader_error"):
@@ -77,7 +79,7 @@ def compositions(scores: Scores) -> str:
     """Energies acting together, a table for each group of factors."""
     rows = [{**r, "row": _WAYS.get(r.get("row", ""), r.get("row", ""))} for r in scores.get("composition") or ()]
     made = [
-        titled(" and ".join(group.split("+")), _table(part, ("copy",)))
+        titled(enumeration(group.split("+")), _table(part, ("copy",)))
         for (group,), part in _grouped(rows, ("factors",))
     ]
     return row(*made) if len(made) > 1 else "".join(made)
@@ -116,9 +118,13 @@ def _table(rows: Sequence[Mapping[str, Any]], aside: Sequence[str]) -> str:
 
 
 def _roll_outs(rows: Sequence[Mapping[str, Any]]) -> str:
-    series = {r["row"]: r["rollout_psnr"] for r in rows if r.get("rollout_psnr")}
-    longest = max((len([v for v in values if is_number(v)]) for values in series.values()), default=0)
-    if longest < 2:
+    """Roll-outs as lines; one that is exact throughout is named below them, as it would squeeze all others."""
+    series = {r["row"]: [v for v in r["rollout_psnr"] if is_number(v)] for r in rows if r.get("rollout_psnr")}
+    exact = [name for name, values in series.items() if values and min(values) > EXACT]
+    if max((len(values) for name, values in series.items() if name not in exact), default=0) < 2:
         return ""
-    drawn = lines(series, "generated frame, counted from the input", "PSNR [dB]", emphasis=OURS)
-    return chart(drawn, "Roll-outs: each frame is generated from the one before, so that errors add up.")
+    drawn = {r["row"]: r["rollout_psnr"] for r in rows if r["row"] in series and r["row"] not in exact}
+    caption = "Roll-outs: each frame is generated from the one before, so that errors add up."
+    if exact:
+        caption += f" Not drawn, since without error: {enumeration(exact)}."
+    return chart(lines(drawn, "generated frame, counted from the input", "PSNR [dB]", emphasis=OURS), caption)

@@ -89,7 +89,7 @@ class _State:
         self.ema.to(fabric.device)
         self.generator = torch.Generator().manual_seed(experiment.seed + 1)
         self.rollouts = RollOuts(data, experiment.objective.persistent)
-        self.iteration, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
+        self.iteration, self.seconds, self.cpu_seconds, self.render_seconds = 0, 0.0, 0.0, 0.0
         self.error, self.copy_error, self.still = 0.0, 0.0, 0
 
     def _start_from(self, folder: Path) -> None:
@@ -140,7 +140,7 @@ class _State:
         self.optimiser.load_state_dict(content["optimiser"])
         self.generator.set_state(content["generator"])
         self.rollouts.load(content["rollouts"])
-        for name in ("iteration", "seconds", "cpu_seconds", "error", "copy_error", "still"):
+        for name in ("iteration", "seconds", "cpu_seconds", "render_seconds", "error", "copy_error", "still"):
             setattr(self, name, content[name])
 
 
@@ -238,6 +238,7 @@ def _updates(state: _State, fabric: Fabric, data: SequenceData) -> Iterator[Upda
         for group in state.optimiser.param_groups:
             group["lr"] = learning_rate(e.optimiser, state.iteration)
         pairs = state.rollouts.draw(batch, state.generator)
+        state.render_seconds += time.process_time() - cpu
         mine = Pairs(*(v[share] for v in pairs))
         state.wrapped.train()
         path = state.wrapped(mine.start, mine.target, mine.moves, state.generator, active=active)

@@ -36,6 +36,13 @@ def test_equal_factors_of_error_are_equal_heights():
     assert points[1][1] - points[0][1] == pytest.approx(points[2][1] - points[1][1], abs=0.11)
 
 
+def test_labels_of_very_small_errors_fit_beside_the_axis():
+    found = texts(training_curve([update(1, 0.02), update(2, 0.00003)]))
+    assert "0.0001" in found and "0.00003" not in found
+    assert "2·10⁻⁵" in texts(training_curve([update(1, 0.0002), update(2, 0.00002)]))
+    assert all(len(text) <= 6 for text in found if text.startswith("0."))
+
+
 def test_a_long_training_is_thinned_and_keeps_its_end():
     updates = [update(n, 0.1 / n) for n in range(1, 20_001)]
     (points,) = polylines(training_curve(updates), "bold")

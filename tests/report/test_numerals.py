@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ergosum.report.numerals import decimals_for, duration, number
+from ergosum.report.numerals import decimals_for, duration, enumeration, number
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,7 @@ def test_decimals_are_shared(values, decimals):
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+def test_enumerations():
+    assert [enumeration(list("abc")[:n]) for n in (0, 1, 2, 3)] == ["", "a", "a and b", "a, b and c"]

@@ -99,7 +99,7 @@ def test_the_best_of_a_column_is_bold_and_references_do_not_compete():
     best = {"e": "min", "p": "max"}
     html = page.table(rows, {"row": "", "e": "E", "p": "P"}, best, "ours", aside=("truth",), decimals={"e": 1})
     assert [v for kind, v in cells(html) if kind == "best"] == ["0.2", "8.50"]
-    assert "<th>E ↓</th>" in html and "<th>P ↑</th>" in html
+    assert "<th>E\u00a0↓</th>" in html and "<th>P\u00a0↑</th>" in html
     assert html.count("<tr class=emphasis>") == html.count("<tr class=aside>") == 1
 
 

@@ -87,6 +87,56 @@ def test_scores_decide_which_row_is_best(tmp_path):
     assert "rollout_psnr" not in text and "Skill in E" not in text, "a column without a value is left out"
 
 
+def test_rows_of_several_factors_and_sets_are_told_apart(tmp_path):
+    groups = [{"factor": f, "set": s, "mse_copy": 0.02} for f in ("colour", "angle") for s in ("mixed", "alone")]
+    rows = [r | group for group in groups for r in ROWS]
+    text = write_report(tmp_path, "", scores={"rows": rows}).read_text()
+    found = re.findall("<h3>(.*?)</h3>", text)
+    assert [h.split(":")[0] for h in found] == ["colour", "colour", "angle", "angle"]
+    assert "at rest" in found[1] and text.count("<table>") == 4 and "mse_copy" not in text
+
+
+def test_each_group_of_composed_factors_has_its_own_best(tmp_path):
+    ways = {"copy": 40.0, "split": 21.0, "sum": 20.0}
+    rows = [{"factors": f, "row": w, "psnr": p} for f in ("colour+angle", "colour+scale") for w, p in ways.items()]
+    text = write_report(tmp_path, "", scores={"composition": rows}).read_text()
+    assert re.findall("<h3>(.*?)</h3>", text) == ["colour and angle", "colour and scale"]
+    assert re.findall(r"<td class=best>(.*?)</td>", text) == ["21.00", "21.00"]
+    assert "acting in turn" in text and "gradients added" in text
+
+
+def test_timelines_are_listed_above_their_mean(tmp_path):
+    error = {"hue_deg": 3.2, "angle_deg": 4.1, "log_scale": 0.03}
+    lines = [{"timeline": t, "psnr": 24.0, **error} for t in ("scale:3 colour:9", "colour:12")]
+    text = write_report(tmp_path, "", scores={"timelines": lines, "timeline_error": error}).read_text()
+    names = re.findall(r"<td class=words>(.*?)</td>", text)
+    assert names == ["scale:3 colour:9", "colour:12", "all timelines"]
+    text = write_report(tmp_path, "", scores={"timelines": lines[:1], "timeline_error": error}).read_text()
+    assert "all timelines" not in text, "the mean of one says nothing new"
+
+
+def test_an_exact_roll_out_is_named_and_does_not_squeeze_the_others(tmp_path):
+    rows = [{"row": "true operator", "rollout_psnr": [100.0, 100.0]}, {"row": "ours", "rollout_psnr": [30.0, 25.0]}]
+    text = write_report(tmp_path, "", scores={"rows": rows}).read_text()
+    assert text.count('<polyline class="line') == 1 and "without error: true operator." in text
+    assert "<svg" not in write_report(tmp_path, "", scores={"rows": rows[:1]}).read_text()
+
+
+def test_the_direction_of_a_target_is_shown(tmp_path):
+    made = [{"name": "skill", "value": 0.97, "target": 0.9, "at_least": True, "met": True},
+            {"name": "error", "value": 12.0, "target": 10.0, "at_least": False, "met": False}]  # fmt: skip
+    text = write_report(tmp_path, "", scores={"targets": made}).read_text()
+    assert "≥ 0.900" in text and "≤ 10.0" in text and "✓ yes" in text and "✗ no" in text
+
+
+def test_the_page_may_lie_elsewhere(tmp_path):
+    run, out = tmp_path / "run", tmp_path / "pages" / "one"
+    run.mkdir()
+    fill(run)
+    assert write_report(run, "", out=out) == out / "report.html"
+    assert "<h1>colour-run</h1>" in (out / "report.html").read_text() and not (run / "report.html").exists()
+
+
 def test_any_one_score_may_be_missing(tmp_path):
     for key in SCORES:
         write_report(tmp_path, "", scores={k: v for k, v in SCORES.items() if k != key})
