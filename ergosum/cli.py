@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import sys
+from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 1
+    except ArgumentError as error:
+        print(f"ergosum: {_one_line(error)} (`ergosum {arguments[0]} --help` lists what there is)", file=sys.stderr)
+        return 2
     except (ValueError, OSError, ArithmeticError, RuntimeError) as error:
         print(f"ergosum: {_one_line(error)}", file=sys.stderr)
         return 1
@@ -67,7 +71,7 @@ def _parser(command: str, description: str) -> "ArgumentParser":
     from jsonargparse import ArgumentParser, set_parsing_settings
 
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    return ArgumentParser(prog=f"ergosum {command}".strip(), description=description, exit_on_error=True)
+    return ArgumentParser(prog=f"ergosum {command}".strip(), description=description, exit_on_error=False)
 
 
 def _recipes(arguments: list[str]) -> None:
@@ -107,7 +111,9 @@ def _train(arguments: list[str]) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the run folder")
     parser.add_argument("--accelerator", type=str, default="auto", help="auto, cpu or cuda")
     parser.add_class_arguments(Experiment, as_group=True)
-    name = next((a for a in arguments if not a.startswith("-")), None)
+    flags = ("--resume", "--help", "-h")
+    pairs = zip(["--help", *arguments], arguments, strict=False)  # an option's value is not the recipe
+    name = next((a for b, a in pairs if a[0:1] != "-" and (b in flags or b[0:1] != "-" or "=" in b)), None)
     if name:
         base, extra = _base_recipe(name)
         parser.set_defaults(dict(_flat(to_dict(base))))

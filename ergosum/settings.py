@@ -5,7 +5,7 @@ dataclasses. The docstring under a field gives its meaning, unit and range, and 
 """
 
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 __all__ = [
     "FACTORS",
@@ -253,6 +253,8 @@ def from_dict(kind: type, values: dict[str, Any]) -> Any:
     Raises:
         ValueError: if `values` has a field that `kind` has not, or a value out of range.
     """
+    if not isinstance(values, dict):
+        raise ValueError(f"{kind.__name__}: expected fields by name, got {type(values).__name__}.")
     hints = get_type_hints(kind)
     unknown = sorted(set(values) - {f.name for f in fields(kind)})
     if unknown:
@@ -264,4 +266,9 @@ def from_dict(kind: type, values: dict[str, Any]) -> Any:
             made[name] = from_dict(hint, value)  # type: ignore[arg-type]
         else:
             made[name] = tuple(value) if isinstance(value, list) else value
-    return kind(**made)
+            choices = get_args(hint) if get_origin(hint) is Literal else (made[name],)
+            _require(made[name] in choices, name, f"one of {choices}", value)
+    try:
+        return kind(**made)
+    except TypeError as error:
+        raise ValueError(f"{kind.__name__}: a value has the wrong type ({error}).") from error

@@ -6,6 +6,7 @@ two factors at once, `angle:-5` goes backwards, and `angle*0.5:6` takes half a l
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 
 __all__ = ["Segment", "Timeline", "parse"]
 
@@ -28,7 +29,7 @@ class Segment:
     def __str__(self) -> str:
         backwards = all(speed < 0 for _, speed in self.moves)
         sign = -1 if backwards else 1
-        names = [f if speed * sign == 1 else f"{f}*{speed * sign:g}" for f, speed in self.moves]
+        names = [f if speed * sign == 1 else f"{f}*{Decimal(repr(speed * sign)).normalize():f}" for f, speed in self.moves]
         return f"{'+'.join(names)}:{sign * self.frames}"
 
 

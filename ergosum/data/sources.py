@@ -6,6 +6,7 @@ Each source has fixed training and held-out parts. Nothing is downloaded unless 
 
 import gzip
 import hashlib
+import http.client
 import os
 import urllib.request
 import zlib
@@ -136,7 +137,7 @@ def _download(name: str) -> Path:
                 raise OSError("wrong checksum")
             partial.replace(final)
             return final
-        except (OSError, EOFError, zlib.error) as error:
+        except (OSError, EOFError, zlib.error, http.client.HTTPException) as error:
             errors.append(f"{base}: {error}")
         finally:
             partial.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["ConditionedBlock", "coordinates"]
+__all__ = ["ConditionedBlock", "coordinates", "widen"]
 
 
 class ConditionedBlock(nn.Module):
@@ -38,3 +38,8 @@ def coordinates(side: int) -> Tensor:
     """Pixel centres as (1, 2, side, side): x then y, from -1 to 1."""
     line = torch.linspace(-1, 1, side)
     return torch.stack(torch.meshgrid(line, line, indexing="xy"))[None]
+
+
+def widen(x: Tensor) -> Tensor:
+    """Half precision (of autocast) as float32; wider tensors as they are."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

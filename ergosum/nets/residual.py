@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ergosum.energy import Conditional, Energy
+from ergosum.nets.blocks import widen
 from ergosum.shapes import Batch, PerSample
 
 __all__ = ["ResidualEncoder", "ResidualEnergy"]
@@ -94,7 +95,7 @@ class ResidualEnergy(Conditional):
         h = F.avg_pool2d(h, 2)
         for block in self.blocks:
             h = block(h, z)
-        return self.head(h.flatten(1).float())[:, 0]
+        return self.head(widen(h.flatten(1)))[:, 0]
 
     def bind(self, z: Tensor, anchor: Tensor | None) -> Energy:
         """The energy closed with z and the anchor."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ergosum.energy import Conditional, Energy
-from ergosum.nets.blocks import coordinates
+from ergosum.nets.blocks import coordinates, widen
 from ergosum.nets.body import UNetBody
 from ergosum.shapes import Batch, PerSample
 
@@ -68,7 +68,7 @@ class Transport(Conditional):
         """$m(a, z)$, shape of the anchor."""
         maps = self.body(anchor, z)
         residual = F.pixel_shuffle(maps[:, :12], 2)
-        maps = F.interpolate(maps[:, 12:].float(), size=anchor.shape[-2:], mode="bilinear", align_corners=True)
+        maps = F.interpolate(widen(maps[:, 12:]), size=anchor.shape[-2:], mode="bilinear", align_corners=True)
         flow, colour = maps[:, :2].permute(0, 2, 3, 1), maps[:, 2:].unflatten(1, (3, 3))
-        moved = F.grid_sample(anchor.float(), self.grid + 0.5 * flow, mode="bicubic", align_corners=True)
-        return moved + torch.einsum("bijhw,bjhw->bihw", colour, moved) + 0.5 * residual.float()
+        moved = F.grid_sample(widen(anchor), self.grid + 0.5 * flow, mode="bicubic", align_corners=True)
+        return moved + torch.einsum("bijhw,bjhw->bihw", colour, moved) + 0.5 * widen(residual)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ergosum.energy import Conditional, Energy
+from ergosum.nets.blocks import widen
 from ergosum.nets.body import UNetBody
 from ergosum.shapes import Batch, PerSample
 
@@ -22,7 +23,7 @@ class _Bound(Energy):
 
     def forward(self, x: Batch) -> PerSample:
         seen = x if self.anchor is None else torch.cat([x, self.anchor], 1)
-        return (x * F.pixel_shuffle(self.body(seen, self.z).float(), 2)).flatten(1).sum(1)
+        return (x * F.pixel_shuffle(widen(self.body(seen, self.z)), 2)).flatten(1).sum(1)
 
 
 class UNetInnerProduct(Conditional):

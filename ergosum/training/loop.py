@@ -150,7 +150,8 @@ class _Log:
     def __init__(self, folder: Path, iteration: int) -> None:
         self.path = folder / "metrics.jsonl"
         lines = self.path.read_text().splitlines() if iteration and self.path.exists() else []
-        kept = [s for s in lines if s and json.loads(s)["iteration"] <= iteration]
+        whole = [s for s in lines if s.endswith("}")]  # a killed process may leave half a line
+        kept = [s for s in whole if json.loads(s)["iteration"] <= iteration]
         write_atomically(self.path, lambda p: p.write_text("".join(s + "\n" for s in kept)))
         try:
             from torch.utils.tensorboard import SummaryWriter
@@ -200,7 +201,14 @@ def train(experiment: Experiment, out: Path, resume: bool = False, accelerator: 
     if main:
         save_recipe(out, experiment)
         log = _Log(out, state.iteration)
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    asked: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        if asked:  # a second signal does not wait for the end of the update
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    previous = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
         for update in _updates(state, fabric, data):
             last = update.iteration == experiment.optimiser.iterations
@@ -208,21 +216,20 @@ def train(experiment: Experiment, out: Path, resume: bool = False, accelerator: 
                 log.write(update)
             if main and (update.iteration % experiment.checkpoint_every == 0 or last):
                 state.save(out)
+            if asked:
+                raise KeyboardInterrupt
             yield update
     except (KeyboardInterrupt, GeneratorExit):
         if main and state.iteration:
             state.save(out)
         raise
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
         if log:
             log.close()
     if main:
         _write_summary(state, data, out)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _updates(state: _State, fabric: Fabric, data: SequenceData) -> Iterator[Update]:
@@ -250,10 +257,9 @@ def _updates(state: _State, fabric: Fabric, data: SequenceData) -> Iterator[Upda
             raise NonFiniteError(_diagnose(state, mine))
         state.optimiser.zero_grad()
         fabric.backward(terms.loss * 100)
-        if e.optimiser.clip:
-            norm = nn.utils.clip_grad_norm_(state.model.parameters(), e.optimiser.clip)
-            if not torch.isfinite(norm):
-                raise NonFiniteError(f"Non-finite gradient of the weights. {_diagnose(state, mine)}")
+        norm = nn.utils.clip_grad_norm_(state.model.parameters(), e.optimiser.clip or math.inf)
+        if not torch.isfinite(norm):
+            raise NonFiniteError(f"Non-finite gradient of the weights. {_diagnose(state, mine)}")
         state.optimiser.step()
         state.iteration += 1
         state.update_average()
