@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 1
     except ArgumentError as error:
-        print(f"ergosum: {_one_line(error)} (`ergosum {arguments[0]} --help` lists what there is)", file=sys.stderr)
+        print(f"ergosum: {_one_line(error)} (see --help)", file=sys.stderr)
         return 2
     except (ValueError, OSError, ArithmeticError, RuntimeError) as error:
         print(f"ergosum: {_one_line(error)}", file=sys.stderr)
@@ -84,13 +84,8 @@ def _recipes(arguments: list[str]) -> None:
     if chosen.json:
         print(json.dumps([{"name": e.name, "shows": e.shows, "cost": e.cost} for e in rows], indent=1))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("recipe", "shows", "cost", box=None)
     for e in rows:
-        table.add_row(e.name, e.shows, e.cost)
-    Console().print(table)
+        print(f"{e.name:28s} {e.shows}  [{e.cost}]")
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -29,7 +29,9 @@ class Segment:
     def __str__(self) -> str:
         backwards = all(speed < 0 for _, speed in self.moves)
         sign = -1 if backwards else 1
-        names = [f if speed * sign == 1 else f"{f}*{Decimal(repr(speed * sign)).normalize():f}" for f, speed in self.moves]
+        names = [
+            f if speed * sign == 1 else f"{f}*{Decimal(repr(speed * sign)).normalize():f}" for f, speed in self.moves
+        ]
         return f"{'+'.join(names)}:{sign * self.frames}"
 
 

@@ -16,7 +16,7 @@ from ergosum.settings import FACTORS
 __all__ = ["SKILL_TARGETS", "summarise"]
 
 SKILL_TARGETS = {"colour": 0.98, "angle": 0.97, "scale": 0.90}
-TIMELINE_TARGETS = {"hue_deg": 10.0, "angle_deg": 10.0, "log_scale": 0.10}
+TIMELINE_TARGETS = {"hue_deg": ("hue [°]", 10.0), "angle_deg": ("angle [°]", 10.0), "log_scale": ("log-scale", 0.10)}
 
 
 def summarise(
@@ -79,7 +79,8 @@ def summarise(
         )
         targets.append(_target("diagonal share", result["diagonal_share"], 0.95, True))
         targets += [
-            _target(f"timeline {k}", result["timeline_error"][k], t, False) for k, t in TIMELINE_TARGETS.items()
+            _target(f"timelines: {name}", result["timeline_error"][k], t, False)
+            for k, (name, t) in TIMELINE_TARGETS.items()
         ]
         if "identity" in result:
             targets.append(_target("identity", result["identity"], 0.95, True))

@@ -39,24 +39,23 @@ def tell(
     experiment, predictor = load_predictor(folder)
     held = [c for c in predictor.components if c in FACTORS]  # type: ignore[union-attr]
     strips: list[tuple[str, Image.Image]] = []
+    played: list[tuple[str, Image.Image]] = []
     animations: list[tuple[str, bytes]] = []
     if held:
-        strips += [
-            (f"The {f} energy alone: true sequence above, roll-out below", _rolled(predictor, f, source, seed))
-            for f in held
-        ]
-        if experiment.predictor == "decomposer" and experiment.model.moves:
-            strips += [(f"Descent of the {f} energy, step by step, forwards and backwards", _descent(predictor, f,
-            source, seed)) for f in held]  # fmt: skip
+        steered = experiment.predictor == "decomposer" and experiment.model.moves
+        for f in held:
+            caption = f"The {f} energy alone: true sequence above, roll-out below"
+            strips.append((caption, _rolled(predictor, f, source, seed)))
+            if steered:
+                caption = f"Descent of the {f} energy, step by step, forwards and backwards"
+                strips.append((caption, _descent(predictor, f, source, seed)))
         bank = Bank([*zoo.companions(tuple(held)).values(), predictor])
-        more_strips, more_animations = timeline_pictures(bank, source, seed, chosen or timelines(bank.factors))
-        strips += more_strips
-        animations += more_animations
+        played, animations = timeline_pictures(bank, source, seed, chosen or timelines(bank.factors))
     else:
         strips.append(
             ("All energies, then each alone, on lockstep sequences", _unsupervised(predictor, experiment.data, seed))
         )
-    return write_report(folder, command, strips, animations, scores, out=out)
+    return write_report(folder, command, strips, animations, scores, timelines=played, out=out)
 
 
 def _rolled(predictor: nn.Module, factor: str, source: str, seed: int, digits: int = 3) -> Image.Image:
@@ -105,7 +104,7 @@ def timeline_pictures(
         for j in range(len(made)):
             rows += [("ordered", truth.frames[j]), ("obeyed", made[j])]
         strips.append((f"Timeline {timeline}", sheet(rows, [str(t) for t in range(made.shape[1])])))
-        animations.append((str(timeline), encode_animation(_side_by_side(truth.frames[0], made[0]), ".gif")))
+        animations.append((str(timeline), encode_animation(_side_by_side(truth.frames[0], made[0]), ".png")))
     return strips, animations
 
 

@@ -34,6 +34,7 @@ __all__ = ["DeadRunError", "Update", "learning_rate", "train"]
 WARM_UP = 100
 DEAD_AFTER = 400
 DEAD_SHARE = 0.01
+COUNTERS = ("iteration", "seconds", "cpu_seconds", "render_seconds", "error", "copy_error", "still")
 
 
 class DeadRunError(RuntimeError):
@@ -117,9 +118,8 @@ class _State:
     def save(self, folder: Path) -> None:
         content = {
             "model": self.model.state_dict(), "ema": self.ema.state_dict(), "optimiser": self.optimiser.state_dict(),
-            "generator": self.generator.get_state(), "rollouts": self.rollouts.state(), "iteration": self.iteration,
-            "seconds": self.seconds, "cpu_seconds": self.cpu_seconds, "error": self.error,
-            "copy_error": self.copy_error, "still": self.still,
+            "generator": self.generator.get_state(), "rollouts": self.rollouts.state(),
+            **{name: getattr(self, name) for name in COUNTERS},
         }  # fmt: skip
         write_atomically(folder / "checkpoint.pt", lambda p: torch.save(content, p))
         save_weights(folder / "model.safetensors", self.ema.state_dict())
@@ -140,7 +140,7 @@ class _State:
         self.optimiser.load_state_dict(content["optimiser"])
         self.generator.set_state(content["generator"])
         self.rollouts.load(content["rollouts"])
-        for name in ("iteration", "seconds", "cpu_seconds", "render_seconds", "error", "copy_error", "still"):
+        for name in COUNTERS:
             setattr(self, name, content[name])
 
 
