@@ -41,7 +41,7 @@ def hero(bank: Bank) -> None:
     for label in (7, 2, 5, 3):
         digits, start = start_digit(label, 0.9)
         frames.append(bank.play(render(digits.images, start), timeline)[0])
-    save_animation(torch.cat(frames, -1), FIGURES / "hero.gif", zoom=5)
+    save_animation(torch.cat(frames, -1), FIGURES / "hero.png", zoom=4)
 
 
 def ordered_and_obeyed(bank: Bank) -> None:

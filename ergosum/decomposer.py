@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from einops import reduce, repeat
 from torch import Generator, Tensor, nn
 
 from ergosum.compose import And
@@ -46,8 +47,8 @@ class _Folded(Energy):
         self.energy, self.components = energy, components
 
     def forward(self, x: Tensor) -> Tensor:
-        folded = x.repeat_interleave(self.components, 0)
-        return self.energy(folded).unflatten(0, (-1, self.components)).sum(1)
+        folded = repeat(x, "batch ... -> (batch k) ...", k=self.components)
+        return reduce(self.energy(folded), "(batch k) -> batch", "sum", k=self.components)
 
 
 class Decomposer(nn.Module):
@@ -124,7 +125,7 @@ class Decomposer(nn.Module):
         anchor = None if self.model.anchor == "none" else anchor
         if self.model.tied:
             codes = torch.stack([self._code(latents, moves, k, fraction) for k in ks], 1)
-            repeated = None if anchor is None else anchor.repeat_interleave(len(ks), 0)
+            repeated = None if anchor is None else repeat(anchor, "batch ... -> (batch k) ...", k=len(ks))
             family: Conditional = self.energies[0]  # type: ignore[assignment]
             return _Folded(family.bind(codes.flatten(0, 1), repeated), len(ks))
         bound = [self.energies[k].bind(self._code(latents, moves, k, fraction), anchor) for k in ks]  # type: ignore[operator]

@@ -262,7 +262,7 @@ def from_dict(kind: type, values: dict[str, Any]) -> Any:
     made: dict[str, Any] = {}
     for name, value in values.items():
         hint = hints[name]
-        if is_dataclass(hint) and isinstance(value, dict):
+        if is_dataclass(hint) and not is_dataclass(value):
             made[name] = from_dict(hint, value)  # type: ignore[arg-type]
         else:
             made[name] = tuple(value) if isinstance(value, list) else value

@@ -189,7 +189,9 @@ def load_image(path: Path | str, canvas: int = 28) -> Tensor:
         )
     if min(picture.size) < 4:
         raise ValueError(f"{path} has {picture.size[0]}x{picture.size[1]} pixels; expected at least 4x4.")
-    picture = picture.convert("L" if picture.mode in ("1", "L", "I;16") else "RGB")
+    if picture.mode == "I;16":  # Pillow would clip at 255
+        picture = Image.fromarray((np.array(picture) >> 8).astype(np.uint8))
+    picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
     array = torch.from_numpy(np.array(picture)).float() / 255
     frame = array[None] if array.ndim == 2 else array.permute(2, 0, 1)
     if frame.shape[0] == 3 and torch.equal(frame[0], frame[1]) and torch.equal(frame[1], frame[2]):

@@ -26,13 +26,13 @@ ERRORS = ("hue_deg", "angle_deg", "log_scale")
 
 
 def timelines(factors: tuple[str, ...], steps: int = 12) -> list[Timeline]:
-    """Timelines of 12 frames: all pairs as 3+9, 6+6 and 9+3, in the report's order, and three factors as 4+4+4."""
+    """Timelines of 12 frames: all pairs as 3+9, 6+6 and 9+3, in the report's order; three factors 4+4+4, both ways."""
     order = [f for f in ("scale", "colour", "angle") if f in factors]
     if len(order) == 1:
         return [parse(f"{order[0]}:{steps}")]
     found = [parse(f"{a}:{n} {b}:{steps - n}") for a, b in combinations(order, 2) for n in (3, 6, 9)]
     if len(order) == 3:
-        found.append(parse(" ".join(f"{f}:{steps // 3}" for f in order)))
+        found += [parse(" ".join(f"{f}:{sign}{steps // 3}" for f in order)) for sign in ("", "-")]
     return found
 
 

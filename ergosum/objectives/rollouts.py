@@ -14,7 +14,7 @@ __all__ = ["RollOuts"]
 
 
 class RollOuts:
-    """A store of `size` roll-outs.
+    """A store of `size` roll-outs, or as many as a batch if that is more.
 
     Args:
         data: draws fresh pairs and renders continued ones. probability: of continuing a stored roll-out, in [0, 1).
@@ -31,6 +31,7 @@ class RollOuts:
         if self.probability == 0:
             return fresh
         if not self.stored:
+            self.size = max(self.size, n)
             more = self.data.pairs(self.size, generator)
             self.stored = {"frame": more.start, "factors": more.before, "moves": more.moves, "digits": more.digits,
                            "labels": more.labels, "age": torch.zeros(self.size)}  # fmt: skip

@@ -7,6 +7,7 @@ their number.
 
 import copy
 import json
+import logging
 import math
 import os
 import platform
@@ -132,6 +133,13 @@ class _State:
             content = torch.load(path, weights_only=True)
         except Exception as error:
             raise ValueError(f"{path} is truncated or no checkpoint ({type(error).__name__}); start again.") from error
+        try:
+            self._restore(content, path)
+        except (KeyError, TypeError, RuntimeError) as error:
+            why = " ".join(str(error).split())[:120]
+            raise ValueError(f"{path} does not fit these settings ({why}); resume with those of the start.") from error
+
+    def _restore(self, content: dict[str, Any], path: Path) -> None:
         for name, value in content["model"].items():
             if not torch.isfinite(value).all():
                 raise ValueError(f"{path} holds non-finite weights in {name!r}; start again.")
@@ -188,10 +196,15 @@ def train(experiment: Experiment, out: Path, resume: bool = False, accelerator: 
     if not resume and (out / "checkpoint.pt").exists():
         raise FileExistsError(f"{out} already holds a run; add --resume to go on with it, or choose another --out.")
     torch.set_num_threads(experiment.threads)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     precision = "bf16-mixed" if experiment.optimiser.precision == "bf16" else "32-true"
     fabric = Fabric(accelerator=accelerator, devices=experiment.devices, precision=precision,  # type: ignore[arg-type]
                     strategy="ddp" if experiment.devices > 1 else "auto")  # fmt: skip
     fabric.launch()
+    if experiment.optimiser.batch % fabric.world_size:
+        raise ValueError(
+            f"optimiser.batch: expected a multiple of the {fabric.world_size} processes, got {experiment.optimiser.batch}."
+        )
     data = SequenceData(experiment.data, "train", str(fabric.device))
     state = _State(experiment, fabric, data)
     if resume:

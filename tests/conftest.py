@@ -1,0 +1,114 @@
+"""What the whole suite shares: one thread, `--slow`, MNIST where it is at hand, tiny experiments and one tiny run."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ergosum.data.sequences import SequenceData
+from ergosum.recipes import find
+from ergosum.settings import DataSettings
+from ergosum.training.loop import train
+
+torch.set_num_threads(1)
+
+TINY = {
+    "data": {"source": "digits", "limit": 32},
+    "model": {"width": 4},
+    "optimiser": {"batch": 4, "iterations": 3},
+    "log_every": 1,
+    "checkpoint_every": 100,
+}
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run the tests that take longer")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--slow"):
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="takes longer; runs with --slow"))
+
+
+@pytest.fixture
+def mnist(monkeypatch):
+    """The folder with MNIST's files; skips where they are not at hand."""
+    root = Path(os.environ.get("ERGOSUM_DATA") or "nowhere")
+    if not any((folder / "t10k-images-idx3-ubyte.gz").is_file() for folder in (root, root / "mnist")):
+        pytest.skip("MNIST is not at hand: set ERGOSUM_DATA to a folder that holds its idx files")
+    monkeypatch.setenv("ERGOSUM_DATA", str(root.resolve()))
+    return root
+
+
+@pytest.fixture
+def no_mnist(monkeypatch, tmp_path):
+    """An empty ERGOSUM_DATA and an empty cache: the folder that stands for ERGOSUM_DATA."""
+    monkeypatch.setenv("ERGOSUM_DATA", str(tmp_path / "given"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "given").mkdir()
+    return tmp_path / "given"
+
+
+@pytest.fixture
+def rng():
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """Twelve held-out digits."""
+    data = SequenceData(DataSettings(source="digits"), "test")
+    return data.draw_digits(12, torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """A recipe shrunk until three updates take a moment: tiny("colour", descent={"steps": 2}, seed=3)."""
+
+    def make(recipe="colour", **changes):
+        sections = {k: {**v, **changes.get(k, {})} for k, v in TINY.items() if isinstance(v, dict)}
+        return find(recipe).but(**{**TINY, **changes, **sections})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def learn(tiny):
+    """Train a tiny recipe to its end and return its updates."""
+
+    def run(folder, recipe="colour", resume=False, stop=None, **changes):
+        updates = []
+        running = train(tiny(recipe, **changes), folder, resume, "cpu")
+        for update in running:
+            updates.append(update)
+            if len(updates) == stop:
+                running.close()
+        return updates
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, learn):
+    """The folder of a tiny colour run. Treat it as read-only; copy it to break it."""
+    folder = tmp_path_factory.mktemp("runs") / "colour"
+    learn(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def command():
+    """Start `python -m ergosum` as a process of its own."""
+
+    def start(*arguments, **options):
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", **options.pop("env", {})}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen([sys.executable, "-m", "ergosum", *map(str, arguments)], env=environment, **pipes,
+                                **options)  # fmt: skip
+
+    return start

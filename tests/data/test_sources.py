@@ -1,0 +1,232 @@
+"""Digits from the package, from MNIST's files and from folders; and every way in which files can be broken."""
+
+import gzip
+import hashlib
+import http.client
+import io
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ergosum.data import sources
+from ergosum.data.sources import MNIST_FILES, checksum, load_digits, load_image
+
+TEST_LABELS = "t10k-labels-idx1-ubyte"
+
+
+def listing(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def idx(array):
+    header = b"\x00\x00\x08" + bytes([array.ndim]) + np.array(array.shape, ">i4").tobytes()
+    return header + array.astype(np.uint8).tobytes()
+
+
+@pytest.fixture
+def small_mnist(monkeypatch):
+    """MNIST's four files with eleven digits each, as gzip, and the digests that belong to them."""
+    packed = {}
+    for name in MNIST_FILES:
+        shape = (11, 28, 28) if "images" in name else (11,)
+        raw = idx(np.arange(np.prod(shape)).reshape(shape) % 10)
+        monkeypatch.setitem(MNIST_FILES, name, hashlib.sha256(raw).hexdigest())
+        packed[name] = gzip.compress(raw)
+    return packed
+
+
+def test_the_bundled_digits_are_split_without_overlap():
+    train, test = (load_digits("digits", s) for s in ("train", "test"))
+    assert len(train.labels) == 1397 and len(test.labels) == 400
+    seen = {v.numpy().tobytes() for v in train.images} | {v.numpy().tobytes() for v in test.images}
+    assert len(seen) == 1797
+    for part in (train, test):
+        assert part.images.shape[1:] == (1, 28, 28) and part.images.min() >= 0 and part.images.max() <= 1
+        assert sorted(set(part.labels.tolist())) == list(range(10))
+        margin = part.images.clone()
+        margin[..., 4:24, 4:24] = 0
+        assert margin.max() == 0 and part.images.mean() > 0.05
+
+
+def test_mnist_has_its_known_counts_and_brightness(mnist):
+    train, test = (load_digits("mnist", s) for s in ("train", "test"))
+    assert train.labels.bincount().tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert test.labels.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert train.images.shape == (60000, 1, 28, 28)
+    sums = [(part.images * 255).round().to(torch.uint8).sum(dtype=torch.int64).item() for part in (train, test)]
+    assert sums == [1567298545, 264923200]
+
+
+def test_sources_joined_by_a_plus_get_about_equal_shares(no_mnist, small_mnist):
+    for name, content in small_mnist.items():
+        (no_mnist / f"{name}.gz").write_bytes(content)
+    joined = load_digits("digits+mnist", "train")
+    assert len(joined.labels) == 1397 + 11 * (1397 // 11)
+    limited = load_digits("mnist+digits", "train", limit=3)
+    assert len(limited.labels) == 6 and limited.labels[:3].tolist() == [0, 1, 2]
+
+
+def test_the_canvas_keeps_the_margin_in_proportion():
+    small, large = (load_digits("digits", "test", canvas=c, limit=5).images for c in (28, 56))
+    assert large.shape[-2:] == (56, 56)
+    assert large.mean().item() == pytest.approx(small.mean().item(), rel=0.02)
+
+
+def test_the_checksum_names_the_images():
+    digits = load_digits("digits", "test")
+    assert checksum(digits) == checksum(load_digits("digits", "test"))
+    changed = digits.images.clone()
+    changed[0, 0, 14, 14] += 0.5
+    assert checksum(digits) != checksum(digits._replace(images=changed)) and len(checksum(digits)) == 16
+
+
+@pytest.mark.parametrize("place", ["", "mnist"])
+@pytest.mark.parametrize("packed", [True, False])
+def test_mnist_is_read_packed_or_not_from_its_folder_or_the_one_above(no_mnist, small_mnist, place, packed):
+    (no_mnist / place).mkdir(exist_ok=True)
+    for name, content in small_mnist.items():
+        path = no_mnist / place / (f"{name}.gz" if packed else name)
+        path.write_bytes(content if packed else gzip.decompress(content))
+    digits = load_digits("mnist", "test")
+    assert digits.labels.tolist() == [*range(10), 0]
+    assert digits.images[0, 0, 0, 9].item() == pytest.approx(9 / 255)
+
+
+@pytest.mark.parametrize(
+    "harm, message",
+    [
+        (lambda b: b[: len(b) // 2], "is truncated or not gzip"),
+        (lambda b: b"no gzip at all", "is truncated or not gzip"),
+        (lambda b: b"", "its checksum differs|truncated"),
+        (lambda b: gzip.compress(gzip.decompress(b)[:-1]), "its checksum differs"),
+        (lambda b: gzip.compress(gzip.decompress(b)[:-1] + b"\x07"), "its checksum differs"),
+    ],
+)
+def test_a_broken_file_is_named_and_nothing_is_written(no_mnist, small_mnist, harm, message):
+    for name, content in small_mnist.items():
+        (no_mnist / f"{name}.gz").write_bytes(harm(content) if name == TEST_LABELS else content)
+    before = listing(no_mnist.parent)
+    with pytest.raises(OSError, match=rf"{TEST_LABELS}.*({message}).*Delete it and try again"):
+        load_digits("mnist", "test")
+    assert listing(no_mnist.parent) == before
+
+
+def test_a_missing_file_is_named_and_never_downloaded_where_a_folder_was_given(no_mnist, monkeypatch):
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *a, **k: pytest.fail("tried to download"))
+    with pytest.raises(FileNotFoundError, match=r"t10k-images-idx3-ubyte.gz is neither in ERGOSUM_DATA="):
+        load_digits("mnist", "test")
+    assert listing(no_mnist.parent) == []
+
+
+class Reply(io.BytesIO):
+    """What a server sends; nothing stands for a connection that breaks."""
+
+    def read(self, *_):
+        if not self.getvalue():
+            raise http.client.IncompleteRead(b"half")
+        return self.getvalue()
+
+
+BAD_REPLIES = {"no route": urllib.error.URLError("no route"), "cut short": b"", "a page": b"<html>",
+               "another file": gzip.compress(b"x")}  # fmt: skip
+
+
+@pytest.mark.parametrize("reply", BAD_REPLIES.values(), ids=BAD_REPLIES)
+def test_a_download_that_fails_leaves_no_half_file(no_mnist, monkeypatch, reply):
+    monkeypatch.delenv("ERGOSUM_DATA")
+    asked = []
+
+    def urlopen(url, timeout):
+        asked.append(url)
+        if isinstance(reply, Exception):
+            raise reply
+        return Reply(reply)
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    with pytest.raises(OSError, match=r"Could not download MNIST's t10k-images.*ERGOSUM_DATA.*'digits'"):
+        load_digits("mnist", "test")
+    assert listing(no_mnist.parent) == [] and [u.split("/")[2] for u in asked] == [
+        u.split("/")[2] for u in sources.MNIST_URLS
+    ]
+
+
+def test_a_download_is_kept_and_not_repeated(no_mnist, small_mnist, monkeypatch):
+    monkeypatch.delenv("ERGOSUM_DATA")
+    served = []
+
+    def urlopen(url, timeout):
+        served.append(url)
+        return io.BytesIO(small_mnist[url.rsplit("/", 1)[1].removesuffix(".gz")])
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    first, second = load_digits("mnist", "test"), load_digits("mnist", "test")
+    assert torch.equal(first.images, second.images) and len(served) == 2
+    names = [f"t10k-{n}-ubyte.gz" for n in ("images-idx3", "labels-idx1")]
+    assert listing(no_mnist.parent) == [f"cache/ergosum/mnist/{n}" for n in names]
+
+
+def picture(path, mode="L", size=(28, 28), value=128):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, value).save(path)
+    return path
+
+
+def test_a_folder_of_images_takes_labels_from_its_sub_folders_and_holds_out_every_tenth(tmp_path):
+    for i in range(20):
+        picture(tmp_path / str(i % 2) / f"{i:02d}.png", value=10 * i)
+    (tmp_path / "notes.txt").write_text("no image")
+    train, test = (load_digits(str(tmp_path), s) for s in ("train", "test"))
+    assert len(train.labels) == 18 and test.labels.tolist() == [0, 1]
+    assert test.images[1].mean().item() == pytest.approx(190 / 255, abs=1e-3)
+
+
+def test_a_folder_without_images_and_an_unknown_source_are_told_apart(tmp_path):
+    with pytest.raises(FileNotFoundError, match="No train images"):
+        load_digits(str(tmp_path), "train")
+    with pytest.raises(ValueError, match="Unknown source 'digit': expected digits, mnist, a folder"):
+        load_digits("digit", "train")
+
+
+def test_a_grey_image_becomes_a_red_digit(tmp_path):
+    for mode, value in (("L", 51), ("RGB", (51, 51, 51))):
+        frame = load_image(picture(tmp_path / f"{mode}.png", mode, value=value))
+        assert frame.shape == (3, 28, 28)
+        torch.testing.assert_close(frame[0], torch.full((28, 28), 0.2))
+        assert frame[1:].abs().max() == 0
+
+
+def test_sixteen_bit_grey_keeps_its_shades(tmp_path):
+    Image.fromarray(np.full((28, 28), 13107, np.uint16)).save(tmp_path / "deep.png")
+    torch.testing.assert_close(load_image(tmp_path / "deep.png")[0], torch.full((28, 28), 0.2), rtol=0, atol=1 / 255)
+
+
+def test_a_coloured_image_keeps_its_colours_and_any_size_fits_the_canvas(tmp_path):
+    frame = load_image(picture(tmp_path / "c.png", "RGB", (60, 60), (0, 102, 255)), canvas=56)
+    expected = torch.tensor([0.0, 0.4, 1.0])[:, None, None].expand(3, 56, 56)
+    torch.testing.assert_close(frame, expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "mode, size, value, message",
+    [("RGBA", (28, 28), (255, 0, 0, 128), "has mode RGBA; expected grey or RGB without transparency"),
+     ("LA", (28, 28), (255, 128), "has mode LA"), ("L", (1, 1), 3, "has 1x1 pixels; expected at least 4x4"),
+     ("L", (3, 40), 3, "has 3x40 pixels")],
+)  # fmt: skip
+def test_an_image_that_makes_no_frame_is_refused_with_the_reason(tmp_path, mode, size, value, message):
+    with pytest.raises(ValueError, match=message):
+        load_image(picture(tmp_path / "x.png", mode, size, value))
+
+
+def test_a_text_file_a_truncated_image_and_a_missing_one_are_no_images(tmp_path):
+    (tmp_path / "text.png").write_text("hello")
+    whole = picture(tmp_path / "whole.png", "RGB", (64, 64), (1, 2, 3)).read_bytes()
+    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
+    for name in ("text.png", "half.png"):
+        with pytest.raises(ValueError, match=f"{name} is not an image that can be read"):
+            load_image(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match="No such image"):
+        load_image(tmp_path / "none.png")

@@ -1,0 +1,159 @@
+"""The command line as a user meets it: what cannot work ends with one line and leaves nothing half-written."""
+
+import shutil
+
+import pytest
+import torch
+from PIL import Image
+
+from ergosum.cli import main
+from ergosum.runfolder import load_weights, save_weights
+
+TINY = ["--data.source", "digits", "--data.limit", "32", "--model.width", "4", "--optimiser.batch", "4",
+        "--optimiser.iterations", "3", "--accelerator", "cpu"]  # fmt: skip
+
+
+def listing(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def place(tmp_path, trained, monkeypatch):
+    """A folder with a run and pictures that make no start frame."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(trained, tmp_path / "run")
+    (tmp_path / "text.png").write_text("hello")
+    (tmp_path / "file").write_text("in the way")
+    Image.new("RGBA", (28, 28), (255, 0, 0, 90)).save(tmp_path / "rgba.png")
+    Image.new("L", (1, 1), 9).save(tmp_path / "dot.png")
+    return tmp_path
+
+
+def refused(arguments, place, capsys, code, message):
+    before = listing(place)
+    assert main(arguments.split()) == code
+    out, errors = capsys.readouterr()
+    assert errors.count("\n") == 1 and errors.startswith("ergosum: ") and "Traceback" not in errors
+    assert message in errors and out == "" and listing(place) == before
+
+
+TRAIN = [
+    ("train", 2, "required: recipe"),
+    ("train colur --out new", 1, "did you mean colour"),
+    ("train zzz --out new", 1, "`ergosum recipes`"),
+    ("train mine.yaml --out new", 1, "No such recipe file: mine.yaml"),
+    ("train colour --out new --descent.speed 3", 2, "--descent.speed"),
+    ("train colour --out new --descent.steps 0", 1, "descent.steps: expected an integer >= 1, got 0"),
+    ("train colour --out new --descent.steps many", 2, "descent.steps"),
+    ("train colour --out new --model.energy conv", 2, "model.energy"),
+    ("train colour --out new --optimiser.rate -1", 1, "optimiser.rate: expected a number > 0"),
+    ("train colour --out new --model.anchor none", 1, "'start' or 'step' for the transport energy"),
+    ("train colour --out new --data.source nothing", 1, "Unknown source 'nothing'"),
+    ("train colour --out new --data.source digits --warm_start none", 1, "none/model.safetensors is missing"),
+    ("train colour --out new --config none.yaml", 2, "none.yaml"),
+]
+
+
+@pytest.mark.parametrize("arguments, code, message", TRAIN)
+def test_training_refuses(arguments, code, message, place, capsys):
+    refused(arguments, place, capsys, code, message)
+
+
+CONTROL = [
+    ("--timeline colour:2 run", 0, ""),
+    ("--timeline angle:2 run", 1, "unknown factor 'angle'; the energies given are colour"),
+    ("--timeline colour:0 run", 1, "'colour:0' has no frames"),
+    ("--timeline colour run", 1, "cannot read 'colour'"),
+    ("--timeline colour:2 run --start text.png", 1, "text.png is not an image that can be read"),
+    ("--timeline colour:2 run --start rgba.png", 1, "has mode RGBA"),
+    ("--timeline colour:2 run --start dot.png", 1, "has 1x1 pixels"),
+    ("--timeline colour:2 run --start none.png", 1, "No such image: none.png"),
+    ("--timeline colour:2 run --start digits:12", 1, "expected SOURCE:DIGIT"),
+    ("--timeline colour:2 run --start digits:7@9999", 1, "held-out 7s in digits"),
+    ("--timeline colour:2 run --out strip.jpg", 1, "ends in .png or .gif"),
+    ("--timeline colour:2 run --out file/strip.png", 1, "file"),
+    ("--timeline colour:2 run --out /proc/strip.png", 1, "strip.png"),
+    ("--timeline colour:2 none", 1, "There is no card or run folder 'none'"),
+    ("--timeline colour:2 file", 1, "file is not a run folder"),
+    ("--timeline colour:2 run --how both", 2, "both"),
+    ("run", 2, "timeline"),
+]
+
+
+@pytest.mark.parametrize("arguments, code, message", CONTROL)
+def test_control_refuses(arguments, code, message, place, capsys):
+    if code == 0:
+        assert main(["control", *arguments.split()]) == 0 and (place / "strip.png").stat().st_size > 500
+    else:
+        refused(f"control {arguments}", place, capsys, code, message)
+
+
+OTHER = [
+    ("fly", 2, "fly"),
+    ("--nothing", 2, ""),
+    ("score none --json", 1, "There is no card or run folder 'none'"),
+    ("score run --n 0 --source digits", 1, "at least one sequence, got 0"),
+    ("score run --n few", 2, "few"),
+    ("score run --source nothing", 1, "Unknown source 'nothing'"),
+    ("report none", 1, "There is no card or run folder 'none'"),
+    ("data show films --out sheet.png", 1, "There is no data set 'films' to show; expected one of sequences"),
+    ("data show sequences --out sheet.jpg", 1, "Strips are written as .png"),
+    ("data show sequences --out sheet.png --canvas 30", 1, "data.canvas: expected a multiple of 4"),
+]
+
+
+@pytest.mark.parametrize("arguments, code, message", OTHER)
+def test_other_commands_refuse(arguments, code, message, place, capsys):
+    refused(arguments, place, capsys, code, message)
+
+
+def test_a_run_is_not_trained_over(place, capsys):
+    refused(f"train colour --out run {' '.join(TINY)}", place, capsys, 1, "add --resume to go on with it")
+
+
+@pytest.mark.parametrize("out", ["file/run", "/proc/ergosum/run"])
+def test_a_folder_that_cannot_be_written_is_refused_before_training(out, place, capsys):
+    refused(f"train colour --out {out} {' '.join(TINY)}", place, capsys, 1, "Choose a place that exists")
+
+
+def test_nan_in_a_checkpoint_stops_a_resume(place, capsys):
+    content = torch.load(place / "run" / "checkpoint.pt", weights_only=True)
+    next(iter(content["model"].values())).fill_(torch.nan)
+    torch.save(content, place / "run" / "checkpoint.pt")
+    refused(f"train colour --out run --resume {' '.join(TINY)}", place, capsys, 1, "non-finite weights")
+
+
+def test_a_process_that_cannot_resume_says_so_in_one_line(place, command):
+    torch.save({"model": {"log_step": torch.tensor(torch.nan)}}, place / "run" / "checkpoint.pt")
+    process = command("train", "colour", "--out", "run", "--resume", *TINY, cwd=place)
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode == 1 and out == ""
+    assert errors.count("\n") == 1 and "holds non-finite weights in 'log_step'" in errors
+
+
+@pytest.mark.parametrize("content", [{"weights": 1}, [1, 2], {"model": {}, "iteration": 3}])
+def test_a_checkpoint_of_something_else_stops_a_resume(content, place, capsys):
+    torch.save(content, place / "run" / "checkpoint.pt")
+    refused(f"train colour --out run --resume {' '.join(TINY)}", place, capsys, 1, "checkpoint.pt")
+
+
+def test_a_resume_with_other_sizes_is_refused(place, capsys):
+    wider = " ".join(TINY).replace("width 4", "width 8")
+    refused(f"train colour --out run --resume {wider}", place, capsys, 1, "checkpoint.pt")
+
+
+@pytest.mark.parametrize("command", ["score run --source digits", "control run --timeline colour:2", "report run"])
+@pytest.mark.parametrize("harm", ["truncated", "nan", "missing", "recipe"])
+def test_broken_weights_and_recipes_are_refused(command, harm, place, capsys):
+    path = place / "run" / "model.safetensors"
+    if harm == "truncated":
+        path.write_bytes(path.read_bytes()[:1000])
+    elif harm == "nan":
+        save_weights(path, {k: v * torch.nan for k, v in load_weights(path).items()})
+    elif harm == "missing":
+        path.unlink()
+    else:
+        (place / "run" / "recipe.json").write_text('{"model": {"width": "wide"}}')
+    words = {"truncated": "truncated or not safetensors", "nan": "non-finite weights", "missing": "is missing",
+             "recipe": "wrong type"}  # fmt: skip
+    refused(command, place, capsys, 1, words[harm])

@@ -1,0 +1,118 @@
+"""The command line as a user meets it: what works."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from ergosum import __version__, zoo
+from ergosum.cli import main
+from ergosum.recipes import RECIPES
+
+TINY = ["--data.source", "digits", "--data.limit", "32", "--model.width", "4", "--optimiser.batch", "4",
+        "--optimiser.iterations", "3", "--accelerator", "cpu"]  # fmt: skip
+KEYS = {"card", "factor", "n", "seed", "mse", "mse_copy", "skill", "psnr", "rows", "response", "diagonal_share",
+        "timeline_error", "identity"}  # fmt: skip
+
+
+def test_a_run_is_trained_scored_and_reported(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(zoo, "CARDS", tmp_path / "none")  # the run alone: companions and baselines take longer
+    run = str(tmp_path / "colour")
+    assert main(["train", "colour", "--out", run, *TINY]) == 0
+    assert run in capsys.readouterr().out
+    assert main(["score", run, "--json", "--n", "2", "--source", "digits"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert set(scores) >= KEYS and scores["factor"] == "colour" and scores["n"] == 2
+    assert set(scores["timeline_error"]) == {"hue_deg", "angle_deg", "log_scale"}
+    assert json.loads((tmp_path / "colour" / "scores.json").read_text()) == scores
+    assert main(["score", run, "--n", "2", "--source", "digits"]) == 0
+    assert "true operator" in capsys.readouterr().out
+    assert main(["report", run, "--source", "digits"]) == 0
+    page = (tmp_path / "colour" / "report.html").read_text()
+    assert capsys.readouterr().out.strip().endswith("report.html") and "colour:12" in page
+
+
+@pytest.mark.parametrize("how", ["split", "sum"])
+def test_energies_of_two_runs_are_steered_into_a_strip_and_a_film(how, trained, learn, tmp_path, capsys):
+    learn(tmp_path / "scale", "scale")
+    steer = ["control", str(trained), str(tmp_path / "scale"), "--timeline", "scale:2 colour+scale:-3", "--how", how]
+    for suffix, frames in ((".png", 1), (".gif", 6)):
+        out = tmp_path / f"film{suffix}"
+        assert main([*steer, "--out", str(out)]) == 0
+        assert capsys.readouterr().out.strip() == str(out)
+        with Image.open(out) as picture:
+            assert getattr(picture, "n_frames", 1) == frames and picture.width > 100
+
+
+def test_control_starts_from_a_digit_of_choice_or_an_image(trained, tmp_path):
+    Image.new("L", (40, 40), 200).save(tmp_path / "grey.png")
+    made = []
+    for i, start in enumerate(("digits:7", "digits:7@2", "digits:3", str(tmp_path / "grey.png"))):
+        out = tmp_path / f"{i}.png"
+        assert main(["control", str(trained), "--timeline", "colour:2", "--start", start, "--out", str(out)]) == 0
+        made.append(out.read_bytes())
+    assert len(set(made)) == 4
+
+
+def test_unlabelled_energies_are_scored_by_their_best_assignment(learn, tmp_path, capsys):
+    learn(tmp_path / "run", "unsupervised")
+    assert main(["score", str(tmp_path / "run"), "--json", "--n", "12", "--source", "digits"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert 0 <= scores["assigned_share"] <= 1 and set(scores["assignment"]) == {"one", "two", "three"}
+    assert main(["report", str(tmp_path / "run"), "--source", "digits"]) == 0
+
+
+def test_a_finished_run_can_be_resumed_to_more_updates(tmp_path, capsys):
+    run = ["train", "--out", str(tmp_path / "run"), "colour", *TINY]
+    assert main(run) == 0
+    assert main([*run, "--resume", "--optimiser.iterations", "5"]) == 0
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["iteration"] == 5
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["optimiser"]["iterations"] == 5
+
+
+def test_a_yaml_file_is_a_recipe_or_overrides_one(tmp_path):
+    (tmp_path / "mine.yaml").write_text("model: {components: [angle], width: 4}\ndata: {factors: [angle]}\nseed: 7\n")
+    assert main(["train", str(tmp_path / "mine.yaml"), "--out", str(tmp_path / "a"), *TINY]) == 0
+    over = ["train", "scale", "--config", str(tmp_path / "mine.yaml"), "--out", str(tmp_path / "b"), *TINY]
+    assert main(over) == 0
+    for folder, name in (("a", "mine"), ("b", "scale")):
+        recipe = json.loads((tmp_path / folder / "recipe.json").read_text())
+        assert (recipe["name"], recipe["seed"], recipe["model"]["components"]) == (name, 7, ["angle"])
+
+
+def test_recipes_are_listed_for_people_and_for_programs(capsys):
+    assert main(["recipes", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [r["name"] for r in listed] == list(RECIPES) and all(r["shows"] and r["cost"] for r in listed)
+    assert main(["recipes"]) == 0
+    assert "unsupervised" in capsys.readouterr().out
+
+
+def test_a_data_set_is_drawn_as_one_sheet(tmp_path, capsys):
+    out = tmp_path / "sheet.png"
+    assert main(["data", "show", "sequences", "--out", str(out)]) == 0
+    with Image.open(out) as picture:
+        assert picture.width > 18 * 28 and picture.height > 7 * 28
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["train", "--help"], ["score", "--help"], []])
+def test_help_is_quick_because_it_imports_no_torch(arguments):
+    script = ("import sys; from ergosum.cli import main\n"
+              f"try: code = main({arguments!r})\nexcept SystemExit as e: code = e.code or 0\n"
+              "print('torch' in sys.modules, 'numpy' in sys.modules); sys.exit(code)")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rstrip().endswith("False False") and done.stderr == ""
+    expected = __version__ if arguments == ["--version"] else "usage: ergosum"
+    assert expected in done.stdout
+
+
+def test_the_help_of_train_explains_every_field(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for words in ("--descent.steps", "N, steps per predicted frame", "--objective.persistent", "Seed of weights"):
+        assert words in text

@@ -1,0 +1,48 @@
+"""No public name escapes the laws."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from cases import ELSEWHERE, ENERGIES, METRICS, NETS, SAMPLERS, family, public_names
+
+import ergosum
+
+SOURCES = sorted(Path(ergosum.__file__).parent.rglob("*.py"))
+RANDOM = {"rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "multinomial", "normal",
+          "bernoulli", "poisson", "dropout", "dropout2d", "normal_", "uniform_", "exponential_"}  # fmt: skip
+
+
+def test_every_public_name_has_a_row():
+    rows = {family(row) for table in (ENERGIES, NETS, SAMPLERS, METRICS) for row in table} | set(ELSEWHERE)
+    names = public_names()
+    assert {n: names[n] for n in set(names) - rows} == {}
+    assert rows <= set(names), "a row without a public name"
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_name_tested_elsewhere_is_named_there(name):
+    assert name in (Path(__file__).parents[1] / ELSEWHERE[name]).read_text()
+
+
+def test_every_noun_of_the_package_can_be_imported():
+    for name in ergosum.__all__:
+        assert getattr(ergosum, name).__name__.lower() == name.lower()
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = ergosum.Nothing
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.stem)
+def test_randomness_is_always_an_argument(path):
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            assert not {a.name for a in node.names} & {"random"}, f"{path}:{node.lineno} imports random"
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        called = ast.unparse(node.func)
+        assert not called.startswith(("np.random", "numpy.random")), f"{path}:{node.lineno} {called}"
+        if node.func.attr in RANDOM and not called.startswith("nn.init."):
+            assert "generator" in {k.arg for k in node.keywords}, f"{path}:{node.lineno} {called} without generator"
+        if called == "torch.manual_seed":
+            assert "training" in path.parts, f"{path}:{node.lineno} sets the global seed outside of training"

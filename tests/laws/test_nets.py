@@ -1,0 +1,47 @@
+"""What every network obeys."""
+
+import pytest
+import torch
+from cases import BATCH, NETS, noise, rough
+
+from ergosum.nets.blocks import ConditionedBlock, coordinates, widen
+
+every_net = pytest.mark.parametrize("name", NETS)
+
+
+@every_net
+def test_a_network_does_not_mix_its_batch(name):
+    make, inputs = NETS[name]
+    net = rough(make())
+    together = net(*inputs)
+    for i in range(BATCH):
+        torch.testing.assert_close(net(*(v[i : i + 1] for v in inputs))[0], together[i], rtol=1e-9, atol=1e-9)
+
+
+@every_net
+def test_every_weight_and_every_input_of_a_network_matters(name):
+    make, inputs = NETS[name]
+    net = rough(make())
+    seen = [v.clone().requires_grad_() for v in inputs]
+    out = net(*seen)
+    (out * noise(*out.shape, seed=9)).sum().backward()
+    for value in [*net.parameters(), *seen]:
+        assert value.grad is not None and value.grad.abs().max() > 0
+
+
+def test_an_untrained_block_ignores_its_code():
+    x, z = noise(2, 3, 6, 6).float(), noise(2, 5).float()
+    block = ConditionedBlock(3, 5)
+    assert torch.equal(block(x, z), block(x, -z))
+
+
+def test_coordinates_run_from_minus_one_to_one_x_before_y():
+    grid = coordinates(5)
+    assert grid.shape == (1, 2, 5, 5)
+    assert grid[0, 0, 2].tolist() == grid[0, 1, :, 2].tolist() == [-1, -0.5, 0, 0.5, 1]
+
+
+def test_widen_lifts_half_precision_and_keeps_the_rest():
+    given = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+    made = [widen(torch.zeros(1, dtype=d)).dtype for d in given]
+    assert made == [torch.float32, torch.float32, torch.float32, torch.float64]

@@ -1,0 +1,72 @@
+"""Losses in closed form."""
+
+import pytest
+import torch
+
+from ergosum.data.render import render
+from ergosum.data.sequences import SPACING, SequenceData
+from ergosum.decomposer import Trajectory
+from ergosum.objectives.prediction import decorrelation, prediction
+from ergosum.settings import DataSettings, ObjectiveSettings
+
+
+@pytest.fixture
+def pairs(rng):
+    return SequenceData(DataSettings(source="digits"), "test").pairs(6, rng)
+
+
+def path(pairs, *offsets, latents=None):
+    """A trajectory whose steps miss the target by the given amounts."""
+    frames = [pairs.start, *(pairs.target + o for o in offsets)]
+    return Trajectory(frames, [], torch.zeros(6, 1, 2) if latents is None else latents)
+
+
+@pytest.mark.parametrize("norm, expected", [("l2", 0.04), ("l1", 0.2)])
+def test_the_last_step_alone_counts(pairs, norm, expected):
+    terms = prediction(ObjectiveSettings(norm=norm), pairs, path(pairs, 5.0, -0.2))
+    assert terms.loss.item() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("norm, expected", [("l2", (0.01 + 0.04) / 2), ("l1", 0.15)])
+def test_all_steps_count_alike(pairs, norm, expected):
+    terms = prediction(ObjectiveSettings(on="all", norm=norm), pairs, path(pairs, 0.1, -0.2))
+    assert terms.loss.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_on_the_path_step_n_is_compared_with_the_frame_n_nths_of_the_way(pairs):
+    way = [render(pairs.digits, pairs.before + n / 3 * SPACING * pairs.moves) for n in (1, 2, 3)]
+    exact = Trajectory([pairs.start, *way], [], torch.zeros(6, 1, 2))
+    assert prediction(ObjectiveSettings(on="path"), pairs, exact).loss.item() < 1e-9
+    late = Trajectory([pairs.start, pairs.start, *way[1:]], [], torch.zeros(6, 1, 2))
+    expected = (pairs.start - way[0]).square().mean().item() / 3
+    assert prediction(ObjectiveSettings(on="path"), pairs, late).loss.item() == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_errors_beside_the_loss_are_plain_and_of_what_is_shown(pairs):
+    terms = prediction(ObjectiveSettings(norm="l1"), pairs, path(pairs, 7.0))
+    clamped = (pairs.target - 1).square().mean().item()
+    assert terms.error.item() == pytest.approx(clamped, rel=1e-5)
+    assert terms.copy_error.item() == pytest.approx((pairs.start - pairs.target).square().mean().item(), rel=1e-5)
+
+
+def test_decorrelation_is_zero_for_independent_and_one_for_equal_latents(rng):
+    n = 4000
+    free = torch.randn(n, 3, 1, generator=rng)
+    assert decorrelation(free).item() == pytest.approx(0, abs=4 / n)  # squared correlations have mean 1 / n
+    equal = free[:, :1].expand(-1, 3, -1)
+    assert decorrelation(equal).item() == pytest.approx(1, abs=1e-3)
+    assert decorrelation(torch.cat([equal[:, :1], -3 * equal[:, :1] + 2], 1)).item() == pytest.approx(1, abs=1e-3)
+
+
+def test_decorrelation_looks_between_components_not_within_them(rng):
+    one = torch.randn(4000, 1, 1, generator=rng)
+    other = torch.randn(4000, 1, 1, generator=rng)
+    within = torch.cat([one.expand(-1, 1, 2), other.expand(-1, 1, 2)], 1)
+    assert decorrelation(within).item() < 4 / 4000 * 4
+    assert decorrelation(one).item() == 0 and decorrelation(within[:1]).item() == 0
+
+
+def test_the_weight_of_decorrelation_multiplies_it(pairs, rng):
+    latents = torch.randn(6, 2, 3, generator=rng)
+    terms = prediction(ObjectiveSettings(decorrelation=0.7), pairs, path(pairs, 0.0, latents=latents))
+    assert terms.loss.item() == pytest.approx(0.7 * decorrelation(latents).item(), rel=1e-5)

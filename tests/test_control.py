@@ -1,0 +1,88 @@
+"""The hand on the energies, with predictors whose moves are known in closed form."""
+
+import pytest
+import torch
+from torch import nn
+
+from ergosum.control import Bank, as_moves
+from ergosum.nets.transport import Bowl
+from ergosum.samplers.descent import Descent
+from ergosum.settings import FACTORS
+from ergosum.timeline import parse
+
+
+class Shift(nn.Module):
+    """Component k brightens every pixel by `amounts[k]` per level of its factor; `double` first doubles the frame."""
+
+    def __init__(self, components, amounts, double=False):
+        super().__init__()
+        self.components, self.amounts, self.double, self.calls = components, amounts, double, []
+
+    def _amount(self, moves, k):
+        return self.amounts[k] * moves[:, FACTORS.index(self.components[k])].view(-1, 1, 1, 1)
+
+    def predict(self, start, moves, active):
+        self.calls.append((active, moves))
+        return start * (2 if self.double else 1) + self._amount(moves, active[0])
+
+    def encode(self, x):
+        return torch.zeros(len(x), len(self.components), 1)
+
+    def bind(self, z, anchor, moves, fraction, active):
+        return Bowl(anchor + fraction * self._amount(moves, active[0]))
+
+    def sampler(self):
+        return Descent()
+
+
+@pytest.fixture
+def start():
+    return torch.full((2, 3, 4, 4), 0.1)
+
+
+def test_factors_that_move_together_act_in_the_order_written(start):
+    bank = Bank([Shift(("colour",), [0.1]), Shift(("scale",), [0.0], double=True)])
+    one = bank.advance(start, {"colour": 1.0, "scale": 1.0})
+    other = bank.advance(start, {"scale": 1.0, "colour": 1.0})
+    torch.testing.assert_close(one, torch.full_like(start, 0.4))
+    torch.testing.assert_close(other, torch.full_like(start, 0.3))
+
+
+def test_each_energy_is_told_its_own_factor_alone_and_one_that_does_not_move_is_not_asked(start):
+    both = Shift(("colour", "scale"), [0.1, 0.2])
+    Bank([both]).advance(start, {"scale": -2.0, "colour": 0.0})
+    ((active, moves),) = both.calls
+    assert active == [1] and moves.tolist() == [[0.0, 0.0, -2.0]] * 2
+
+
+@pytest.mark.parametrize("substeps", [1, 4])
+def test_as_one_sum_the_displacements_add_up(start, substeps):
+    bank = Bank([Shift(("colour",), [0.1]), Shift(("angle", "scale"), [0.5, 0.2])])
+    made = bank.advance(start, {"colour": 1.0, "scale": 2.0}, "sum", substeps)
+    torch.testing.assert_close(made, start + 0.1 + 2 * 0.2)
+
+
+def test_a_timeline_is_played_from_the_start_frame_on(start):
+    bank = Bank([Shift(("colour",), [0.1]), Shift(("scale",), [0.05])])
+    film = bank.play(start, parse("colour:2 colour+scale:-1"))
+    assert film.shape == (2, 4, 3, 4, 4) and torch.equal(film[:, 0], start)
+    torch.testing.assert_close(film[0, :, 0, 0, 0], torch.tensor([0.1, 0.2, 0.3, 0.15]))
+
+
+def test_a_factor_without_energy_is_refused_before_anything_moves(start):
+    colour = Shift(("colour",), [0.1])
+    with pytest.raises(ValueError, match="No energy for angle, scale; this bank holds colour"):
+        Bank([colour]).play(start, parse("colour:1 angle+scale:1"))
+    assert colour.calls == []
+
+
+def test_of_two_energies_for_a_factor_the_later_counts_and_none_is_refused(start):
+    bank = Bank([Shift(("colour", "scale"), [0.1, 0.1]), Shift(("colour",), [0.3])])
+    assert bank.factors == ("colour", "scale")
+    torch.testing.assert_close(bank.advance(start, {"colour": 1.0}), start + 0.3)
+    with pytest.raises(ValueError, match="at least one predictor, got none"):
+        Bank([])
+
+
+def test_moves_by_name_become_columns_in_the_order_of_the_factors():
+    assert as_moves({"scale": 3, "colour": -1.5}, 2).tolist() == [[-1.5, 0.0, 3.0]] * 2

@@ -1,0 +1,74 @@
+"""Training as a process of its own: killed, interrupted, and two at once."""
+
+import json
+import signal
+import time
+
+import pytest
+import torch
+
+from ergosum.cli import main
+
+STEADY = ["colour", "--accelerator", "cpu", "--data.source", "digits", "--data.limit", "32", "--model.width", "4",
+          "--optimiser.batch", "4", "--log_every", "1", "--optimiser.precision", "32"]  # fmt: skip
+
+
+def logged(folder):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [(line["iteration"], line["loss"], line["error"]) for line in lines]
+
+
+def iteration(folder):
+    return torch.load(folder / "checkpoint.pt", weights_only=True)["iteration"]
+
+
+def wait_for(process, folder, lines):
+    """Until the run has logged some updates."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        path = folder / "metrics.jsonl"
+        if path.exists() and path.read_text().count("\n") >= lines:
+            return
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    pytest.fail("the run did not start")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The run of 60 updates that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    assert main(["train", *STEADY, "--out", str(folder), "--optimiser.iterations", "60"]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    "number, code",
+    [(signal.SIGKILL, -9), (signal.SIGINT, 130), pytest.param(signal.SIGTERM, 130, marks=pytest.mark.slow)],
+)
+def test_a_stopped_run_loses_at_most_an_interval_and_resumes_to_the_same_bits(number, code, whole, command, tmp_path):
+    arguments = ["train", *STEADY, "--out", str(tmp_path / "run"), "--optimiser.iterations", "60"]
+    process = command(*arguments, "--checkpoint_every", "5")
+    wait_for(process, tmp_path / "run", 12)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == code, errors
+    done, kept = logged(tmp_path / "run")[-1][0], iteration(tmp_path / "run")
+    assert done < 60 and (done - kept < 5 if number == signal.SIGKILL else kept == done)
+    if number != signal.SIGKILL:
+        assert "go on with --resume" in errors and "Traceback" not in errors
+    assert main([*arguments, "--resume"]) == 0
+    assert logged(tmp_path / "run") == logged(whole)
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_two_processes_learn_what_one_learns(command, tmp_path):
+    arguments = ["train", *STEADY, "--optimiser.iterations", "4", "--out"]
+    process = command(*arguments, tmp_path / "two", "--devices", "2")
+    assert main([*arguments, str(tmp_path / "one")]) == 0
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    one, two = logged(tmp_path / "one"), logged(tmp_path / "two")
+    assert len(one) == 4
+    for a, b in zip(one, two, strict=True):
+        assert b == pytest.approx(a, rel=1e-5, abs=1e-7)
