@@ -81,6 +81,9 @@ class Conditional(nn.Module):
 
     anchored: bool
     """Whether members depend on an anchor."""
+    folds: bool = False
+    """Whether `bind` takes K codes per sample, (batch K, D) sample by sample, and gives energies (batch K,) of frames
+    (batch,): what does not depend on the code is then computed once for all K."""
 
     def bind(self, z: Tensor, anchor: Tensor | None) -> Energy:
         """The energy $x -> E(x; a, z)$.

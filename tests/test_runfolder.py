@@ -99,7 +99,7 @@ def test_missing_weights_and_folders_are_told_apart(broken, tmp_path):
     "change, message",
     [
         ({"model": {"width": 8}}, "do not fit its recipe.json"),
-        ({"modle": {}}, "unknown field"),
+        ({"models": {}}, "unknown field"),
         ({"descent": {"steps": "four"}}, "wrong type"),
         ({"model": {"energy": "conv"}}, "expected one of"),
     ],

@@ -28,6 +28,7 @@ class FeedForward(nn.Module):
         self.components = model.components
         self.transport = Transport(len(FACTORS), model.width, canvas) if model.energy == "transport" else None
         self.body = None if self.transport else UNetBody(3, 12, len(FACTORS), model.width, canvas)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(
         self,

@@ -125,7 +125,7 @@ def score_timelines(
         truth = true_frames(digits, start, timeline)
         made = bank.play(truth.frames[:, 0], timeline)
         error = _errors(made[:, 1:], truth._replace(factors=truth.factors[:, 1:]))
-        errors.append(error)
+        errors.append(error.flatten(0, 1))
         pixels = mse(made[:, 1:].flatten(0, 1), truth.frames[:, 1:].flatten(0, 1)).mean()
         row = {"timeline": str(timeline), **_named(error), "psnr": psnr(pixels).item()}
         if classify:

@@ -6,6 +6,7 @@ Differs: the head has no bias, which could not reach a loss on the gradient; so 
 """
 
 import torch
+from einops import repeat
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -75,8 +76,10 @@ class ResidualEnergy(Conditional):
     Args:
         code: width of z. width: channels. side: canvas. anchored: stack the anchor onto the input channels.
     Shape:
-        x: (batch, 3, side, side). Energies (batch,).
+        x: (batch, 3, side, side). Energies (batch,), or (batch K,) for K codes per sample.
     """
+
+    folds = True
 
     def __init__(self, code: int, width: int = 64, side: int = 28, anchored: bool = False) -> None:
         super().__init__()
@@ -90,9 +93,10 @@ class ResidualEnergy(Conditional):
         self.head = nn.Linear(width * final * final, 1, bias=False)
 
     def value(self, x: Tensor, z: Tensor, anchor: Tensor | None) -> Tensor:
-        """$E(x; a, z)$, (batch,)."""
+        """$E(x; a, z)$, one per code; stem and pool, which know no code, run once per frame."""
         h = F.silu(self.stem(x if anchor is None else torch.cat([x, anchor], 1)))
         h = F.avg_pool2d(h, 2)
+        h = repeat(h, "batch ... -> (batch k) ...", k=len(z) // len(h))
         for block in self.blocks:
             h = block(h, z)
         return self.head(widen(h.flatten(1)))[:, 0]

@@ -65,7 +65,7 @@ def report(factor: str) -> Experiment:
             "latent": 64,
             "width": 64,
         },
-        descent=DescentSettings(steps=4, step_size=10.0, learned=True),
+        descent=DescentSettings(steps=4, step_size=1000.0, learned=True),
         optimiser={"iterations": 600, "batch": 32, "rate": 1e-3},
     )
 
@@ -103,7 +103,7 @@ def unsupervised(networks: Literal["ours", "report"] = "ours") -> Experiment:
         name="unsupervised-report",
         shows="(c) with the report's own networks, E(x; z): negative control",
         model={"energy": "residual", "encoder": "residual", "anchor": "none", "moves": False, "width": 64},
-        descent=DescentSettings(steps=4, step_size=10.0, learned=True),
+        descent=DescentSettings(steps=4, step_size=1000.0, learned=True),
         optimiser={"iterations": 3 * EPOCH, "batch": 32, "rate": 1e-3},
     )
 

@@ -203,7 +203,8 @@ def train(experiment: Experiment, out: Path, resume: bool = False, accelerator: 
     fabric.launch()
     if experiment.optimiser.batch % fabric.world_size:
         raise ValueError(
-            f"optimiser.batch: expected a multiple of the {fabric.world_size} processes, got {experiment.optimiser.batch}."
+            f"optimiser.batch: expected a multiple of the {fabric.world_size} processes, got "
+            f"{experiment.optimiser.batch}."
         )
     data = SequenceData(experiment.data, "train", str(fabric.device))
     state = _State(experiment, fabric, data)

@@ -40,7 +40,7 @@ def test_json_stands_alone_and_holds_equal_losses_and_gradients(bench, capsys, t
     assert {(r["net"], r["components"]) for r in result["cases"]} >= {("comet-64", 3), ("ours-28", 3), ("ours-28", 1)}
     for row in result["cases"]:
         assert row["loss_rel_diff"] < 1e-4 and row["grad_rel_diff"] < 1e-4
-        assert row["channels_last_loss_rel_diff"] < 1e-4 and row["channels_last_grad_rel_diff"] < 1e-4
+        assert row["contiguous_loss_rel_diff"] < 1e-4 and row["contiguous_grad_rel_diff"] < 1e-4
         assert row["moved"] > 1e-4 and row["time_ratio"] > 0 and row["memory_ratio"] > 1
 
 

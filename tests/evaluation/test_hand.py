@@ -55,9 +55,10 @@ def test_starts_leave_room_for_the_growth():
         assert min(start[:, 2].min(), end.min()) > 0.399 and max(start[:, 2].max(), end.max()) < 1.801
 
 
-def test_the_timelines_of_the_report_are_all_pairs_in_three_shares_and_the_three_in_turn():
+def test_the_timelines_are_all_pairs_in_three_shares_and_the_three_in_turn_both_ways():
     found = [str(t) for t in timelines(FACTORS)]
-    assert len(found) == 10 and found[0] == "scale:3 colour:9" and found[-1] == "scale:4 colour:4 angle:4"
+    assert len(found) == 11 and found[:3] == ["scale:3 colour:9", "scale:6 colour:6", "scale:9 colour:3"]
+    assert found[-2:] == ["scale:4 colour:4 angle:4", "scale:-4 colour:-4 angle:-4"]
     assert all(t.frames == 12 for t in timelines(FACTORS))
     assert [str(t) for t in timelines(("angle",))] == ["angle:12"]
 
@@ -73,6 +74,13 @@ def test_a_hand_that_does_nothing_errs_by_the_mean_of_what_was_ordered():
     result = score_timelines(Bank([Hue(0.0)]), "digits", 4, 0, [parse("colour:4")])
     level = torch.rad2deg(SPACING[0]).item()
     assert result["timeline_error"]["hue_deg"] == pytest.approx(level * (1 + 2 + 3 + 4) / 4, abs=0.5)
+
+
+def test_errors_are_averaged_over_all_frames_of_timelines_of_any_length():
+    result = score_timelines(Bank([Hue(0.0)]), "digits", 2, 0, [parse("colour:1"), parse("colour:-3")])
+    level = torch.rad2deg(SPACING[0]).item()
+    assert result["timeline_error"]["hue_deg"] == pytest.approx(level * (1 + 1 + 2 + 3) / 4, abs=0.5)
+    assert [r["hue_deg"] for r in result["timelines"]] == pytest.approx([level, 2 * level], abs=0.5)
 
 
 def test_the_response_of_pure_moves_is_one_level_per_frame_of_their_own_factor():

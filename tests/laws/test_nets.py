@@ -35,6 +35,14 @@ def test_an_untrained_block_ignores_its_code():
     assert torch.equal(block(x, z), block(x, -z))
 
 
+@pytest.mark.parametrize("half", [0, 1])
+def test_a_block_is_both_scaled_and_shifted_by_its_code(half):
+    x, z = noise(2, 3, 6, 6).float(), noise(2, 5).float()
+    block = ConditionedBlock(3, 5)
+    block.modulation.weight.data.chunk(2)[half].fill_(0.5)
+    assert not torch.allclose(block(x, z), block(x, -z))
+
+
 def test_coordinates_run_from_minus_one_to_one_x_before_y():
     grid = coordinates(5)
     assert grid.shape == (1, 2, 5, 5)

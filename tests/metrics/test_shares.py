@@ -16,7 +16,7 @@ def test_the_diagonal_share_of_identity_is_one_of_sameness_a_third_and_of_nothin
     assert diagonal_share(torch.eye(3)) == pytest.approx(1)
     assert diagonal_share(-2 * torch.eye(3)) == pytest.approx(1)
     assert diagonal_share(torch.ones(3, 3)) == pytest.approx(1 / 3)
-    assert diagonal_share(torch.zeros(3, 3)) == 0
+    assert diagonal_share(torch.zeros(3, 3)) == diagonal_share(torch.eye(3).roll(1, 0)) == 0
     assert diagonal_share(torch.tensor([[3.0, 1.0], [0.0, 0.0]])) == pytest.approx(0.375)
     with pytest.raises(ValueError, match=r"expected a square matrix, got shape \(2, 3\)"):
         diagonal_share(torch.ones(2, 3))

@@ -205,6 +205,13 @@ def test_only_active_components_learn(lockstep, learn, tmp_path):
     assert moved == {"energies.1"}  # components are colour, angle, scale; the encoder is frozen
 
 
+def test_clipping_bounds_the_gradient_and_zero_switches_it_off(learn, tmp_path):
+    for clip in (0.0, 1e9, 1e-6):
+        learn(tmp_path / str(clip), optimiser={"clip": clip})
+    assert same_run(tmp_path / "0.0", tmp_path / "1000000000.0")
+    assert not same_run(tmp_path / "0.0", tmp_path / "1e-06")
+
+
 def test_the_average_of_the_weights_is_what_is_saved(learn, tmp_path):
     for decay in (0.0, 0.9):
         learn(tmp_path / str(decay), optimiser={"ema": decay})
