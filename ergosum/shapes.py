@@ -11,7 +11,7 @@ __all__ = ["Batch", "Factors", "Frames", "Images", "Latents", "PerSample"]
 
 Batch = Float[Tensor, "batch *event"]
 PerSample = Float[Tensor, "batch"]
-Latents = Float[Tensor, "batch components width"]
+Latents = Float[Tensor, "batch components latent"]
 Images = Float[Tensor, "batch channels height width"]
 Frames = Float[Tensor, "batch time channels height width"]
 Factors = Float[Tensor, "batch time factors"]

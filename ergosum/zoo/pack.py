@@ -69,7 +69,7 @@ def _card(name: str, shows: str, recipe: str, run: dict[str, Any], scores: dict[
         "",
         f"- Made by `ergosum train {recipe}`, seed {run['seed']}, {run['iterations']} updates.",
         f"- Trained on `{run['source']}` (sha256 of the images begins {run['data_sha256']}).",
-        f"- Cost: {run['seconds']:.0f} s on {where}.",
+        f"- Cost: {run['cpu_seconds']:.0f} CPU seconds on {where}.",
         f"- {run['weights']:,} weights in safetensors, MIT licence.",
         "",
     ]

@@ -136,9 +136,13 @@ def _blurred(gap: float) -> Tensor:
 
 
 def _answers(gap: float) -> Tensor:
-    """Logits that err on a share `gap` of the labels."""
+    """Images whose pixels are logits that err on a share `gap` of the labels."""
     wrong = torch.arange(len(_LABELS)) < round(gap * len(_LABELS))
-    return F.one_hot(torch.where(wrong, (_LABELS + 1) % 10, _LABELS), 10).float()
+    return F.one_hot(torch.where(wrong, (_LABELS + 1) % 10, _LABELS), 10).float()[:, :, None, None]
+
+
+def _pixels(images: Tensor) -> Tensor:
+    return images.flatten(1)
 
 
 def _match(gap: float) -> float:
@@ -156,8 +160,8 @@ METRICS: dict[str, Measure] = {
     "gradient_energy": Measure(
         gradient_energy(_TRUE).sum().item(), False, lambda g: gradient_energy(_blurred(g)).sum().item()
     ),
-    "accuracy": Measure(1, False, lambda g: accuracy(lambda x: x, _answers(g), _LABELS)),
-    "identity_kept": Measure(1, False, lambda g: identity_kept(lambda x: x, _answers(g), _answers(0), _LABELS)),
+    "accuracy": Measure(1, False, lambda g: accuracy(_pixels, _answers(g), _LABELS)),
+    "identity_kept": Measure(1, False, lambda g: identity_kept(_pixels, _answers(g), _answers(0), _LABELS)),
     "factor_errors": Measure(0, True, lambda g: factor_errors(_FACTORS + g, _FACTORS).amin().item()),
     "circular_difference": Measure(
         0, True, lambda g: circular_difference(_FACTORS[:, 0] + g, _FACTORS[:, 0], 6.5).abs().amin().item()
