@@ -67,6 +67,7 @@ def main() -> None:
     page = write_page(results)
     (DOCS / "results.md").write_text(page)
     update_readme(results)
+    write_speed()
 
 
 def folder(name: str, seed: int = 0) -> Path:
@@ -296,6 +297,38 @@ def control_lines(entries: list[dict[str, Any]]) -> list[str]:
         mean = {k: statistics.fmean(r[k] for r in rows) for k in ("psnr", "hue_deg", "angle_deg", "log_scale")}
         lines.append(f"| {factors} | {way} | {mean['psnr']:.1f} | {mean['hue_deg']:.2f} | {mean['angle_deg']:.2f} | {mean['log_scale']:.3f} |")  # fmt: skip
     return lines
+
+
+def write_speed() -> None:
+    """docs/speed.md from the stored result of benchmarks/training_step.py."""
+    r = read_json(Path("benchmarks/results/training_step_cpu.json"))
+    lines = ["# Speed", "", "`python benchmarks/training_step.py --bf16 --compile --time-to-quality --out "
+             "benchmarks/results/training_step_cpu.json`", "",
+             f"One training step against a plain loop that does what COMET's released code does, same weights, same process, "
+             f"one thread ({r['machine']}, torch {r['torch']}, median of {r['rounds']} interleaved rounds). The script's "
+             "docstring says what is timed and how memory is measured. Relative differences are of 32-bit arithmetic.", "",
+             "| network | K | N | loss differs | gradient differs | time | memory | contiguous: time | bf16: time | bf16: memory | compiled: time |",
+             "|---|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    ratio = lambda c, k: f"{c[k]:.2f}x" if k in c else "–"  # noqa: E731
+    for c in r["cases"]:
+        cells = [ratio(c, k) for k in ("time_ratio", "memory_ratio", "contiguous_time_ratio", "bf16_time_ratio",
+                                       "bf16_memory_ratio", "compile_time_ratio")]  # fmt: skip
+        lines.append(
+            f"| {c['net']} | {c['components']} | {c['steps']} | {c['loss_rel_diff']:.0e} | {c['grad_rel_diff']:.0e} | {' | '.join(cells)} |"
+        )
+    lines += ["", "## Time to quality", "", "CPU seconds of training until colour skill 0.9 on held-out MNIST.", "",
+              "| networks | seconds | updates | skill reached |", "|---|---|---|---|"]  # fmt: skip
+    for t in r.get("time_to_quality", []):
+        seconds = f"{t['seconds']:.0f}" if t["seconds"] else f"not in {t['spent_s']:.0f}"
+        lines.append(f"| {t['name']} | {seconds} | {t['updates']} | {t['skills'][0]:.3f} |")
+    share = [read_json(p / "run.json").get("render_share") for p in RUNS.iterdir() if (p / "run.json").exists()]
+    known = [s for s in share if s is not None]
+    if known:
+        lines += [
+            "",
+            f"Drawing the frames takes {min(known):.1%} to {max(known):.1%} of a training step's CPU time (`render_share` in each `run.json`).",
+        ]
+    (DOCS / "speed.md").write_text("\n".join(lines) + "\n")
 
 
 def update_readme(r: dict[str, Any]) -> None:

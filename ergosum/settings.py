@@ -48,7 +48,7 @@ class DataSettings:
     continuous: bool = True
     """Random starts off the grid of levels and fractional moves (True), or on the grid with whole moves (False)."""
     lag: int = 1
-    """Frames between the input and the frame to predict, l >= 1."""
+    """Frames between the input and the frame to predict, l = 1 .. 17."""
     scale_min: float = 0.4
     """Smallest scale used, 0.1 .. 1.8 (1 = the digit as it came)."""
     scale_max: float = 1.8
@@ -62,7 +62,7 @@ class DataSettings:
         _require(set(self.factors) <= set(FACTORS) and len(self.factors) > 0, "data.factors", f"some of {FACTORS}",
                  self.factors)  # fmt: skip
         _require(set(self.nuisance) <= set(FACTORS), "data.nuisance", f"some of {FACTORS}", self.nuisance)
-        _require(self.lag >= 1, "data.lag", "an integer >= 1", self.lag)
+        _require(1 <= self.lag <= 17, "data.lag", "an integer 1 .. 17", self.lag)
         _require(0.1 <= self.scale_min < self.scale_max <= 1.8, "data.scale_min/max", "0.1 <= min < max <= 1.8",
                  (self.scale_min, self.scale_max))  # fmt: skip
         _require(self.canvas >= 12 and self.canvas % 4 == 0, "data.canvas", "a multiple of 4, at least 12", self.canvas)
@@ -219,6 +219,10 @@ class Experiment:
     """Updates between lines of metrics.jsonl, >= 1."""
 
     def __post_init__(self) -> None:
+        _require(
+            self.devices >= 1 and self.optimiser.batch % self.devices == 0, "optimiser.batch",
+            f"a multiple of devices = {self.devices}", self.optimiser.batch,
+        )  # fmt: skip
         _require(self.threads >= 1, "threads", "an integer >= 1", self.threads)
         _require(self.checkpoint_every >= 1, "checkpoint_every", "an integer >= 1", self.checkpoint_every)
         _require(self.log_every >= 1, "log_every", "an integer >= 1", self.log_every)

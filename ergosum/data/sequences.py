@@ -128,7 +128,7 @@ class SequenceData:
     def pair(self, digits: Digits, before: Tensor, moves: Tensor) -> Pairs:
         """The pair of frames of given digits from factors `before`, `moves` levels apart."""
         device = digits.images.device
-        after = before + SPACING * moves
+        after = before + SPACING.to(before.device) * moves
         both = render(digits.images.repeat(2, 1, 1, 1), torch.cat([before, after]).to(device))
         start, target = both.chunk(2)
         return Pairs(start, target, moves.to(device), before.to(device), after.to(device), *digits)

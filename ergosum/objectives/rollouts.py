@@ -34,13 +34,14 @@ class RollOuts:
             self.size = max(self.size, n)
             more = self.data.pairs(self.size, generator)
             self.stored = {"frame": more.start, "factors": more.before, "moves": more.moves, "digits": more.digits,
-                           "labels": more.labels, "age": torch.zeros(self.size)}  # fmt: skip
+                           "labels": more.labels, "age": torch.zeros(self.size, device=more.start.device)}  # fmt: skip
         self._last = torch.randperm(self.size, generator=generator)[:n]
         old = {k: v[self._last] for k, v in self.stored.items()}
-        after = old["factors"] + SPACING * old["moves"]
+        after = old["factors"] + SPACING.to(old["moves"].device) * old["moves"]
         settings = self.data.settings
         inside = (after[:, 2] <= settings.scale_max + 1e-4) & (after[:, 2] >= settings.scale_min - 1e-4)
-        keep = (torch.rand(n, generator=generator) < self.probability) & (old["age"] > 0) & inside
+        lucky = (torch.rand(n, generator=generator) < self.probability).to(inside.device)
+        keep = lucky & (old["age"] > 0) & inside
         pick = lambda a, b: torch.where(keep.view(-1, *[1] * (a.ndim - 1)), a, b)  # noqa: E731
         before, moves = pick(old["factors"], fresh.before), pick(old["moves"], fresh.moves)
         digits = Digits(pick(old["digits"], fresh.digits), pick(old["labels"], fresh.labels))

@@ -1,8 +1,8 @@
 """Digit sequences: the founding report's experiments, what they are compared with, and their ablations.
 
-Each function returns an `Experiment`. Fine-tuning in (b) counts epochs of 60,000 pairs of frames (938 updates of 64), as many
-as MNIST has digits. The sixteen epochs of (c), with three energies at a time, are of a stated subset, 6,400 pairs (100
-updates), so that every recipe runs on two CPU cores.
+Each function returns an `Experiment`. Fine-tuning in (b) counts epochs of 60,000 pairs of frames (938 updates of 64),
+as many as MNIST has digits. The sixteen epochs of (c), with three energies at a time, are of a stated subset, 6,400
+pairs (100 updates), so that every recipe runs on two CPU cores.
 """
 
 from dataclasses import replace

@@ -12,6 +12,7 @@ import math
 import os
 import platform
 import signal
+import threading
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -222,7 +223,8 @@ def train(experiment: Experiment, out: Path, resume: bool = False, accelerator: 
             raise KeyboardInterrupt
         asked.append(number)
 
-    previous = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    handled = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    previous = {number: signal.signal(number, stop) for number in handled}
     try:
         for update in _updates(state, fabric, data):
             last = update.iteration == experiment.optimiser.iterations
@@ -310,14 +312,21 @@ def _diagnose(state: _State, pairs: Pairs) -> str:
 
 def _write_summary(state: _State, data: SequenceData, out: Path) -> None:
     e = state.experiment
-    write_json(
-        out / "run.json",
-        {
-            "name": e.name, "iterations": state.iteration, "seconds": round(state.seconds, 1),
-            "cpu_seconds": round(state.cpu_seconds, 1), "threads": e.threads, "device":
-            str(next(state.model.parameters()).device), "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            "torch": torch.__version__, "weights": sum(p.numel() for p in state.model.parameters()), "seed": e.seed,
-            "source": e.data.source, "data_sha256": checksum(data.digits), "error": state.error, "copy_error":
-            state.copy_error,
-        },
-    )  # fmt: skip
+    summary = {
+        "name": e.name,
+        "iterations": state.iteration,
+        "seconds": round(state.seconds, 1),
+        "cpu_seconds": round(state.cpu_seconds, 1),
+        "render_share": round(state.render_seconds / max(state.cpu_seconds, 1e-9), 4),
+        "threads": e.threads,
+        "device": str(next(state.model.parameters()).device),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "torch": torch.__version__,
+        "weights": sum(p.numel() for p in state.model.parameters()),
+        "seed": e.seed,
+        "source": e.data.source,
+        "data_sha256": checksum(data.digits),
+        "error": state.error,
+        "copy_error": state.copy_error,
+    }
+    write_json(out / "run.json", summary)

@@ -1,9 +1,8 @@
-"""Make a card of a run: `python -m ergosum.zoo.pack RUN NAME`.
+"""Make a card of a run: `python -m ergosum.zoo.pack RUN NAME [N]`; of a baseline, which gets no name: `... RUN`.
 
 The weights are copied, the scores measured on every source at hand, and `card.md` written from them.
 """
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -22,10 +21,10 @@ from ergosum.runfolder import (
 )
 from ergosum.settings import FACTORS
 
-__all__ = ["pack"]
+__all__ = ["pack", "pack_baseline"]
 
 
-def pack(run: Path, name: str, sources: tuple[str, ...] = ("mnist", "digits"), n: int = 200, seed: int = 0) -> Path:
+def pack(run: Path, name: str, sources: tuple[str, ...] = ("mnist", "digits"), n: int = 100, seed: int = 0) -> Path:
     """Copy a finished run into the zoo under `name`, score it, and write its card."""
     folder = zoo.CARDS / name
     recipe = load_recipe(run)
@@ -85,7 +84,7 @@ def _card(name: str, shows: str, recipe: str, run: dict[str, Any], scores: dict[
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        print(json.dumps(str(pack(Path(sys.argv[1]), sys.argv[2]))))
+    if len(sys.argv) > 2:
+        pack(Path(sys.argv[1]), sys.argv[2], n=int(sys.argv[3]) if len(sys.argv) > 3 else 100)
     else:
         pack_baseline(Path(sys.argv[1]))
