@@ -1,6 +1,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
-# torch's CPU build where the index offers it; an open range would fetch gigabytes of CUDA
+# pinned, so that pip does not resolve to whichever build is newest; set TORCH to a CPU wheel to keep CUDA out
 TORCH ?= torch==2.13.0
 
 .PHONY: demo test check slow tables figures clean

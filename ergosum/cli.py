@@ -4,6 +4,7 @@ ergosum demo | recipes | train | score | control | report | data show
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import sys
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ergosum import __version__
 
-# idle threads sleep instead of spinning: on busy cores spinning makes two threads six times slower than one
+# idle threads sleep instead of spinning: on busy cores spinning makes two threads far slower than one
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def _train(arguments: list[str]) -> None:
-    from ergosum.settings import Experiment, to_dict
+    from ergosum.settings import Experiment, from_dict, to_dict
 
     parser = _parser("train", "Train a recipe, or a YAML file of settings; every field of it can be overridden.")
     parser.add_argument("recipe", type=str, help="name of a recipe (see `ergosum recipes`), or a YAML file of fields")
@@ -118,15 +119,12 @@ def _train(arguments: list[str]) -> None:
         if extra:
             arguments = [arguments[arguments.index(name)], "--config", extra] + [a for a in arguments if a != name]
     chosen = parser.parse_args(arguments)
-    fields = chosen.as_dict()
-    out, resume, accelerator = fields.pop("out"), fields.pop("resume"), fields.pop("accelerator")
-    for key in ("recipe", "config"):
-        fields.pop(key, None)
-    from ergosum.settings import from_dict
-
-    experiment = from_dict(Experiment, fields)
-    folder = Path(out or f"runs/{experiment.name}")
-    _run(experiment, folder, resume, accelerator)
+    folder = Path(chosen.out or f"runs/{chosen.name}")
+    if chosen.resume and (folder / "recipe.json").is_file():  # go on with the run's own settings, not the recipe's
+        parser.set_defaults(dict(_flat(json.loads((folder / "recipe.json").read_text()))))
+        chosen = parser.parse_args(arguments)
+    fields = {k: v for k, v in chosen.as_dict().items() if k in {f.name for f in dataclasses.fields(Experiment)}}
+    _run(from_dict(Experiment, fields), folder, chosen.resume, chosen.accelerator)
     print(f"{folder}  (ergosum score {folder}; ergosum report {folder})")
 
 
@@ -210,11 +208,19 @@ def _scored(name: str, source: str, n: int, seed: int, save: bool = True) -> dic
     if not held:
         result = {"card": name, "source": source, "n": n, "seed": seed, **assignment(predictor, source, n, seed)}
     else:
-        beside = zoo.baselines() if experiment.predictor == "decomposer" else {}
+        small = experiment.data.canvas == 28  # what ships was trained on 28 pixels
+        beside = zoo.baselines() if small and experiment.predictor == "decomposer" else {}
         result = summarise(
-            name, predictor, source=source, n=n, seed=seed, companions=zoo.companions(held), beside=beside,
-            reference=zoo.reference(), classify=zoo.judge(),
-        )  # fmt: skip
+            name,
+            predictor,
+            source=source,
+            n=n,
+            seed=seed,
+            companions=zoo.companions(held) if small else {},
+            beside=beside,
+            reference=zoo.reference() if small else None,
+            classify=zoo.judge(),
+        )
     if save and folder.parent != zoo.CARDS:
         write_json(folder / "scores.json", result)
     return result
@@ -238,6 +244,14 @@ def _print_score(result: dict[str, Any]) -> None:
         for name, row in zip(result["response_rows"], result["response"], strict=True):
             table.add_row(name, *(f"{v:.3f}" for v in row))
         console.print(table)
+    if "assigned_share" in result:
+        console.print(f"share of the movement under the best assignment: {result['assigned_share']:.3f} (chance 0.333)")
+    if "reader_error" in result:
+        error = result["reader_error"]
+        console.print(
+            f"reader on true frames: hue {error['hue_deg']:.2f}°, angle {error['angle_deg']:.2f}°, "
+            f"log-scale {error['log_scale']:.4f}"
+        )
     for target in result.get("targets", []):
         sign, verdict = ("≥" if target["at_least"] else "≤"), ("met" if target["met"] else "MISSED")
         console.print(
@@ -245,25 +259,27 @@ def _print_score(result: dict[str, Any]) -> None:
         )
 
 
-def _start_frame(start: str, scale: float) -> "tuple[Tensor, str]":
-    """`digits:7`, `mnist:7@12` (the 13th held-out 7), or an image file, as a frame (1, 3, 28, 28)."""
+def _start_frame(start: str, scale: float, canvas: int) -> "Tensor":
+    """`digits:7`, `mnist:7@12` (the 13th held-out 7), or an image file, as a frame (1, 3, side, side)."""
     import torch
 
     from ergosum.data.render import render
     from ergosum.data.sources import load_digits, load_image
 
+    if not 0.1 <= scale <= 1.8:
+        raise ValueError(f"--scale {scale:g}: expected 0.1 .. 1.8.")
     source, colon, wanted = start.partition(":")
     if not colon or Path(start).exists():
-        return load_image(start)[None], Path(start).stem
+        return load_image(start, canvas)[None]
     digit, _, index = wanted.partition("@")
     if not digit.isdigit() or int(digit) > 9 or (index and not index.isdigit()):
         raise ValueError(f"--start {start!r}: expected SOURCE:DIGIT, such as digits:7 or mnist:7@12, or an image file.")
-    held_out = load_digits(source, "test")
+    held_out = load_digits(source, "test", canvas)
     same = held_out.images[held_out.labels == int(digit)]
     place = int(index or 0)
     if place >= len(same):
         raise ValueError(f"--start {start!r}: there are only {len(same)} held-out {digit}s in {source}.")
-    return render(same[place : place + 1], torch.tensor([[0.0, 0.0, scale]])), start.replace(":", "-")
+    return render(same[place : place + 1], torch.tensor([[0.0, 0.0, scale]]))
 
 
 def _control(arguments: list[str]) -> None:
@@ -290,7 +306,7 @@ def _control(arguments: list[str]) -> None:
     runs = chosen.runs or ["digits-colour", "digits-angle", "digits-scale"]
     bank = Bank([load_predictor(zoo.find(r))[1] for r in runs])
     timeline = parse(chosen.timeline, bank.factors)
-    frame, _ = _start_frame(chosen.start, chosen.scale)
+    frame = _start_frame(chosen.start, chosen.scale, bank.canvas)
     frames = bank.play(frame, timeline, chosen.how)[0]
     if out.suffix == ".gif":
         save_animation(frames, out)
@@ -313,8 +329,10 @@ def _report(arguments: list[str]) -> None:
 
     folder = zoo.find(chosen.run)
     source = chosen.source or _default_source()
-    stored = folder / "scores.json"
-    scores = read_json(stored) if stored.exists() else _scored(chosen.run, source, chosen.n, chosen.seed)
+    stored = read_json(folder / "scores.json") if (folder / "scores.json").exists() else {}
+    scores = stored.get(source, stored)  # a card holds scores for every source, a run those measured last
+    if (scores.get("source"), scores.get("seed")) != (source, chosen.seed):
+        scores = _scored(chosen.run, source, chosen.n, chosen.seed)
     out = Path(chosen.out) if chosen.out else (Path("runs") / folder.name if folder.parent == zoo.CARDS else folder)
     print(tell(folder, out, f"ergosum report {chosen.run}", source, chosen.seed, scores))
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ergosum.compose import And
 from ergosum.decomposer import Decomposer
+from ergosum.samplers.descent import Descent
 from ergosum.settings import FACTORS
 from ergosum.shapes import Frames, Images
 from ergosum.timeline import Timeline
@@ -42,6 +43,10 @@ class Bank:
         for predictor in predictors:
             for k, name in enumerate(predictor.components):  # type: ignore[arg-type]
                 self.members[name] = (predictor, k)  # type: ignore[assignment]
+        sides = {getattr(p, "canvas", 28) for p, _ in self.members.values()}
+        if len(sides) > 1:
+            raise ValueError(f"Bank: expected predictors of one canvas, got sides {sorted(sides)} in pixels.")
+        self.canvas = next(iter(sides), 28)
         if not self.members:
             raise ValueError("Bank: expected at least one predictor, got none.")
 
@@ -60,21 +65,25 @@ class Bank:
     ) -> Images:
         """The next frame after the given moves (levels per factor)."""
         acting = {f: v for f, v in moves.items() if v != 0}
+        for factor, levels in acting.items():
+            if not getattr(self.members[factor][0], "knows_moves", True) and levels != 1:
+                raise ValueError(
+                    f"The {factor} energy is not told how far to move: it knows one level forwards, not {levels:g}."
+                )
         if how == "split" or len(acting) < 2:
             for factor, levels in acting.items():
                 predictor, k = self.members[factor]
                 x = predictor.predict(x, moves=as_moves({factor: levels}, len(x), x.device), active=[k])
             return x
+        if not all(hasattr(p, "bind") and getattr(p, "one_step", True) for p in (self.members[f][0] for f in acting)):
+            raise ValueError("how = 'sum' needs energies whose step lands on their minimum (transport, step size 1).")
         for _ in range(substeps):
-            energies, sampler = [], None
+            energies = []
             for factor, levels in acting.items():
                 predictor, k = self.members[factor]
-                z = predictor.encode(x)
                 part = as_moves({factor: levels / substeps}, len(x), x.device)
-                energies.append(predictor.bind(z, x, part, 1.0, [k]))
-                sampler = predictor.sampler()
-            assert sampler is not None
-            x = sampler.step(And(*energies), x)[0].clamp(0, 1)
+                energies.append(predictor.bind(predictor.encode(x), x, part, 1.0, [k]))
+            x = Descent().step(And(*energies), x)[0].clamp(0, 1)
         return x
 
     def play(

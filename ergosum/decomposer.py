@@ -76,7 +76,7 @@ class Decomposer(nn.Module):
         self.energies = nn.ModuleList(self._family(model) for _ in range(count))
         start = torch.tensor(float(descent.step_size)).log()
         self.log_step = nn.Parameter(start, requires_grad=descent.learned)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a training step 8 to 18 % faster
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster, see docs/speed.md
 
     def _family(self, model: ModelSettings) -> Conditional:
         code = model.latent + (len(FACTORS) if model.moves else 0)
@@ -200,17 +200,24 @@ class Decomposer(nn.Module):
         """
         training = self.training
         self.eval()
-        shortcut = self.model.energy == "transport" and self.model.anchor == "start" and self._one_bowl(active)
-        steps = 1 if shortcut else None
+        alone = len(self.components if active is None else active) == 1
+        steps = 1 if self.one_step and alone and self.model.anchor == "start" else None
         try:
             last = self(start, target, moves, generator, steps, active, check=True).frames[-1]
         finally:
             self.train(training)
         return last.clamp(0, 1) if self.descent.clamp else last
 
-    def _one_bowl(self, active: Sequence[int] | None) -> bool:
-        count = len(self.components) if active is None else len(active)
-        return count == 1 and not self.descent.learned and self.descent.step_size == 1 and self.descent.noise == 0
+    @property
+    def knows_moves(self) -> bool:
+        """Whether the energies are told how far to move."""
+        return self.model.moves
+
+    @property
+    def one_step(self) -> bool:
+        """Whether one step of one energy lands on its minimum: a bowl and step size 1, without noise."""
+        d = self.descent
+        return self.model.energy == "transport" and not d.learned and d.step_size == 1 and d.noise == 0
 
     @torch.no_grad()
     def blame(self, start: Images, target: Images | None, moves: Tensor | None) -> str:

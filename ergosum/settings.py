@@ -165,7 +165,7 @@ class OptimiserSettings:
     schedule: Literal["cosine", "onecycle", "constant"] = "cosine"
     """Learning rate over time, after a linear warm-up of 100 updates at most."""
     clip: float = 1.0
-    """Largest norm of the gradient of all weights; 0 switches clipping off."""
+    """Largest norm of the gradient of 100 times the loss; 0 switches clipping off."""
     ema: float = 0.998
     """Decay of the running average of the weights, which is what is scored and saved; 0 switches it off."""
     precision: Literal["32", "bf16"] = "32"
@@ -222,6 +222,26 @@ class Experiment:
         _require(
             self.devices >= 1 and self.optimiser.batch % self.devices == 0, "optimiser.batch",
             f"a multiple of devices = {self.devices}", self.optimiser.batch,
+        )  # fmt: skip
+        _require(
+            self.devices == 1 or (self.descent.noise == 0 and self.objective.decorrelation == 0), "devices",
+            "1 with descent.noise or objective.decorrelation, which depend on how a batch is shared out", self.devices,
+        )  # fmt: skip
+        _require(
+            self.predictor == "decomposer" or not (self.active or self.freeze_encoder), "predictor",
+            "'decomposer' with active components or a frozen encoder", self.predictor,
+        )  # fmt: skip
+        _require(
+            self.objective.on == "last" or (self.descent.training_steps or self.descent.steps) > 1, "objective.on",
+            "'last' where training takes one step (descent.training_steps = 1)", self.objective.on,
+        )  # fmt: skip
+        _require(
+            self.objective.on == "last" or self.descent.gradient != "last", "descent.gradient",
+            "truncated, window or full with a loss on several steps", self.descent.gradient,
+        )  # fmt: skip
+        _require(
+            not self.descent.ramp or self.model.moves, "descent.ramp",
+            "False where energies are not told the move (model.moves)", self.descent.ramp,
         )  # fmt: skip
         _require(self.threads >= 1, "threads", "an integer >= 1", self.threads)
         _require(self.checkpoint_every >= 1, "checkpoint_every", "an integer >= 1", self.checkpoint_every)

@@ -24,7 +24,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, model: ModelSettings, canvas: int = 28) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.canvas = model, canvas
         self.components = model.components
         self.transport = Transport(len(FACTORS), model.width, canvas) if model.energy == "transport" else None
         self.body = None if self.transport else UNetBody(3, 12, len(FACTORS), model.width, canvas)

@@ -2,7 +2,8 @@
 
 Angle and scale are one Kornia affine warp of the single-channel digit, colour is Kornia's hue shift of the digit held
 in the red channel. A pure red pixel of intensity $v$ turned by hue $h$ is $v$ times a colour that depends on $h$ alone,
-so the shift is applied once to one red pixel per image and multiplied in: the same numbers, a hundred times cheaper.
+so the shift is applied once to one red pixel per image and multiplied in: the same numbers, without converting every
+pixel.
 """
 
 import math

@@ -72,8 +72,9 @@ class SequenceData:
             moves = (torch.rand(n, 3, generator=generator) < 0.5) * active
             chosen = torch.multinomial(active, 1, generator=generator)
             moves = torch.where(moves.sum(1, keepdim=True) == 0, torch.zeros(n, 3).scatter_(1, chosen, 1.0), moves)
-            if fractional:
-                moves = moves * (0.5 + 0.5 * torch.rand(n, 3, generator=generator))
+            if fractional:  # as above: half of the moves are whole
+                short = torch.rand(n, 3, generator=generator) < 0.5
+                moves = moves * torch.where(short, torch.rand(n, 3, generator=generator), 1.0)
         else:  # Laplace increments, half of them exactly zero (Klindt et al. 2021)
             u = torch.rand(n, 3, generator=generator) - 0.5
             moves = -0.5 * u.sign() * torch.log1p(-2 * u.abs().clamp(max=0.4999)) * active
@@ -117,9 +118,9 @@ class SequenceData:
         per_frame = self.draw_moves(n, generator)
         lag = self.settings.lag
         if self.settings.start == "fixed":  # somewhere along a sequence that starts at the first level
-            span = LEVELS - 1 - lag
-            start, per_frame = self.draw_start(per_frame, LEVELS - 1, generator)
-            t = torch.randint(0, span + 1, (n, 1), generator=generator)
+            length = int(((self.high - self.low) / SPACING + 1e-3)[self.active].min())
+            start, per_frame = self.draw_start(per_frame, length, generator)
+            t = torch.randint(0, length - lag + 1, (n, 1), generator=generator)
             before = start + SPACING * per_frame * t
         else:
             before, per_frame = self.draw_start(per_frame, lag, generator)

@@ -63,7 +63,7 @@ def load_digits(source: str, split: Split, canvas: int = 28, limit: int = 0) -> 
 
 def checksum(digits: Digits) -> str:
     """First 16 hex digits of the sha256 of the images, as bytes: names the data a model was trained on."""
-    return hashlib.sha256((digits.images * 255).round().to(torch.uint8).numpy().tobytes()).hexdigest()[:16]
+    return hashlib.sha256((digits.images * 255).round().to(torch.uint8).cpu().numpy().tobytes()).hexdigest()[:16]
 
 
 def _centre(images: Tensor, canvas: int) -> Tensor:
@@ -168,6 +168,8 @@ def _folder(name: str, split: Split) -> tuple[Tensor, Tensor]:
 def load_image(path: Path | str, canvas: int = 28) -> Tensor:
     """An image file as an RGB frame; grey images become red digits on black, as in the sequences.
 
+    Expects a bright digit on black; an image that is not square is padded with black.
+
     Shape:
         Returns (3, canvas, canvas) in [0, 1].
     Raises:
@@ -192,6 +194,11 @@ def load_image(path: Path | str, canvas: int = 28) -> Tensor:
     if picture.mode == "I;16":  # Pillow would clip at 255
         picture = Image.fromarray((np.array(picture) >> 8).astype(np.uint8))
     picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+    if picture.width != picture.height:  # pad with black to a square rather than distort
+        side = max(picture.size)
+        square = Image.new(picture.mode, (side, side))
+        square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+        picture = square
     array = torch.from_numpy(np.array(picture)).float() / 255
     frame = array[None] if array.ndim == 2 else array.permute(2, 0, 1)
     if frame.shape[0] == 3 and torch.equal(frame[0], frame[1]) and torch.equal(frame[1], frame[2]):

@@ -20,7 +20,7 @@ from ergosum.metrics.response import diagonal_share, levels_moved
 from ergosum.settings import FACTORS, DataSettings
 from ergosum.timeline import Timeline, parse
 
-__all__ = ["composition", "response", "sample_starts", "score_timelines", "timelines", "true_frames"]
+__all__ = ["composition", "growth", "response", "sample_starts", "score_timelines", "timelines", "true_frames"]
 
 ERRORS = ("hue_deg", "angle_deg", "log_scale")
 
@@ -36,16 +36,16 @@ def timelines(factors: tuple[str, ...], steps: int = 12) -> list[Timeline]:
     return found
 
 
-def sample_starts(source: str, n: int, seed: int, growth: float, scale_min: float = 0.4) -> tuple[Digits, Tensor]:
+def sample_starts(source: str, n: int, seed: int, growth: float, canvas: int = 28) -> tuple[Digits, Tensor]:
     """Held-out digits and random start factors (n, 3) that leave room for `growth` (levels of scale, signed)."""
-    data = SequenceData(DataSettings(source=source, scale_min=scale_min, continuous=False), "test")
+    data = SequenceData(DataSettings(source=source, canvas=canvas, continuous=False), "test")
     generator = torch.Generator().manual_seed(seed)
     moves = torch.tensor([[0.0, 0.0, growth]]).expand(n, -1)
     start, _ = data.draw_start(moves, 1, generator)
     return data.draw_digits(n, generator), start
 
 
-def true_frames(digits: Digits, start: Tensor, timeline: Timeline, canvas: int = 28) -> Sequences:
+def true_frames(digits: Digits, start: Tensor, timeline: Timeline) -> Sequences:
     """What a timeline would do if it were obeyed exactly."""
     factors = [start]
     for moves in timeline:
@@ -58,7 +58,8 @@ def true_frames(digits: Digits, start: Tensor, timeline: Timeline, canvas: int =
     return Sequences(frames, factors_in_time, *digits)
 
 
-def _growth(timeline: Timeline) -> float:
+def growth(timeline: Timeline) -> float:
+    """Levels of scale that a timeline adds in all, signed."""
     return sum(dict(s.moves).get("scale", 0.0) * s.frames for s in timeline.segments)
 
 
@@ -79,24 +80,29 @@ def response(bank: Bank, source: str, n: int, seed: int, frames: int = 4) -> dic
     """The response matrix: mean absolute levels per frame that each factor moves while one energy acts, over `frames`.
 
     Returns:
-        `response` (energies x factors), `response_rows`, `response_factors`, `diagonal_share` (None for energies that
+        `response` (energies x factors), `response_signed` (means with sign: 1 on the diagonal is what was ordered),
+        `response_rows`, `response_factors`, `diagonal_share` (None for energies that
         are not named after factors), and the reader's own error on true frames as `reader_error`.
     """
     rows, names = [], [f for f in FACTORS if f in bank.members]
     reader: list[Tensor] = []
+    signed: list[Tensor] = []
     for factor in names:
         timeline = parse(f"{factor}:{frames}")
-        digits, start = sample_starts(source, n, seed, _growth(timeline))
+        digits, start = sample_starts(source, n, seed, growth(timeline), bank.canvas)
         truth = true_frames(digits, start, timeline)
         last = bank.play(truth.frames[:, 0], timeline)[:, -1]
         read = read_factors(last, digits.images, render).factors
-        rows.append(levels_moved(start, read, SPACING).abs().mean(0) / frames)
+        moved = levels_moved(start, read, SPACING) / frames
+        rows.append(moved.abs().mean(0))
+        signed.append(moved.mean(0))
         reader.append(_errors(truth.frames[:, -1:], Sequences(truth.frames, truth.factors[:, -1:], *digits)))
     matrix = torch.stack(rows)
     square = matrix[:, [FACTORS.index(f) for f in names]]
     own = [(matrix[i, FACTORS.index(f)] / matrix[i].sum()).item() for i, f in enumerate(names)]
     return {
         "response": matrix.tolist(),
+        "response_signed": torch.stack(signed).tolist(),
         "response_rows": names,
         "response_factors": list(FACTORS),
         "diagonal_share": diagonal_share(square) if len(names) == len(FACTORS) else sum(own) / len(own),
@@ -121,7 +127,7 @@ def score_timelines(
     """
     rows, errors, kept = [], [], []
     for i, timeline in enumerate(chosen or timelines(bank.factors)):
-        digits, start = sample_starts(source, n, seed + 1000 * i, _growth(timeline))
+        digits, start = sample_starts(source, n, seed + 1000 * i, growth(timeline), bank.canvas)
         truth = true_frames(digits, start, timeline)
         made = bank.play(truth.frames[:, 0], timeline)
         error = _errors(made[:, 1:], truth._replace(factors=truth.factors[:, 1:]))
@@ -158,7 +164,7 @@ def composition(
     groups = [g for size in (2, 3) for g in combinations(factors, size)]
     for i, group in enumerate(groups):
         timeline = parse(f"{'+'.join(group)}:{frames}")
-        digits, start = sample_starts(source, n, seed + 77 * i, _growth(timeline))
+        digits, start = sample_starts(source, n, seed + 77 * i, growth(timeline), bank.canvas)
         truth = true_frames(digits, start, timeline)
         ways: dict[str, Tensor] = {"copy": truth.frames[:, :1].expand_as(truth.frames)}
         for how in ("split", "sum"):

@@ -37,11 +37,11 @@ class TestSet(NamedTuple):
     flow: Sequences
 
 
-def test_set(factor: str, source: str, n: int, seed: int, kind: str = "mixed", scale_min: float = 0.4) -> TestSet:
+def test_set(factor: str, source: str, n: int, seed: int, kind: str = "mixed", canvas: int = 28) -> TestSet:
     """`n` random held-out sequences of a factor.
 
     Args:
-        kind: `mixed` or `alone`, see the module. scale_min: smallest scale; the largest is 1.8.
+        kind: `mixed` or `alone`, see the module. canvas: side of a frame in pixels.
     Raises:
         ValueError: if n < 1 or the kind is unknown.
     """
@@ -52,7 +52,7 @@ def test_set(factor: str, source: str, n: int, seed: int, kind: str = "mixed", s
     mixed = kind == "mixed"
     settings = DataSettings(
         source=source, factors=(factor,), nuisance=FACTORS if mixed else (), mode="single", start="random",
-        signs="both" if mixed else "forward", continuous=False, scale_min=scale_min,
+        signs="both" if mixed else "forward", continuous=False, canvas=canvas,
     )  # fmt: skip
     data = SequenceData(settings, "test")
     generator = torch.Generator().manual_seed(seed)

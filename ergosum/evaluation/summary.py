@@ -48,16 +48,17 @@ def summarise(
             f"{card} holds no energy named after a factor ({', '.join(predictor.components)}); "  # type: ignore[arg-type]
             "`ergosum report` shows what its energies do."
         )
-    mean_digit = load_digits(source, "train").images.mean(0, keepdim=True)
+    canvas = getattr(predictor, "canvas", 28)
+    mean_digit = load_digits(source, "train", canvas).images.mean(0, keepdim=True)
     rows: list[dict[str, Any]] = []
     for factor in factors:
         k = list(predictor.components).index(factor)  # type: ignore[arg-type]
         for kind in ("mixed", "alone"):
-            tests = test_set(factor, source, n, seed, kind)
+            tests = test_set(factor, source, n, seed, kind, canvas)
             named = dict(trivial(mean_digit))
             for name, by_factor in (beside or {}).items():
                 # the report's own networks know neither other factors nor the way back
-                if factor in by_factor and not (kind == "mixed" and "report" in name):
+                if factor in by_factor and not (kind == "mixed" and not by_factor[factor].model.moves):  # type: ignore[union-attr]
                     named[name] = as_predict(by_factor[factor])
             named["ours"] = as_predict(predictor, [k])
             rows += [{"factor": factor, **score_row(r, p, tests, classify)} for r, p in named.items()]
@@ -115,9 +116,15 @@ def _against_feedforward(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _against_joint(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Composed: at most 3 dB below energies trained on the joint change."""
+    errors = [
+        _target(f"{r['factors']} at once: {name}", r[key], target, False)
+        for r in rows
+        if r["row"] == "split"
+        for key, (name, target) in TIMELINE_TARGETS.items()
+    ]
     psnr = {(r["factors"], r["row"]): r["psnr"] for r in rows}
     groups = sorted({g for g, row in psnr if row == "trained jointly"})
-    return [
+    return errors + [
         _target(f"{g} at once, PSNR over joint training", psnr[g, "split"] - psnr[g, "trained jointly"], -3.0, True)
         for g in groups
     ]

@@ -10,7 +10,7 @@ class DigitClassifier(nn.Module):
     """Four convolutions on the brightest channel of each pixel.
 
     Shape:
-        x: (batch, 3, 28, 28) in [0, 1]. Returns logits (batch, 10).
+        x: (batch, 3, side, side) in [0, 1], brought to 28 pixels. Returns logits (batch, 10).
     """
 
     def __init__(self, width: int = 32) -> None:
@@ -25,4 +25,7 @@ class DigitClassifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of the ten digits."""
-        return self.head(self.convs(F.pixel_unshuffle(x.amax(1, keepdim=True), 2)).flatten(1))
+        grey = x.amax(1, keepdim=True)
+        if grey.shape[-1] != 28:
+            grey = F.interpolate(grey, (28, 28), mode="area")
+        return self.head(self.convs(F.pixel_unshuffle(grey, 2)).flatten(1))

@@ -65,3 +65,4 @@ class RollOuts:
     def load(self, state: dict[str, Tensor]) -> None:
         """Take up a stored state."""
         self.stored = dict(state)
+        self.size = len(state["age"]) if state else self.size

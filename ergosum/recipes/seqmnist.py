@@ -57,7 +57,7 @@ def report(factor: str) -> Experiment:
     return base.but(
         name=f"report-{factor}",
         shows=f"baseline: the report's own networks, E(x; z), learn {factor}, equal training time",
-        data={"nuisance": (), "start": "fixed", "signs": "forward", "continuous": False},
+        data={"nuisance": (), "signs": "forward", "continuous": False},
         model={
             "energy": "residual",
             "encoder": "residual",
@@ -154,9 +154,7 @@ def loss(on: Literal["last", "all", "path"], factor: str = "angle") -> Experimen
         name=f"loss-{on}-{factor}",
         shows=f"ablation: transport energy, loss on {on}, {factor}",
         cost=f"3 min on {CPU}",
-        descent=DescentSettings(
-            steps=4, step_size=0.5, ramp=on == "path", gradient="last" if on == "last" else "truncated"
-        ),
+        descent=DescentSettings(steps=4, step_size=0.5, ramp=on == "path", gradient="truncated"),
         objective=ObjectiveSettings(on=on),
         optimiser={"iterations": 350 if on == "path" else 1000},
     )

@@ -14,7 +14,7 @@ __all__ = ["NonFiniteError", "Step", "differentiable_steps", "run"]
 
 
 class NonFiniteError(ArithmeticError):
-    """A chain left the finite numbers; the message names step, component and sample."""
+    """A chain or a training run left the finite numbers; the message names the step and the sample or component."""
 
 
 class Step(NamedTuple):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ergosum import zoo
 from ergosum.control import Bank, as_moves
 from ergosum.data.sequences import SequenceData
-from ergosum.evaluation.control import sample_starts, timelines, true_frames
+from ergosum.evaluation.control import growth, sample_starts, timelines, true_frames
 from ergosum.evaluation.score import as_predict, roll_out, test_set
 from ergosum.report.animation import encode_animation
 from ergosum.report.run_report import write_report
@@ -49,7 +49,8 @@ def tell(
             if steered:
                 caption = f"Descent of the {f} energy, step by step, forwards and backwards"
                 strips.append((caption, _descent(predictor, f, source, seed)))
-        bank = Bank([*zoo.companions(tuple(held)).values(), predictor])
+        companions = zoo.companions(tuple(held)) if predictor.canvas == 28 else {}
+        bank = Bank([*companions.values(), predictor])
         played, animations = timeline_pictures(bank, source, seed, chosen or timelines(bank.factors))
     else:
         strips.append(
@@ -60,7 +61,7 @@ def tell(
 
 def _rolled(predictor: nn.Module, factor: str, source: str, seed: int, digits: int = 3) -> Image.Image:
     k = list(predictor.components).index(factor)  # type: ignore[arg-type]
-    tests = test_set(factor, source, digits, seed, "alone")
+    tests = test_set(factor, source, digits, seed, "alone", predictor.canvas)  # type: ignore[arg-type]
     made = roll_out(as_predict(predictor, [k]), tests.main)
     rows = []
     for i in range(digits):
@@ -71,7 +72,7 @@ def _rolled(predictor: nn.Module, factor: str, source: str, seed: int, digits: i
 def _descent(predictor: nn.Module, factor: str, source: str, seed: int, moves: int = 3) -> Image.Image:
     """Every descent step of a few moves: the frames between the frames."""
     k = list(predictor.components).index(factor)  # type: ignore[arg-type]
-    digits, start = sample_starts(source, 2, seed, 0.0)
+    digits, start = sample_starts(source, 2, seed, 0.0, predictor.canvas)  # type: ignore[arg-type]
     start[:, 2] = 1.0
     rows = []
     for sign in (1.0, -1.0):
@@ -95,8 +96,7 @@ def timeline_pictures(
     """Strips (the true sequence above the generated one) and a GIF for each timeline."""
     strips, animations = [], []
     for i, timeline in enumerate(chosen):
-        growth = sum(dict(s.moves).get("scale", 0.0) * s.frames for s in timeline.segments)
-        digits, start = sample_starts(source, 2, seed + i, growth)
+        digits, start = sample_starts(source, 2, seed + i, growth(timeline), bank.canvas)
         start[:, :2] = 0.0
         truth = true_frames(digits, start, timeline)
         made = bank.play(truth.frames[:, 0], timeline)

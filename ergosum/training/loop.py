@@ -2,7 +2,7 @@
 
 `train` is a generator that yields each update, so that the caller draws the progress bar and decides when to stop.
 Every process draws the whole batch from the same generator and keeps its share, so the result does not depend on
-their number.
+their number (but for descent noise and latent decorrelation, which are refused with several processes).
 """
 
 import copy
@@ -27,15 +27,16 @@ from ergosum.data.sequences import SequenceData
 from ergosum.data.sources import checksum
 from ergosum.objectives.prediction import prediction
 from ergosum.objectives.rollouts import RollOuts
-from ergosum.runfolder import build, load_weights, save_recipe, save_weights, write_atomically, write_json
+from ergosum.runfolder import build, load_recipe, load_weights, save_recipe, save_weights, write_atomically, write_json
 from ergosum.samplers.chain import NonFiniteError
-from ergosum.settings import Experiment, OptimiserSettings
+from ergosum.settings import Experiment, OptimiserSettings, to_dict
 
 __all__ = ["DeadRunError", "Update", "learning_rate", "train"]
 
 WARM_UP = 100
 DEAD_AFTER = 400
 DEAD_SHARE = 0.01
+LOSS_SCALE = 100.0  # mean squared errors are about 1e-3; AdamW does not care, the clip does
 COUNTERS = ("iteration", "seconds", "cpu_seconds", "render_seconds", "error", "copy_error", "still")
 
 
@@ -131,7 +132,7 @@ class _State:
         if not path.is_file():
             raise FileNotFoundError(f"Nothing to resume: {path} does not exist. Start without --resume.")
         try:
-            content = torch.load(path, weights_only=True)
+            content = torch.load(path, weights_only=True, map_location="cpu")
         except Exception as error:
             raise ValueError(f"{path} is truncated or no checkpoint ({type(error).__name__}); start again.") from error
         try:
@@ -210,6 +211,7 @@ def train(experiment: Experiment, out: Path, resume: bool = False, accelerator: 
     data = SequenceData(experiment.data, "train", str(fabric.device))
     state = _State(experiment, fabric, data)
     if resume:
+        _refuse_other_settings(experiment, out)
         state.load(out)
     main = fabric.global_rank == 0
     log = None
@@ -235,6 +237,10 @@ def train(experiment: Experiment, out: Path, resume: bool = False, accelerator: 
             if asked:
                 raise KeyboardInterrupt
             yield update
+    except DeadRunError as error:
+        if main:
+            write_json(out / "run.json", {"name": experiment.name, "seed": experiment.seed, "died": str(error)})
+        raise
     except (KeyboardInterrupt, GeneratorExit):
         if main and state.iteration:
             state.save(out)
@@ -246,6 +252,27 @@ def train(experiment: Experiment, out: Path, resume: bool = False, accelerator: 
             log.close()
     if main:
         _write_summary(state, data, out)
+
+
+def _refuse_other_settings(experiment: Experiment, out: Path) -> None:
+    """A resumed run may be longer, log more or use more threads; all else must be as at its start."""
+    free = {"threads", "checkpoint_every", "log_every", "shows", "cost", "optimiser.iterations"}
+    if not (out / "recipe.json").is_file():
+        return
+    before, now = (_flat(to_dict(e)) for e in (load_recipe(out), experiment))
+    changed = sorted(k for k in now if k not in free and now[k] != before.get(k))
+    if changed:
+        raise ValueError(
+            f"{out} was started with other settings: {changed[0]} was {before.get(changed[0])!r}, now "
+            f"{now[changed[0]]!r}. Resume with those of the start, or choose another --out."
+        )
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
 
 
 def _updates(state: _State, fabric: Fabric, data: SequenceData) -> Iterator[Update]:
@@ -272,7 +299,7 @@ def _updates(state: _State, fabric: Fabric, data: SequenceData) -> Iterator[Upda
         if not math.isfinite(loss):
             raise NonFiniteError(_diagnose(state, mine))
         state.optimiser.zero_grad()
-        fabric.backward(terms.loss * 100)
+        fabric.backward(terms.loss * LOSS_SCALE)
         norm = nn.utils.clip_grad_norm_(state.model.parameters(), e.optimiser.clip or math.inf)
         if not torch.isfinite(norm):
             raise NonFiniteError(f"Non-finite gradient of the weights. {_diagnose(state, mine)}")

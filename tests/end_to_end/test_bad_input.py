@@ -139,7 +139,7 @@ def test_a_checkpoint_of_something_else_stops_a_resume(content, place, capsys):
 
 def test_a_resume_with_other_sizes_is_refused(place, capsys):
     wider = " ".join(TINY).replace("width 4", "width 8")
-    refused(f"train colour --out run --resume {wider}", place, capsys, 1, "checkpoint.pt")
+    refused(f"train colour --out run --resume {wider}", place, capsys, 1, "model.width was 4, now 8")
 
 
 @pytest.mark.parametrize("command", ["score run --source digits", "control run --timeline colour:2", "report run"])
