@@ -234,6 +234,8 @@ def write_page(r: dict[str, Any]) -> str:
         lines.append(f"| {anchor} | " + " | ".join(cells) + " |")
     lines += ["", "## Where the loss sits: transport energy, h = 1/2, N = 4, angle, equal training time, one seed", "",
               "| loss on | MSE | skill | PSNR at frame 12 | CPU s |", "|---|---|---|---|---|"]  # fmt: skip
+    if not r["losses"]:
+        lines.append("| not run yet: `python docs/tables.py --train` | | | | |")
     for on, row in r["losses"].items():
         lines.append(
             f"| {on} | {row['mse']:.5f} | {row['skill']:.3f} | {row['psnr_12']:.1f} | {row['cpu_seconds']:.0f} |"

@@ -205,6 +205,8 @@ def _scored(name: str, source: str, n: int, seed: int, save: bool = True) -> dic
     folder = zoo.find(name)
     experiment, predictor = load_predictor(folder)
     held = tuple(c for c in predictor.components if c in FACTORS)  # type: ignore[union-attr]
+    if any("+" in c for c in predictor.components):  # type: ignore[union-attr]
+        raise ValueError(f"{name} learned joint changes; it is the reference that composition is scored against.")
     if not held:
         result = {"card": name, "source": source, "n": n, "seed": seed, **assignment(predictor, source, n, seed)}
     else:

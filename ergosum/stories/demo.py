@@ -48,8 +48,8 @@ def demo(out: Path, seconds: float, train: Callable[..., None]) -> Path:
     chosen = experiment()
     folder = out / "colour"
     console.print("[bold]1[/]  Learning what colour change is, from the bundled digits.")
-    if (folder / "checkpoint.pt").exists():
-        (folder / "checkpoint.pt").unlink()
+    for left_over in ("checkpoint.pt", "run.json"):
+        (folder / left_over).unlink(missing_ok=True)
     train(chosen, folder, False, "cpu", seconds)
     _, predictor = load_predictor(folder)
     console.print("[bold]2[/]  Taking the scale and angle energies from the shelf; steering all three.")
