@@ -32,7 +32,7 @@ def experiment() -> Experiment:
     base = single("colour")
     return replace(
         base.but(
-            data={"source": "digits"}, model={"width": 24}, optimiser={"iterations": 700, "batch": 48, "rate": 4e-3},
+            data={"source": "digits"}, model={"width": 24}, optimiser={"iterations": 1100, "batch": 48, "rate": 4e-3},
         ),
         name="demo-colour", threads=threads, checkpoint_every=1000,
     )  # fmt: skip
