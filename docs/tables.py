@@ -47,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--train", action="store_true", help="train missing runs first")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--n", type=int, default=100, help="held-out sequences per factor and seed")
+    parser.add_argument("--n", type=int, default=60, help="held-out sequences per factor and seed")
     parser.add_argument("--source", default="mnist")
     options = parser.parse_args()
     if options.train:
@@ -155,32 +155,28 @@ def control(source: str, n: int, seeds: range) -> list[dict[str, Any]]:
     return found
 
 
-def ablation(factor: str, source: str, n: int) -> dict[str, Any]:
-    """Fixed, anchored once, re-anchored."""
+def variants(names: dict[str, str], factor: str, source: str, n: int) -> dict[str, Any]:
+    """Rows of runs that differ in one setting, seed 0: label -> scores, `dead`, or nothing where there is no run."""
     tests = test_set(factor, source, n, 0, "mixed")
-    rows = {}
-    for anchor in ("none", "start", "step"):
-        name = f"anchor-{anchor}-{factor}"
+    rows: dict[str, Any] = {}
+    for label, name in names.items():
         if finished(name):
             row = score_row(name, as_predict(load_predictor(folder(name))[1]), tests)
-            rows[anchor] = {k: row[k] for k in ("mse", "skill", "mse_copy")}
-            rows[anchor]["cpu_seconds"] = read_json(folder(name) / "run.json")["cpu_seconds"]
+            rows[label] = {k: row[k] for k in ("mse", "skill", "psnr_12")}
+            rows[label]["cpu_seconds"] = read_json(folder(name) / "run.json")["cpu_seconds"]
         elif died(name):
-            rows[anchor] = {"dead": True}
+            rows[label] = {"dead": True}
     return rows
+
+
+def ablation(factor: str, source: str, n: int) -> dict[str, Any]:
+    """Fixed, anchored once, re-anchored."""
+    return variants({a: f"anchor-{a}-{factor}" for a in ("none", "start", "step")}, factor, source, n)
 
 
 def losses(source: str, n: int) -> dict[str, Any]:
     """Loss on the last step, all steps, or the path."""
-    tests = test_set("angle", source, n, 0, "mixed")
-    rows = {}
-    for on in ("last", "all", "path"):
-        name = f"loss-{on}-angle"
-        if finished(name):
-            row = score_row(name, as_predict(load_predictor(folder(name))[1]), tests)
-            rows[on] = {k: row[k] for k in ("mse", "skill", "psnr_12")}
-            rows[on]["cpu_seconds"] = read_json(folder(name) / "run.json")["cpu_seconds"]
-    return rows
+    return variants({on: f"loss-{on}-angle" for on in ("last", "all", "path")}, "angle", source, n)
 
 
 def unsupervised(source: str, n: int, seeds: range) -> list[dict[str, Any]]:

@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from ergosum.control import Bank, as_moves
+from ergosum.decomposer import Decomposer
 from ergosum.nets.transport import Bowl
 from ergosum.samplers.descent import Descent
-from ergosum.settings import FACTORS
+from ergosum.settings import FACTORS, DescentSettings, ModelSettings
 from ergosum.timeline import parse
 
 
@@ -86,3 +87,26 @@ def test_of_two_energies_for_a_factor_the_later_counts_and_none_is_refused(start
 
 def test_moves_by_name_become_columns_in_the_order_of_the_factors():
     assert as_moves({"scale": 3, "colour": -1.5}, 2).tolist() == [[-1.5, 0.0, 3.0]] * 2
+
+
+def test_an_energy_that_is_not_told_the_move_refuses_to_go_backwards():
+    predictor = Decomposer(
+        ModelSettings(energy="residual", anchor="none", moves=False, width=4, latent=2), DescentSettings(steps=1), 12
+    )
+    start = torch.zeros(1, 3, 12, 12)
+    assert Bank([predictor]).advance(start, {"colour": 1.0}).shape == start.shape
+    with pytest.raises(ValueError, match="one level forwards, not -1"):
+        Bank([predictor]).advance(start, {"colour": -1.0})
+
+
+def test_energies_whose_step_does_not_land_are_not_summed():
+    models = [ModelSettings(components=(f,), width=4, latent=2) for f in ("colour", "angle")]
+    bank = Bank([Decomposer(m, DescentSettings(step_size=0.5), 12) for m in models])
+    with pytest.raises(ValueError, match="lands on their minimum"):
+        bank.advance(torch.zeros(1, 3, 12, 12), {"colour": 1.0, "angle": 1.0}, "sum")
+
+
+def test_predictors_of_two_canvases_are_not_mixed():
+    models = [(ModelSettings(components=(f,), width=4, latent=2), side) for f, side in (("colour", 12), ("angle", 16))]
+    with pytest.raises(ValueError, match="one canvas"):
+        Bank([Decomposer(m, DescentSettings(), side) for m, side in models])

@@ -88,6 +88,7 @@ def test_the_response_of_pure_moves_is_one_level_per_frame_of_their_own_factor()
     matrix = torch.tensor(result["response"])
     assert result["response_rows"] == ["colour", "angle"] and result["response_factors"] == list(FACTORS)
     torch.testing.assert_close(matrix[:, :2], torch.eye(2), rtol=0, atol=0.1)
+    torch.testing.assert_close(torch.tensor(result["response_signed"])[:, :2], torch.eye(2), rtol=0, atol=0.1)
     assert result["diagonal_share"] > 0.9 and result["reader_error"]["hue_deg"] < 0.1
 
 

@@ -163,6 +163,7 @@ def test_a_model_that_gives_back_its_input_is_declared_dead(learn, tmp_path, mon
     monkeypatch.setattr(loop, "build", lambda _: Parrot())
     with pytest.raises(DeadRunError, match=r"given back its input for 5 updates \(iteration 5\)"):
         learn(tmp_path / "dead", optimiser={"iterations": 8})
+    assert "given back its input" in read_json(tmp_path / "dead" / "run.json")["died"]
 
 
 @pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("write failed")])
