@@ -1,4 +1,4 @@
-"""Regenerate every picture of README and docs: `make figures` (needs the shipped cards only; bundled digits, seed 0)."""
+"""Regenerate every picture of README and docs: `make figures` (from the shipped cards; bundled digits, seed 0)."""
 
 from pathlib import Path
 
@@ -9,9 +9,15 @@ from ergosum.control import Bank
 from ergosum.data.render import render
 from ergosum.data.sources import load_digits
 from ergosum.evaluation.control import true_frames
+from ergosum.formula import parse as parse_formula
 from ergosum.report.animation import save_animation, save_strip
+from ergosum.report.plane import draw_densities, on_grid
 from ergosum.report.strips import sheet
 from ergosum.runfolder import load_predictor
+from ergosum.samplers.chain import sample
+from ergosum.samplers.mala import Mala
+from ergosum.stories.composition import compose_images
+from ergosum.stories.plane import planar_names, sample_plane
 from ergosum.stories.sheets import sequences
 from ergosum.timeline import parse
 
@@ -25,6 +31,9 @@ def main() -> None:
     hero(bank)
     ordered_and_obeyed(bank)
     save_strip(sequences("digits", 3), FIGURES / "sequences.png")
+    densities()
+    save_strip(sample_plane("ring & 0.5*~box", "mala").image, FIGURES / "chains.png")
+    composed(bank)
 
 
 def start_digit(label: int, scale: float, place: int = 0) -> tuple:
@@ -59,6 +68,26 @@ def ordered_and_obeyed(bank: Bank) -> None:
         made = bank.play(truth.frames[:, 0], timeline)[0]
         rows += [(f"ordered: {text}", truth.frames[0]), ("obeyed", made)]
     save_strip(sheet(rows, [str(t) for t in range(13)]), FIGURES / "timelines.png")
+
+
+def densities() -> None:
+    """AND, OR, NOT and nested in the plane, with 300 chains of MALA each after 200 steps."""
+    names, grids, draws = planar_names(), [], []
+    formulas = ("ring", "ring & strip", "left | right", "wide & ~[4.0]left", "ring & 0.5*~box", "(ring | left) & ~[4.0]right")
+    for formula in formulas:
+        generator = torch.Generator().manual_seed(0)
+        energy = parse_formula(formula, names)
+        start = 2 * torch.randn(300, 2, generator=generator, dtype=torch.float64)
+        grids.append(on_grid(energy))
+        draws.append(sample(Mala(step_size=0.05), energy, start, 200, keep=200, generator=generator).x)
+    save_strip(draw_densities(grids, formulas, draws), FIGURES / "densities.png")
+
+
+def composed(bank: Bank) -> None:
+    """A nested formula of three trained energies, and how each term pulls."""
+    digits, start = start_digit(3, 0.9)
+    sheet_of = compose_images(bank, "colour & (angle_back | scale)", render(digits.images, start), 8)
+    save_strip(sheet_of, FIGURES / "composed.png")
 
 
 if __name__ == "__main__":

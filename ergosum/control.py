@@ -15,6 +15,9 @@ from torch import Tensor, nn
 
 from ergosum.compose import And
 from ergosum.decomposer import Decomposer
+from ergosum.energy import Energy
+from ergosum.formula import parse
+from ergosum.samplers.chain import State
 from ergosum.samplers.descent import Descent
 from ergosum.settings import FACTORS
 from ergosum.shapes import Frames, Images
@@ -55,6 +58,11 @@ class Bank:
         """Factors that can be steered."""
         return tuple(self.members)
 
+    def can_add(self, factors: Iterable[str]) -> bool:
+        """Whether the energies of these factors can act as one sum: each has a bowl whose minimum one step reaches."""
+        predictors = [self.members[f][0] for f in factors]
+        return all(hasattr(p, "bind") and getattr(p, "one_step", True) for p in predictors)
+
     @torch.no_grad()
     def advance(
         self,
@@ -75,7 +83,7 @@ class Bank:
                 predictor, k = self.members[factor]
                 x = predictor.predict(x, moves=as_moves({factor: levels}, len(x), x.device), active=[k])
             return x
-        if not all(hasattr(p, "bind") and getattr(p, "one_step", True) for p in (self.members[f][0] for f in acting)):
+        if not self.can_add(acting):
             raise ValueError("how = 'sum' needs energies whose step lands on their minimum (transport, step size 1).")
         for _ in range(substeps):
             energies = []
@@ -83,8 +91,49 @@ class Bank:
                 predictor, k = self.members[factor]
                 part = as_moves({factor: levels / substeps}, len(x), x.device)
                 energies.append(predictor.bind(predictor.encode(x), x, part, 1.0, [k]))
-            x = Descent().step(And(*energies), x)[0].clamp(0, 1)
+            x = Descent().step(And(*energies), State(x))[0].x.clamp(0, 1)
         return x
+
+    def energies(self, x: Images, levels: float = 1.0) -> dict[str, Energy]:
+        """Every factor's energy anchored at x, the names of a formula: `angle` is told to move forwards by `levels`,
+        `angle_back` backwards.
+        """
+        bound = {}
+        for factor, (predictor, k) in self.members.items():
+            if not hasattr(predictor, "bind"):
+                raise ValueError(f"The {factor} predictor has no energy to compose: it is a feed-forward network.")
+            if not predictor.knows_moves and levels != 1:
+                raise ValueError(f"The {factor} energy is not told how far to move: use one substep per frame.")
+            latents = predictor.encode(x)
+            for name, signed in ((factor, levels), (f"{factor}_back", -levels)):
+                if signed > 0 or predictor.knows_moves:
+                    move = as_moves({factor: signed}, len(x), x.device)
+                    bound[name] = predictor.bind(latents, x, move, 1.0, [k]).named(name)
+        return bound
+
+    @torch.no_grad()
+    def follow(self, start: Images, formula: str, frames: int, substeps: int = 4) -> Frames:
+        r"""What a formula of energies makes of a frame: (batch, frames + 1, 3, side, side).
+
+        A frame is `substeps` steps $x' = x - \nabla E(x; x)$ on the composition anchored at x, with each energy told to
+        move 1 / substeps of a level. A sum adds displacements, a weight makes them longer or shorter, a disjunction
+        follows whichever change is nearer. A negation pushes away from a change; backwards in time that undoes a blur,
+        so a strong one soon shows noise: to turn back, use `angle_back`.
+
+        Raises:
+            FormulaError: if the formula cannot be read. ValueError: for settings out of range, or feed-forward nets.
+        """
+        if frames < 1 or substeps < 1:
+            raise ValueError(f"follow: expected frames >= 1 and substeps >= 1, got {frames} and {substeps}.")
+        x, made = start, [start]
+        for _ in range(frames):
+            for _ in range(substeps):
+                composed = parse(formula, self.energies(x, 1 / substeps))
+                if not composed.grounded:
+                    raise ValueError(f"{composed}: a negation alone is no energy; write it beside a positive term.")
+                x = Descent().step(composed, State(x))[0].x.clamp(0, 1)
+            made.append(x)
+        return torch.stack(made, 1)
 
     def play(
         self, start: Images, timeline: Timeline, how: Literal["split", "sum"] = "split", substeps: int = 4

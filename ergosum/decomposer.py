@@ -19,8 +19,8 @@ from ergosum.nets.encoders import StridedEncoder
 from ergosum.nets.residual import ResidualEncoder, ResidualEnergy
 from ergosum.nets.transport import Transport
 from ergosum.nets.unet import UNetInnerProduct
-from ergosum.samplers.chain import NonFiniteError, differentiable_steps, run
-from ergosum.samplers.descent import Descent, Info
+from ergosum.samplers.chain import Info, NonFiniteError, Varying, differentiable_steps, run
+from ergosum.samplers.descent import Descent
 from ergosum.settings import FACTORS, DescentSettings, ModelSettings
 from ergosum.shapes import Images, Latents
 
@@ -175,7 +175,10 @@ class Decomposer(nn.Module):
             return self.bind(latents, start, moves, n / steps, active)
 
         frames, infos = [start], []
-        for step in run(self.sampler(), energy_at, start, steps, graph=graph, generator=generator, check=check):
+        steps_taken = run(
+            self.sampler(), Varying(energy_at), start, steps, graph=graph, generator=generator, check=check
+        )
+        for step in steps_taken:
             frames.append(step.x)
             infos.append(step.info)
         return Trajectory(frames, infos, latents)

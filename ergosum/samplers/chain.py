@@ -1,28 +1,135 @@
-"""The one loop: run a sampler on energies that may change from step to step."""
+"""What passes through a chain, and the one loop that runs every sampler.
+
+A sampler is a frozen record of hyper-parameters with two pure methods, `init(energy, x)` and
+`step(energy, state, generator)`. `run` yields step by step; `sample` collects what is wanted of a run.
+"""
 
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from math import isfinite
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor
 
-from ergosum.energy import Energy
-from ergosum.samplers.descent import Descent, Info
-from ergosum.shapes import Batch
+from ergosum.compose import Not, leaves
+from ergosum.energy import Energy, Term, as_energy
+from ergosum.metrics.diagnostics import ess, mcse, rhat
+from ergosum.shapes import Batch, PerSample
 
-__all__ = ["NonFiniteError", "Step", "differentiable_steps", "run"]
+__all__ = [
+    "Chain",
+    "Info",
+    "NonFiniteError",
+    "Sampler",
+    "State",
+    "Step",
+    "UnboundedError",
+    "Varying",
+    "along",
+    "differentiable_steps",
+    "gaussian",
+    "run",
+    "sample",
+    "start",
+]
+
+FALL = 1e3
+"""How many times the size of its start an energy with an unbounded negation may fall before it counts as bottomless."""
 
 
 class NonFiniteError(ArithmeticError):
-    """A chain or a training run left the finite numbers; the message names the step and the sample or component."""
+    """A chain or a training run left the finite numbers; the message names the step, the chain and the term."""
+
+
+class UnboundedError(ArithmeticError):
+    """The energy of a composition with a negation falls without bound along a chain."""
+
+
+class State(NamedTuple):
+    """What the next step needs.
+
+    Attributes:
+        x: (batch, *event). energy, gradient: of x where the sampler carries them, (batch,) and like x, else None.
+        n: steps taken. held: what a sampler of samplers keeps.
+    """
+
+    x: Tensor
+    energy: Tensor | None = None
+    gradient: Tensor | None = None
+    n: int = 0
+    held: Any = None
+
+
+class Info(NamedTuple):
+    """What a person wants to know of a step; None where it has no meaning for the sampler.
+
+    Attributes:
+        energy: (batch,), where the step started. gradient: like x, where the step started.
+        acceptance: (batch,), probability that the proposal was accepted. divergent: (batch,), whether it was absurd
+            (not finite, or more than 1000 units of temperature higher). clipped: (batch,), share of the gradient's
+            elements that were clipped. swaps: (replicas - 1,), share of exchanges accepted between neighbours.
+    """
+
+    energy: PerSample
+    gradient: Tensor
+    acceptance: Tensor | None = None
+    divergent: Tensor | None = None
+    clipped: Tensor | None = None
+    swaps: Tensor | None = None
+
+    @property
+    def gradient_norm(self) -> PerSample:
+        """$||grad E||$ where the step started, (batch,)."""
+        return self.gradient.flatten(1).norm(dim=1)
 
 
 class Step(NamedTuple):
-    """Step number n (1 for the first), x after it, and the sampler's Info."""
+    """Step number n (1 for the first), x after it, the sampler's Info and the State to go on from."""
 
     n: int
     x: Tensor
     info: Info
+    state: State
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """What `run` asks of a sampler."""
+
+    def init(self, energy: Energy, x: Batch) -> State:
+        """The state before the first step."""
+        ...
+
+    def step(self, energy: Energy, state: State, generator: Generator | None = None) -> tuple[State, Info]:
+        """One step."""
+        ...
+
+
+class Varying(NamedTuple):
+    """An energy that changes from step to step: (n, x) -> the energy that acts in step n, maybe anchored at x."""
+
+    at: Callable[[int, Tensor], Energy]
+
+
+def gaussian(x: Tensor, generator: Generator | None, mask: Tensor | None = None) -> Tensor:
+    """Standard normal noise like x, zero where the mask holds x fixed."""
+    if generator is None or generator.device == x.device:
+        noise = torch.randn_like(x, generator=generator, memory_format=torch.contiguous_format)
+    else:
+        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=generator.device).to(x.device)
+    return noise if mask is None else noise * mask
+
+
+def along(value: float | Tensor, x: Tensor) -> float | Tensor:
+    """A number for all chains as it is; one number per chain shaped so that it multiplies x."""
+    return value.reshape(-1, *[1] * (x.ndim - 1)) if isinstance(value, Tensor) and value.ndim else value
+
+
+def start(energy: Energy, x: Batch, mask: Tensor | None = None) -> State:
+    """The state of a sampler that carries energy and gradient."""
+    value, gradient = energy.value_and_gradient(x)
+    _expect_shape(value, x)
+    return State(x, value, gradient if mask is None else gradient * mask)
 
 
 def differentiable_steps(
@@ -47,33 +154,217 @@ def differentiable_steps(
 
 
 def run(
-    sampler: Descent,
-    energy_at: Callable[[int, Tensor], Energy],
-    x: Batch,
+    sampler: Sampler,
+    energy: Term | Varying,
+    x: Batch | State,
     steps: int,
     *,
     graph: tuple[set[int], set[int]] = (set(), set()),
     generator: Generator | None = None,
     check: bool = True,
 ) -> Iterator[Step]:
-    """Yield `steps` steps of the sampler from x.
+    """Yield `steps` steps of the sampler.
 
     Args:
-        energy_at: (n, x) -> the energy that acts in step n; it may be anchored at x.
-        graph: steps that build a graph and steps that cut it, see `differentiable_steps`.
+        energy: an energy, any callable, or `Varying`.
+        x: where chains start, or the State of an earlier run to go on from.
+        graph: steps that build a graph and steps that cut it, see `differentiable_steps`; for samplers whose `step`
+            takes `create_graph` (Descent, Langevin).
         check: stop at the first value that is not finite.
     Raises:
-        NonFiniteError: with step and sample named.
+        ValueError: if the energy is a negation without a positive term, or gives anything but one number per sample.
+        NonFiniteError: with step, chain and term named.
+        UnboundedError: if an energy with a negation falls by more than 1000 times the size of its start.
     """
     build, cut = graph
+    at = energy.at if isinstance(energy, Varying) else None
+    fixed = None if isinstance(energy, Varying) else as_energy(energy)
+    if fixed is not None:
+        _refuse_ungrounded(fixed)
+    visible = getattr(sampler, "visible", None)
+    state = x if isinstance(x, State) else None
+    before = x.x if isinstance(x, State) else x
+    floor = None
+    if check:
+        _expect_finite(before, None, None, sampler, 0)
     for n in range(1, steps + 1):
         differentiable = n in build
-        if not differentiable or n in cut:
-            x = x.detach()
+        if before.requires_grad and (not differentiable or n in cut):
+            before = before.detach()
         with torch.set_grad_enabled(differentiable):
-            energy = energy_at(n, x)
-            x, info = sampler.step(energy, x, create_graph=differentiable, generator=generator)
-        if check and not torch.isfinite(x).all():
-            bad = (~torch.isfinite(x.flatten(1)).all(1)).nonzero()[0].item()
-            raise NonFiniteError(f"Descent left the finite numbers at step {n}, sample {bad}; try a smaller step size.")
-        yield Step(n, x, info)
+            acting = fixed if at is None else at(n, before)
+            if state is None or at is not None:
+                state = sampler.init(acting, before)  # type: ignore[arg-type]
+                if check and state.energy is not None:
+                    _expect_finite(state.energy, before, acting, sampler, 0)
+            elif state.x is not before:
+                state = state._replace(x=before)
+            options = {"create_graph": True} if differentiable else {}
+            state, info = sampler.step(acting, state, generator, **options)  # type: ignore[arg-type]
+        if n == 1:
+            _expect_shape(info.energy, state.x)
+            if at is None and _bottomless(fixed):  # type: ignore[arg-type]
+                floor = info.energy.min().item() - FALL * (1 + info.energy.abs().max().item())
+        if check and not isfinite((state.x.sum() + info.energy.sum()).item()):
+            _expect_finite(state.x, before, acting, sampler, n)
+            _expect_finite(info.energy, before, acting, sampler, n)
+        if floor is not None and info.energy.min().item() < floor:
+            raise UnboundedError(
+                f"{type(sampler).__name__}: the energy of chain {info.energy.argmin().item()} fell below {floor:.3g} "
+                f"at step {n}: in {fixed} the negation outweighs the positive terms. Lower its alpha, or bound it: "
+                "negation(term, alpha, margin=...)."
+            )
+        before = state.x
+        yield Step(n, before if visible is None else visible(state), info, state)
+
+
+class Chain(NamedTuple):
+    """What `sample` keeps of a run.
+
+    Shape:
+        draws: (kept, batch, *event). energy: (kept, batch), of each draw's step where it started.
+        acceptance, divergent: (batch,), mean probability and number of absurd proposals; None without proposals.
+        clipped: (batch,), mean share of clipped elements, or None. swaps: (replicas - 1,), mean rates, or None.
+    """
+
+    draws: Tensor
+    energy: Tensor
+    acceptance: Tensor | None
+    divergent: Tensor | None
+    clipped: Tensor | None
+    swaps: Tensor | None
+    state: State
+
+    @property
+    def x(self) -> Tensor:
+        """The last draws, (batch, *event)."""
+        return self.draws[-1]
+
+    def ess(self) -> Tensor:
+        """Effective sample size of every coordinate, see `metrics.diagnostics.ess`."""
+        return ess(self.draws)
+
+    def rhat(self) -> Tensor:
+        """Potential scale reduction of every coordinate, see `metrics.diagnostics.rhat`."""
+        return rhat(self.draws)
+
+    def mcse(self) -> Tensor:
+        """Monte-Carlo standard error of every coordinate's mean, see `metrics.diagnostics.mcse`."""
+        return mcse(self.draws)
+
+
+def sample(
+    sampler: Sampler,
+    energy: Term | Varying,
+    x: Batch | State,
+    steps: int,
+    *,
+    keep: int = 1,
+    discard: int = 0,
+    generator: Generator | None = None,
+    progress: bool = False,
+    check: bool = True,
+) -> Chain:
+    """Run a sampler and keep every `keep`-th x after the first `discard` steps.
+
+    Args:
+        x: where chains start, (batch, *event), or an earlier `Chain.state` to go on from.
+        progress: show a progress bar.
+    Raises:
+        ValueError: if nothing would be kept. Else as `run`.
+
+    Example:
+        >>> from ergosum.samplers.langevin import Langevin
+        >>> bowl = lambda x: (x**2).sum(1) / 2
+        >>> chain = sample(Langevin(step_size=0.1), bowl, torch.zeros(4, 2), 100, keep=10, discard=20)
+        >>> chain.draws.shape
+        torch.Size([8, 4, 2])
+    """
+    if steps < 1 or keep < 1 or not 0 <= discard <= steps - keep:
+        raise ValueError(
+            f"sample: of {steps} steps, every {keep}th after the first {discard} keeps nothing; expected steps >= 1, "
+            "keep >= 1 and 0 <= discard <= steps - keep."
+        )
+    draws, energies = [], []
+    sums: dict[str, Tensor] = {}
+    tried: Tensor | int = 0
+    step = None
+    running = run(sampler, energy, x, steps, generator=generator, check=check)
+    for step in _shown(running, steps, type(sampler).__name__) if progress else running:
+        if step.n <= discard:
+            continue
+        if (step.n - discard) % keep == 0:
+            draws.append(step.x)
+            energies.append(step.info.energy[: len(step.x)])
+        for name in ("acceptance", "divergent", "clipped", "swaps"):
+            value = getattr(step.info, name)
+            if value is None:
+                continue
+            if name == "swaps":  # an exchange is tried every second step only
+                tried = tried + ~torch.isnan(value)
+                value = value.nan_to_num(0)
+            sums[name] = sums[name].add_(value) if name in sums else value * 1  # of its own, and a number if a bool
+    assert step is not None
+    counts = {"acceptance": steps - discard, "clipped": steps - discard, "swaps": tried}
+    means = {k: v if k == "divergent" else v / counts[k] for k, v in sums.items()}
+    return Chain(
+        torch.stack(draws), torch.stack(energies), means.get("acceptance"), means.get("divergent"),
+        means.get("clipped"), means.get("swaps"), step.state,
+    )  # fmt: skip
+
+
+def _shown(running: Iterator[Step], steps: int, name: str) -> Iterator[Step]:
+    from rich.progress import Progress
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task(name, total=steps)
+        for step in running:
+            if step.n % 10 == 0 or step.n == steps:
+                bar.update(task, completed=step.n, description=f"{name}  energy {step.info.energy.mean().item():.4g}")
+            yield step
+
+
+def _expect_shape(value: Tensor, x: Tensor) -> None:
+    if value.shape != x.shape[:1]:
+        raise ValueError(
+            f"Expected one energy per sample, shape ({len(x)},) for x of shape {tuple(x.shape)}; got shape "
+            f"{tuple(value.shape)}. Sum over everything but the batch."
+        )
+
+
+def _refuse_ungrounded(energy: Energy) -> None:
+    if not energy.grounded:
+        raise ValueError(
+            f"{energy}: a negation alone has no finite integral and cannot be sampled. Compose it with a positive "
+            "energy that says where samples may be: positive & ~this."
+        )
+
+
+def _bottomless(energy: Energy) -> bool:
+    """Whether the composition holds an unbounded negation."""
+    if isinstance(energy, Not) and energy.margin is None:
+        return True
+    return any(_bottomless(part) for part in energy) if hasattr(energy, "join") else False  # type: ignore[attr-defined]
+
+
+def _expect_finite(value: Tensor, before: Tensor | None, energy: Energy | None, sampler: Sampler, n: int) -> None:
+    if torch.isfinite(value).all():
+        return
+    chain = (~torch.isfinite(value.flatten(1) if value.ndim > 1 else value[:, None]).all(1)).nonzero()[0].item()
+    term = _culprit(energy, before[chain : chain + 1]) if energy is not None and before is not None else ""
+    where = f"at step {n}, chain {chain}{term}"
+    if n == 0:
+        raise NonFiniteError(f"{type(sampler).__name__}: the start is not finite {where}.")
+    raise NonFiniteError(f"{type(sampler).__name__} left the finite numbers {where}; try a smaller step size.")
+
+
+def _culprit(energy: Energy, x: Tensor) -> str:
+    """Which term first gives a value or gradient that is not finite."""
+    for leaf in leaves(energy):
+        try:
+            value, gradient = leaf.value_and_gradient(x)
+        except (RuntimeError, ValueError):
+            continue  # a term that holds a condition per chain cannot be asked about one chain alone
+        if not (torch.isfinite(value).all() and torch.isfinite(gradient).all()):
+            return f", term {leaf}"
+    return ""

@@ -1,22 +1,14 @@
 """Gradient descent on an energy, as one step."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
-import torch
 from torch import Generator, Tensor
 
 from ergosum.energy import Energy
-from ergosum.shapes import Batch, PerSample
+from ergosum.samplers.chain import Info, State, gaussian
+from ergosum.shapes import Batch
 
-__all__ = ["Descent", "Info"]
-
-
-class Info(NamedTuple):
-    """What a person wants to know of a step: the energy before it (batch,), and the gradient's norm (batch,)."""
-
-    energy: PerSample
-    gradient_norm: PerSample
+__all__ = ["Descent"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,21 +20,28 @@ class Descent:
 
     Args:
         step_size: h > 0, in units of x^2 per unit of energy; a float, or a scalar tensor when it is learned.
-        noise: s >= 0, in units of x.
+        noise: s >= 0, in units of x. mask: 1 where x may move, 0 where it is held.
     Shape:
         x: (batch, *event).
-    Cost: one gradient per step.
+    Exact: finds minima.   Cost: one gradient per step.
     """
 
     step_size: float | Tensor = 1.0
     noise: float = 0.0
+    mask: Tensor | None = None
+
+    def init(self, energy: Energy, x: Batch) -> State:
+        """Nothing to prepare."""
+        return State(x)
 
     def step(
-        self, energy: Energy, x: Batch, *, create_graph: bool = False, generator: Generator | None = None
-    ) -> tuple[Batch, Info]:
+        self, energy: Energy, state: State, generator: Generator | None = None, create_graph: bool = False
+    ) -> tuple[State, Info]:
         """The next x; with `create_graph` it can be differentiated with respect to all that `energy` holds."""
-        value, gradient = energy.value_and_gradient(x, create_graph)
-        moved = x - self.step_size * gradient
+        value, gradient = energy.value_and_gradient(state.x, create_graph)
+        if self.mask is not None:
+            gradient = gradient * self.mask
+        x = state.x - self.step_size * gradient
         if self.noise > 0:
-            moved = moved + self.noise * torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
-        return moved, Info(value.detach(), gradient.detach().flatten(1).norm(dim=1))
+            x = x + self.noise * gaussian(x, generator, self.mask)
+        return State(x, n=state.n + 1), Info(value.detach(), gradient.detach())

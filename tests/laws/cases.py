@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ergosum.compose import And
+from ergosum.compose import And, Or, Scaled, negation
 from ergosum.data.render import render
 from ergosum.data.sequences import SPACING
 from ergosum.energy import Energy, as_energy
@@ -29,9 +29,8 @@ from ergosum.nets.encoders import StridedEncoder
 from ergosum.nets.residual import ResidualEncoder, ResidualEnergy
 from ergosum.nets.transport import Bowl, Transport
 from ergosum.nets.unet import UNetInnerProduct
-from ergosum.samplers.descent import Descent
 
-ROOMS = ("nets", "samplers", "metrics", "energy", "compose")
+ROOMS = ("nets", "samplers", "metrics", "energies", "energy", "compose", "formula")
 BATCH, SIDE, CODE = 3, 12, 5
 
 
@@ -84,11 +83,28 @@ def _closed(family: str) -> Callable[[Condition], Energy]:
     return lambda c: FAMILIES[family]().bind(c.z, c.anchor)  # type: ignore[operator]
 
 
+def _members(family: str) -> Callable[[Condition], Energy]:
+    """Two members of one family, which are evaluated in one call: one for each sample, one for all."""
+
+    def build(c: Condition) -> Energy:
+        made = FAMILIES[family]()
+        anchor = c.anchor if made.anchored else None
+        return made(c.z, anchor) & 0.5 * made(noise(CODE, seed=8), anchor)
+
+    return build
+
+
 ENERGIES: dict[str, Callable[[Condition], Energy]] = {
     **{name: _closed(name) for name in FAMILIES},
     "Bowl": lambda c: Bowl(c.anchor),
     "as_energy": lambda c: as_energy(_quartic),
     "And": lambda c: And(Bowl(c.anchor), as_energy(_quartic), _closed("UNetInnerProduct")(c)),
+    "Or": lambda c: Or(0.02 * Bowl(c.anchor), 0.05 * as_energy(_quartic), log_weights=(0.5, -0.3)),
+    "Not": lambda c: Bowl(c.anchor) & negation(_closed("UNetInnerProduct")(c), 0.3),
+    "Not, bounded": lambda c: Bowl(c.anchor) & negation(_quartic, 2.0, margin=15.0),
+    "Scaled": lambda c: Scaled(0.7, as_energy(_quartic)),
+    "Closed": _members("UNetInnerProduct"),
+    "Closed, folded": _members("ResidualEnergy, anchored"),
 }
 """Closed with the conditions of a batch, each gives one energy per sample."""
 
@@ -103,12 +119,6 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
     "ConditionedBlock": (lambda: ConditionedBlock(3, CODE), (IMAGE, CONDITION.z)),
 }
 """Networks and what they take; each row of a batch passes on its own."""
-
-SAMPLERS: dict[str, Descent] = {
-    "Descent": Descent(step_size=0.3),
-    "Descent, noisy": Descent(step_size=0.3, noise=0.1),
-    "Descent, learned step": Descent(step_size=torch.tensor(0.2, dtype=torch.float64)),
-}
 
 
 class Measure(NamedTuple):
@@ -174,14 +184,65 @@ METRICS: dict[str, Measure] = {
 ELSEWHERE = {
     "Energy": "laws/test_energies.py",
     "Conditional": "laws/test_energies.py",
-    "Info": "laws/test_descent.py",
-    "Step": "laws/test_descent.py",
-    "NonFiniteError": "laws/test_descent.py",
+    "Term": "test_compose.py",
+    "Terms": "test_compose.py",
+    "EqualPartitionWarning": "test_compose.py",
+    "TemperatureWarning": "test_compose.py",
+    "conjunction": "test_compose.py",
+    "disjunction": "test_compose.py",
+    "negation": "test_compose.py",
+    "scaled": "test_compose.py",
+    "leaves": "test_compose.py",
+    "terms": "test_compose.py",
+    "FormulaError": "test_formula.py",
+    "parse": "test_formula.py",
+    "show": "test_formula.py",
+    "Info": "laws/test_samplers.py",
+    "Step": "laws/test_samplers.py",
+    "State": "laws/test_samplers.py",
+    "NonFiniteError": "laws/test_samplers.py",
+    "UnboundedError": "laws/test_samplers.py",
+    "Varying": "laws/test_samplers.py",
+    "sample": "laws/test_samplers.py",
+    "start": "laws/test_samplers.py",
+    "along": "laws/test_samplers.py",
+    "ShortRun": "laws/test_samplers.py",
+    "igebm": "laws/test_samplers.py",
+    "jem": "laws/test_samplers.py",
+    "short_run": "laws/test_samplers.py",
+    "anatomy": "laws/test_samplers.py",
+    "Ladder": "laws/test_samplers.py",
+    "warm_up": "laws/test_samplers.py",
+    "leapfrog": "laws/test_stationarity.py",
+    "TARGETS": "laws/test_stationarity.py",
+    "gaussian": "laws/test_descent.py",
+    "accept": "laws/mutants.py",
+    "ess": "metrics/test_diagnostics.py",
+    "rhat": "metrics/test_diagnostics.py",
+    "mcse": "metrics/test_diagnostics.py",
+    "Chain": "laws/test_samplers.py",
+    "Sampler": "laws/test_samplers.py",
     "differentiable_steps": "laws/test_descent.py",
     "run": "laws/test_descent.py",
     "coordinates": "laws/test_nets.py",
     "widen": "laws/test_nets.py",
     "Reading": "metrics/test_reader.py",
+    "Gaussian": "laws/closed_forms.py",
+    "Mixture": "laws/closed_forms.py",
+    "Ring": "laws/closed_forms.py",
+    "Funnel": "laws/closed_forms.py",
+    "DoubleWell": "laws/closed_forms.py",
+    "Box": "laws/closed_forms.py",
+    "Experts": "laws/closed_forms.py",
+    "Masked": "laws/closed_forms.py",
+    "Clauses": "laws/closed_forms.py",
+    "rejection": "laws/test_closed_forms.py",
+    "fits": "laws/test_closed_forms.py",
+    "positive": "laws/test_closed_forms.py",
+    "real": "laws/test_closed_forms.py",
+    "agreement": "energies/test_experts.py",
+    "Agreement": "energies/test_experts.py",
+    "composite": "energies/test_masks.py",
 }
 """Records, abstract classes and parts: the file that says what holds for them."""
 

@@ -1,58 +1,28 @@
-"""What every sampler obeys, and through which steps a trajectory can be differentiated."""
+"""What descent does on a bowl, and through which steps a trajectory can be differentiated."""
 
 import pytest
 import torch
-from cases import BATCH, CONDITION, ENERGIES, IMAGE, SAMPLERS, Condition
+from cases import CONDITION, IMAGE
 
 from ergosum.energy import as_energy
 from ergosum.nets.transport import Bowl
-from ergosum.samplers.chain import NonFiniteError, Step, differentiable_steps, run
-from ergosum.samplers.descent import Descent, Info
+from ergosum.samplers.chain import State, Varying, differentiable_steps, gaussian, run
+from ergosum.samplers.descent import Descent
 
-every_sampler = pytest.mark.parametrize("name", SAMPLERS)
 START = torch.tensor([[0.3, -0.8], [1.1, 0.4]], dtype=torch.float64)
 STEPS = 4
 
 
-@every_sampler
-def test_the_same_generator_gives_the_same_bits_and_the_global_one_is_left_alone(name):
-    sampler, energy = SAMPLERS[name], ENERGIES["And"](CONDITION)
-    before = torch.random.get_rng_state()
-    seeds = (0, 0, 1)
-    a, b, c = (sampler.step(energy, IMAGE, generator=torch.Generator().manual_seed(s))[0] for s in seeds)
-    assert torch.equal(a, b)
-    assert torch.equal(a, c) == (sampler.noise == 0)
-    assert torch.equal(before, torch.random.get_rng_state())
-
-
-@every_sampler
-def test_a_step_tells_the_energy_and_slope_before_it(name):
-    energy = ENERGIES["And"](CONDITION)
-    x, info = SAMPLERS[name].step(energy, IMAGE)
-    assert isinstance(info, Info) and x.shape == IMAGE.shape
-    torch.testing.assert_close(info.energy, energy(IMAGE))
-    torch.testing.assert_close(info.gradient_norm, energy.gradient(IMAGE).flatten(1).norm(dim=1))
-
-
-def test_a_step_without_noise_does_not_mix_the_batch():
-    sampler = SAMPLERS["Descent"]
-    together, _ = sampler.step(ENERGIES["And"](CONDITION), IMAGE)
-    for i in range(BATCH):
-        one = Condition(*(v[i : i + 1] for v in CONDITION))
-        alone, _ = sampler.step(ENERGIES["And"](one), IMAGE[i : i + 1])
-        torch.testing.assert_close(alone[0], together[i], rtol=1e-9, atol=1e-9)
-
-
 def test_step_size_one_lands_on_the_mean_of_a_bowl():
-    x, _ = Descent(step_size=1.0).step(Bowl(CONDITION.anchor), IMAGE)
-    torch.testing.assert_close(x, CONDITION.anchor)
+    state, _ = Descent(step_size=1.0).step(Bowl(CONDITION.anchor), State(IMAGE))
+    torch.testing.assert_close(state.x, CONDITION.anchor)
 
 
 @pytest.mark.parametrize("h", [0.1, 0.5, 1.5])
 def test_descent_closes_in_on_a_bowl_by_one_minus_h_per_step(h):
     bowl = Bowl(CONDITION.anchor)
-    steps = list(run(Descent(step_size=h), lambda n, x: bowl, IMAGE, 5))
-    assert [s.n for s in steps] == [1, 2, 3, 4, 5] and isinstance(steps[0], Step)
+    steps = list(run(Descent(step_size=h), bowl, IMAGE, 5))
+    assert [s.n for s in steps] == [1, 2, 3, 4, 5]
     for step in steps:
         expected = CONDITION.anchor + (1 - h) ** step.n * (IMAGE - CONDITION.anchor)
         torch.testing.assert_close(step.x, expected)
@@ -61,15 +31,15 @@ def test_descent_closes_in_on_a_bowl_by_one_minus_h_per_step(h):
 def test_noise_has_the_stated_standard_deviation(rng):
     flat = as_energy(lambda x: 0 * x.flatten(1).sum(1))
     n = 20_000
-    x, _ = Descent(noise=0.3).step(flat, torch.zeros(n, 1), generator=rng)
-    assert abs(x.std().item() - 0.3) < 4 * 0.3 / (2 * n) ** 0.5  # four standard errors of a standard deviation
+    state, _ = Descent(noise=0.3).step(flat, State(torch.zeros(n, 1)), generator=rng)
+    assert abs(state.x.std().item() - 0.3) < 4 * 0.3 / (2 * n) ** 0.5  # four standard errors of a standard deviation
 
 
 def _loss(theta, gradient, window=2):
     """Squared distance of the N-step map to a point; the energy bends with theta."""
     bent = as_energy(lambda x: (x.square() / 2 + theta * (3 * x).cos()).sum(1))
     graph = differentiable_steps(gradient, STEPS, window)
-    steps = run(Descent(step_size=0.3), lambda n, x: bent, START, STEPS, graph=graph)
+    steps = run(Descent(step_size=0.3), bent, START, STEPS, graph=graph)
     return (list(steps)[-1].x - 0.2).square().sum()
 
 
@@ -102,20 +72,18 @@ def test_only_the_chosen_steps_build_a_graph():
     bent = as_energy(lambda x: theta * x.square().sum(1))
     built = {}
     for mode in ("last", "truncated", "window", "full"):
-        steps = run(Descent(step_size=0.1), lambda n, x: bent, START, 4, graph=differentiable_steps(mode, 4, 2))
+        steps = run(Descent(step_size=0.1), bent, START, 4, graph=differentiable_steps(mode, 4, 2))
         built[mode] = [s.x.requires_grad for s in steps]
     no, yes = False, True
     assert built == {"last": [no, no, no, yes], "truncated": [yes] * 4, "window": [no, no, yes, yes], "full": [yes] * 4}
 
 
-def test_a_chain_that_leaves_the_finite_numbers_says_where():
-    steep = as_energy(lambda x: x.pow(4).sum(1))
-    start = torch.tensor([[0.0], [1e3]])
-    with pytest.raises(NonFiniteError, match=r"at step \d, sample 1; try a smaller step size"):
-        list(run(Descent(step_size=1e9), lambda n, x: steep, start, 8))
-
-
 def test_the_energy_of_a_step_may_be_anchored_where_the_step_starts():
     shift = torch.ones(2, 3)
-    steps = list(run(Descent(), lambda n, x: Bowl(x + n * shift), torch.zeros(2, 3), 3))
+    steps = list(run(Descent(), Varying(lambda n, x: Bowl(x + n * shift)), torch.zeros(2, 3), 3))
     assert [s.x[0, 0].item() for s in steps] == [1, 3, 6]
+
+
+def test_noise_is_zero_where_a_mask_holds(rng):
+    noise = gaussian(torch.zeros(4, 2), rng, torch.tensor([1.0, 0.0]))
+    assert (noise[:, 1] == 0).all() and (noise[:, 0] != 0).all()

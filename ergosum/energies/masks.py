@@ -1,0 +1,105 @@
+r"""Segmentation masks as energies.
+
+$$ E(x) = sum_p m_p (x_p - f_p)^2 $$
+
+A picture f that insists on itself where its mask is 1 and leaves the rest free. Where the masks of several partition
+the image, so that each pixel has exactly one, the minimum of their sum is the composite $sum_k m_k f_k$.
+
+Remark 1 of the source says that compositions of energies, $argmin_x sum_k E(x, z_k)$, are a strict superset of
+compositions of masks, $sum_k m_k(z_k) f_k(z_k)$ with masks in {0, 1}. The remark holds, but not by the proof it gives:
+
+- "Any function of the form sum m f is equivalent to argmin sum m (x - f)^2" needs the masks to partition the image,
+  which its definition does not ask for. Where two masks overlap the energies average ((2 + 3) / 2) and the composition
+  adds (2 + 3); where none covers, every x is a minimum and the composition is 0. For a known number K of components,
+  $E(x, z) = (x - K m(z) f(z))^2$ gives the sum of any masks. It is also one function E for all components, while masks
+  $m_k$ carry their index: then the energies must carry it, too, or z.
+- Its counter-example are $(x - 2)^2, (x - 3)^2, (x - 4)^2$ in one dimension. The minimum of the first and second is at
+  2.5, of the first and third at 3; the text at hand prints "=" between the two, which must be "not equal". The two
+  alone do not exclude masks: one that drops the first component (m = 0), and gives 2.5 for the second and 3 for the
+  third, fits both. The third pair, at 3.5, excludes masks that partition: of each pair exactly one would be on, which
+  three components cannot do. It does not exclude masks that may overlap: means are sums of halves, 1 + 1.5, 1 + 2,
+  1.5 + 2. Those are excluded by a single component, at 2 and not at 1, if the number of components may vary.
+- For a fixed number, energies of unequal precision (`Experts`) are outside of all masks: $sum_k g_k(z_k)$ is additive,
+  so exchanging one component changes x by the same whatever the others are; a weighted average does not.
+
+Source: Du, Li, Sharma, Tenenbaum, Mordatch 2021, section 4, remark 1.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ergosum.energies.arguments import fits, real
+from ergosum.energy import Energy
+from ergosum.shapes import Batch, PerSample
+
+__all__ = ["Masked", "composite"]
+
+
+class Masked(Energy):
+    """$sum_p m_p (x_p - f_p)^2$: a picture where its mask is, nothing elsewhere.
+
+    By itself it has a density only if no pixel is free, and `log_z` only then; a sum of several whose masks cover the
+    image has one. There is no one half in it, as in the source: it is `Experts` with precision 2 m.
+
+    Args:
+        mask: m, (*event,), in [0, 1]. picture: f, (*event,).
+    Shape:
+        x: (batch, *event). Returns (batch,).
+    Exact: log_z where it exists.   Cost: O(D).
+    Raises:
+        ValueError: if mask and picture are no float tensors of one shape, the mask leaves [0, 1], or x does not fit.
+    """
+
+    mask: Tensor
+    picture: Tensor
+
+    def __init__(self, mask: Tensor, picture: Tensor) -> None:
+        super().__init__()
+        picture = real("Masked", "a picture", picture)
+        mask = real("Masked", "a mask", mask).to(picture)
+        if mask.shape != picture.shape:
+            raise ValueError(f"Masked: expected a mask of the picture's shape {tuple(picture.shape)}, "
+                             f"got {tuple(mask.shape)}; expand it over the channels.")  # fmt: skip
+        if not ((mask >= 0) & (mask <= 1)).all():
+            raise ValueError(f"Masked: expected a mask in [0, 1], got {mask.min().item():g} to {mask.max().item():g}.")
+        self.register_buffer("mask", mask)
+        self.register_buffer("picture", picture)
+        if (mask > 0).all():
+            self.log_z = (math.pi / mask.detach().double()).log().sum().item() / 2
+
+    def forward(self, x: Batch) -> PerSample:
+        """Squared distance to the picture under the mask."""
+        return self._pulled(x)[0]
+
+    def value_and_gradient(self, x: Batch, create_graph: bool = False) -> tuple[PerSample, Batch]:
+        """In closed form: the gradient is $2 m (x - f)$."""
+        with torch.set_grad_enabled(create_graph):
+            return self._pulled(x)
+
+    def _pulled(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        fits("Masked", x, self.picture.shape)
+        gap = x - self.picture
+        pull = self.mask * gap
+        return (gap * pull).flatten(1).sum(1), 2 * pull
+
+
+def composite(*parts: Masked) -> Tensor:
+    """The minimum of the sum, (*event,): $sum_k m_k f_k / sum_k m_k$, the segments put together where masks partition.
+
+    Raises:
+        ValueError: without parts, if shapes differ, or if a pixel is under no mask, where every x is a minimum.
+    """
+    shapes = {tuple(p.mask.shape) for p in parts}
+    if len(shapes) != 1:
+        came = f"shapes {sorted(shapes)}" if shapes else "none"
+        raise ValueError(f"composite: expected masked pictures on one event shape, got {came}.")
+    masks = torch.stack([p.mask for p in parts])
+    total = masks.sum(0)
+    if (total == 0).any():
+        raise ValueError(
+            f"composite: expected masks that cover the image, got {int((total == 0).sum())} elements under none, where "
+            "every x is a minimum; add a background whose mask is there."
+        )
+    return (masks * torch.stack([p.picture for p in parts])).sum(0) / total

@@ -1,0 +1,112 @@
+"""Parallel tempering: replicas at several temperatures that exchange places, so that a chain can leave its mode."""
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from ergosum.energy import Energy
+from ergosum.samplers.chain import Info, State
+from ergosum.samplers.hmc import Hmc
+from ergosum.shapes import Batch
+
+__all__ = ["Ladder", "ParallelTempering"]
+
+
+class Ladder(NamedTuple):
+    """What parallel tempering keeps beside its replicas.
+
+    Attributes:
+        kernel: for all replicas at once. walker: (replicas, batch), which walker is at each temperature.
+        hot: (replicas, batch), by walker, whether it has been at the top since it was last at the bottom.
+        trips: (replicas, batch), by walker, how often it came back to the bottom from the top.
+    """
+
+    kernel: Any
+    walker: Tensor
+    hot: Tensor
+    trips: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParallelTempering:
+    r"""A kernel at temperatures $T_1 < ... < T_R$; after each step, neighbours exchange places with probability
+
+    $$ \min(1, \exp[(1/T_i - 1/T_j)(E(x_i) - E(x_j))]), $$
+
+    even and odd pairs in turn. Replicas lie in the batch axis, so a step costs one call of the energy, at R times the
+    batch. What `run` shows as x is the coldest replica; Info tells of all, and of exchanges.
+
+    Args:
+        kernel: `Mala` or `Hmc`; at temperature T its step size is multiplied by T (by its root for `Hmc`).
+        temperatures: increasing, > 0, the first is the target's.
+    Shape:
+        x: (batch, *event).
+    Raises:
+        ValueError: if there are not at least two increasing temperatures, or the kernel is biased.
+    Exact: yes.   Cost: as the kernel, with R times the batch.   Exchange rates to aim for: 0.2 to 0.6.
+    Source: Geyer 1991; Earl & Deem 2005.
+    """
+
+    kernel: Any
+    temperatures: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        steps = zip(self.temperatures, self.temperatures[1:], strict=False)
+        if len(self.temperatures) < 2 or self.temperatures[0] <= 0 or not all(a < b for a, b in steps):
+            raise ValueError(
+                f"ParallelTempering: expected at least two increasing temperatures, got {self.temperatures}."
+            )
+        if not hasattr(self.kernel, "temperature") or hasattr(self.kernel, "clip"):
+            raise ValueError(
+                f"ParallelTempering: expected an exact kernel with a temperature (Mala, Hmc), got "
+                f"{type(self.kernel).__name__}; exchanges are right only between exact chains."
+            )
+
+    def init(self, energy: Energy, x: Batch) -> State:
+        """R copies of the start."""
+        replicas, batch = len(self.temperatures), len(x)
+        warmth = torch.tensor(self.temperatures, dtype=x.dtype, device=x.device).repeat_interleave(batch)
+        sizes = self.kernel.step_size * (warmth.sqrt() if isinstance(self.kernel, Hmc) else warmth)
+        kernel = replace(self.kernel, temperature=warmth, step_size=sizes)
+        walker = torch.arange(replicas, device=x.device)[:, None].repeat(1, batch)
+        none = torch.zeros_like(walker)
+        state = kernel.init(energy, x.repeat(replicas, *[1] * (x.ndim - 1)))
+        return state._replace(held=Ladder(kernel, walker, none.bool(), none))
+
+    def visible(self, state: State) -> Tensor:
+        """The coldest replica, (batch, *event)."""
+        return state.x[: state.held.walker.shape[1]]
+
+    def step(self, energy: Energy, state: State, generator: Generator | None = None) -> tuple[State, Info]:
+        """One step of every replica, then exchanges."""
+        ladder: Ladder = state.held
+        state, info = ladder.kernel.step(energy, state, generator)
+        assert state.energy is not None and state.gradient is not None
+        replicas, batch = ladder.walker.shape
+        energies = state.energy.unflatten(0, (replicas, batch))
+        colder = torch.arange(state.n % 2, replicas - 1, 2, device=energies.device)
+        inverse = 1 / torch.tensor(self.temperatures, dtype=energies.dtype, device=energies.device)
+        log_ratio = (inverse[colder] - inverse[colder + 1])[:, None] * (energies[colder] - energies[colder + 1])
+        device = energies.device if generator is None else generator.device
+        coin = torch.rand(log_ratio.shape, generator=generator, dtype=energies.dtype, device=device)
+        taken = coin.to(energies.device).log() < log_ratio
+        place = torch.arange(replicas, device=energies.device)[:, None].repeat(1, batch)
+        place[colder] += taken.long()
+        place[colder + 1] -= taken.long()
+        order = (place * batch + torch.arange(batch, device=place.device)).flatten()
+        rates = torch.full((replicas - 1,), torch.nan, dtype=energies.dtype, device=energies.device)
+        rates[colder] = log_ratio.clamp(max=0).exp().mean(1)
+        swapped = State(state.x[order], state.energy[order], state.gradient[order], state.n,
+                        _moved(ladder, ladder.walker.gather(0, place)))  # fmt: skip
+        return swapped, info._replace(swaps=rates)
+
+
+def _moved(ladder: Ladder, walker: Tensor) -> Ladder:
+    """The ladder with walkers at new places, and their round trips counted."""
+    bottom, top = walker[:1], walker[-1:]
+    back = ladder.hot.gather(0, bottom)
+    trips = ladder.trips.scatter_add(0, bottom, back.to(ladder.trips.dtype))
+    hot = ladder.hot.scatter(0, bottom, torch.zeros_like(back)).scatter(0, top, torch.ones_like(back))
+    return Ladder(ladder.kernel, walker, hot, trips)

@@ -1,0 +1,61 @@
+"""Find the step size at which an exact kernel accepts as often as it should."""
+
+from dataclasses import replace
+from math import exp, log
+from typing import TypeVar
+
+from torch import Generator
+
+from ergosum.energy import Term
+from ergosum.samplers.chain import State, run
+from ergosum.samplers.hmc import Hmc
+from ergosum.samplers.mala import Mala
+from ergosum.shapes import Batch
+
+__all__ = ["TARGETS", "warm_up"]
+
+TARGETS: dict[type, float] = {Mala: 0.574, Hmc: 0.8}
+"""Acceptance to aim for: optimal for Mala in high dimension, safe for Hmc."""
+
+GAMMA, OFFSET, KAPPA = 0.05, 10.0, 0.75
+"""Dual averaging's constants, as in its source."""
+
+AnyExact = TypeVar("AnyExact", bound=Mala | Hmc)
+
+
+def warm_up(
+    sampler: AnyExact,
+    energy: Term,
+    x: Batch | State,
+    steps: int = 200,
+    *,
+    target: float | None = None,
+    generator: Generator | None = None,
+) -> tuple[AnyExact, State]:
+    r"""The sampler with its step size adapted by dual averaging, and the chains' state after it.
+
+    All chains share one step size; what is averaged is their mean acceptance. The adapted steps are not a sample of
+    the target: go on with the returned sampler, whose step size is fixed.
+
+    Args:
+        sampler: its step size is the first guess. steps: >= 1. target: acceptance in (0, 1), default `TARGETS`.
+    Raises:
+        ValueError: if steps or target are out of range, or the step size is one per chain.
+    Source: Hoffman & Gelman 2014, section 3.2.
+    """
+    aim = TARGETS[type(sampler)] if target is None else target
+    if steps < 1 or not 0 < aim < 1:
+        raise ValueError(f"warm_up: expected steps >= 1 and a target in (0, 1), got {steps} and {aim}.")
+    if not isinstance(sampler.step_size, float | int):
+        raise ValueError("warm_up: expected one step size for all chains, a float.")
+    centre, error, averaged = log(10 * sampler.step_size), 0.0, 0.0
+    current, state = sampler, x
+    for n in range(1, steps + 1):
+        step = next(run(current, energy, state, 1, generator=generator))
+        state = step.state
+        error += (aim - step.info.acceptance.mean().item() - error) / (n + OFFSET)  # type: ignore[union-attr]
+        size = centre - error * n**0.5 / GAMMA
+        averaged += n**-KAPPA * (size - averaged)
+        current = replace(sampler, step_size=exp(size))
+    assert isinstance(state, State)
+    return replace(sampler, step_size=exp(averaged)), state

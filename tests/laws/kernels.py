@@ -1,0 +1,104 @@
+"""Samplers and targets before the laws. A new sampler is one row here."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from ergosum.energies.funnel import Funnel
+from ergosum.energies.gaussian import Gaussian
+from ergosum.energies.mixture import Mixture
+from ergosum.energy import Energy
+from ergosum.samplers.annealed import Annealed
+from ergosum.samplers.descent import Descent
+from ergosum.samplers.hmc import Hmc
+from ergosum.samplers.langevin import Langevin
+from ergosum.samplers.mala import Mala
+from ergosum.samplers.tempering import ParallelTempering
+
+
+class Row(NamedTuple):
+    """A sampler under law: its step for a target whose narrowest width is `width`, at a temperature.
+
+    `coins`: whether it accepts and refuses proposals, and tells the probability. `exact`: whether it leaves its target
+    as it is. `noisy`: whether two generators differ.
+    """
+
+    make: Callable[[float, float], Any]
+    exact: bool = True
+    coins: bool = True
+    noisy: bool = True
+    masks: bool = True
+
+
+ROWS: dict[str, Row] = {
+    "Descent": Row(lambda w, t: Descent(step_size=0.3 * w**2), exact=False, coins=False, noisy=False),
+    "Descent, noisy": Row(lambda w, t: Descent(step_size=0.3 * w**2, noise=0.1), exact=False, coins=False),
+    "Langevin": Row(lambda w, t: Langevin(step_size=0.2 * w**2, temperature=t), exact=False, coins=False),
+    "Langevin, clipped": Row(
+        lambda w, t: Langevin(step_size=0.2 * w**2, clip=0.03, clamp=(0, 1), temperature=t, noise_first=True),
+        exact=False,
+        coins=False,
+    ),
+    "Mala": Row(lambda w, t: Mala(step_size=0.5 * w**2, temperature=t)),
+    "Hmc": Row(lambda w, t: Hmc(step_size=0.8 * w * t**0.5, length=4, temperature=t)),
+    "Hmc, jittered": Row(lambda w, t: Hmc(step_size=1.1 * w * t**0.5, length=4, jitter=0.75, temperature=t)),
+    "Hmc, heavy": Row(lambda w, t: Hmc(step_size=2.0 * w * t**0.5, length=3, mass=4.0, temperature=t)),
+    "Annealed": Row(lambda w, t: Annealed.over(Mala(step_size=0.5 * w**2, temperature=t), (1.0, 1.0), 3), masks=False),
+    "ParallelTempering": Row(
+        lambda w, t: ParallelTempering(kernel=Mala(step_size=0.5 * w**2), temperatures=(t, 2 * t, 4 * t)),
+        exact=False,
+        masks=False,
+    ),
+}
+
+EXACT = [name for name, row in ROWS.items() if row.exact]
+"""Of several replicas only all together are at rest, so the ladder has a law of its own."""
+
+
+class Target(NamedTuple):
+    """An energy with exact draws, its narrowest width, and how many draws a test takes."""
+
+    energy: Callable[[], Energy]
+    width: float
+    n: int = 20_000
+    steps: int = 6
+
+    def draw(self, energy: Energy, n: int, generator: Generator) -> Tensor:
+        """Exact draws."""
+        return energy.draw(n, generator)  # type: ignore[operator]
+
+
+def _double(*numbers: Any) -> Tensor:
+    return torch.tensor(numbers, dtype=torch.float64)
+
+
+def _image() -> Energy:
+    generator = torch.Generator().manual_seed(5)
+    mean = torch.rand(3, 8, 8, generator=generator, dtype=torch.float64)
+    return Gaussian(mean, 0.5 + torch.rand(3, 8, 8, generator=generator, dtype=torch.float64))
+
+
+TARGETS: dict[str, Target] = {
+    "Gaussian, 1-D": Target(lambda: Gaussian(_double(0.7), _double(1.0)), 1.0),
+    "Gaussian, correlated": Target(lambda: Gaussian(_double(1.0, -2.0), _double([2.0, 1.2], [1.2, 1.0])), 0.5),
+    "Mixture": Target(lambda: Mixture(_double([-1.5, 0.0], [1.0, 1.0]), _double(0.5, 1.0), _double(0.7, 0.3)), 0.7),
+    "Funnel": Target(lambda: Funnel(2), 0.5),
+    "Gaussian images": Target(_image, 0.7, 1_500),
+}
+
+
+def statistics(energy: Energy, x: Tensor) -> Tensor:
+    """Numbers whose mean a kernel must not move, (n, statistics): coordinates, squares, products, energy, signs."""
+    flat = x.flatten(1)
+    few = flat[:, :3]
+    whole = torch.stack([energy(x), flat.sum(1), flat.square().sum(1), flat.abs().amax(1).clamp(max=5)], 1)
+    return torch.cat([few, few.square().clamp(max=25), few * few.roll(1, 1), (few > 0).to(x.dtype), whole], 1)
+
+
+def z_scores(energy: Energy, kept: Tensor, truth: Tensor) -> Tensor:
+    """Differences of means in standard errors, of independent samples; zero where neither varies."""
+    a, b = statistics(energy, kept), statistics(energy, truth)
+    error = (a.var(0) / len(a) + b.var(0) / len(b)).sqrt()
+    return torch.where(error > 0, (a.mean(0) - b.mean(0)) / error, 0.0)

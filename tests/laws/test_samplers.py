@@ -1,0 +1,297 @@
+"""What every sampler obeys, and what the one loop promises."""
+
+import pytest
+import torch
+from cases import CONDITION, ENERGIES, IMAGE
+from kernels import ROWS
+from torch import Generator
+
+from ergosum.compose import negation
+from ergosum.energies.gaussian import Gaussian
+from ergosum.energy import as_energy
+from ergosum.samplers.annealed import Annealed
+from ergosum.samplers.chain import (
+    Chain,
+    Info,
+    NonFiniteError,
+    Sampler,
+    State,
+    Step,
+    UnboundedError,
+    Varying,
+    along,
+    run,
+    sample,
+    start,
+)
+from ergosum.samplers.descent import Descent
+from ergosum.samplers.hmc import Hmc
+from ergosum.samplers.langevin import Langevin
+from ergosum.samplers.mala import Mala
+from ergosum.samplers.presets import ShortRun, anatomy, igebm, jem, short_run
+from ergosum.samplers.tempering import Ladder, ParallelTempering
+from ergosum.samplers.warmup import warm_up
+
+every_sampler = pytest.mark.parametrize("name", ROWS)
+BOWL = as_energy(lambda x: x.square().flatten(1).sum(1) / 2)
+
+
+def seeded(seed=0):
+    return Generator().manual_seed(seed)
+
+
+def made(name):
+    return ROWS[name].make(0.1, 1.0)
+
+
+def landscape(name):
+    """A composition closed with conditions per sample, which replicas cannot share."""
+    return ENERGIES["as_energy" if name == "ParallelTempering" else "And"](CONDITION)
+
+
+@every_sampler
+def test_the_same_generator_gives_the_same_bits_and_the_global_one_is_left_alone(name):
+    energy = landscape(name)
+    before = torch.random.get_rng_state()
+    a, b, c = (sample(made(name), energy, IMAGE, 3, generator=seeded(s)).draws for s in (0, 0, 1))
+    assert torch.equal(a, b)
+    assert torch.equal(a, c) != ROWS[name].noisy
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+@every_sampler
+def test_a_step_tells_energy_and_slope_where_it_started_and_leaves_its_input_alone(name):
+    energy, x = landscape(name), IMAGE.clone()
+    step = next(run(made(name), energy, x, 1, generator=seeded()))
+    assert torch.equal(x, IMAGE) and isinstance(step, Step) and isinstance(step.info, Info)
+    assert step.x.shape == IMAGE.shape and step.x.dtype == IMAGE.dtype
+    if name != "Langevin, clipped":  # its noise comes first
+        torch.testing.assert_close(step.info.energy[: len(x)], energy(IMAGE))
+        torch.testing.assert_close(step.info.gradient_norm[: len(x)], energy.gradient(IMAGE).flatten(1).norm(dim=1))
+    assert (step.info.acceptance is not None) == ROWS[name].coins == (step.info.divergent is not None)
+
+
+@every_sampler
+def test_going_on_from_a_state_is_the_same_as_never_stopping(name):
+    energy, one, two = landscape(name), seeded(), seeded()
+    whole = sample(made(name), energy, IMAGE, 8, generator=one)
+    first = sample(made(name), energy, IMAGE, 5, generator=two)
+    second = sample(made(name), energy, first.state, 3, generator=two)
+    assert torch.equal(whole.x, second.x)
+    torch.testing.assert_close(whole.energy, torch.cat([first.energy, second.energy]))
+
+
+@every_sampler
+def test_only_what_the_mask_frees_moves(name):
+    from dataclasses import replace
+
+    if not ROWS[name].masks:
+        pytest.skip("its kernel has the mask")
+    mask = torch.zeros(3, 12, 12, dtype=torch.float64)
+    mask[:, :6] = 1
+    kept = sample(replace(made(name), mask=mask), ENERGIES["And"](CONDITION), IMAGE, 5, generator=seeded()).x
+    assert torch.equal(kept[..., 6:, :], IMAGE[..., 6:, :]) and not torch.equal(kept, IMAGE)
+
+
+@every_sampler
+def test_one_chain_does_not_hear_of_another(name):
+    """A first chain that stands somewhere else leaves the second as it is, given the same noise."""
+    other = IMAGE.clone()
+    other[0] = 1 - other[0]
+    a, b = (sample(made(name), as_energy(lambda x: (x - 0.3).pow(4).flatten(1).sum(1)), x, 4, generator=seeded()).x
+            for x in (IMAGE, other))  # fmt: skip
+    torch.testing.assert_close(a[1:], b[1:], rtol=1e-12, atol=1e-12)
+
+
+@every_sampler
+def test_a_sampler_is_a_frozen_record_with_init_and_step(name):
+    sampler = made(name)
+    assert isinstance(sampler, Sampler)
+    with pytest.raises(AttributeError):
+        sampler.kernel = sampler.step_size = 1.0
+
+
+@every_sampler
+def test_a_gradient_is_taken_as_often_as_promised(name):
+    calls = []
+    counted = as_energy(lambda x: (calls.append(len(x)), x.square().flatten(1).sum(1) / 2)[1])
+    sampler = made(name)
+    list(run(sampler, counted, IMAGE, 4, generator=seeded()))
+    if isinstance(sampler, Hmc):
+        per_step = None if sampler.jitter else sampler.length
+    else:
+        per_step = 1
+    carried = 0 if isinstance(sampler, Descent | Langevin) else 1
+    if isinstance(sampler, Annealed):
+        carried = 2  # once more where a level begins
+    if per_step:
+        assert len(calls) == 4 * per_step + carried
+    if isinstance(sampler, ParallelTempering):
+        assert set(calls) == {3 * len(IMAGE)}, "all replicas in one call"
+
+
+def test_sample_keeps_what_it_was_asked_to():
+    whole = sample(Mala(step_size=0.5), BOWL, torch.ones(2, 3), 20, generator=seeded())
+    some = sample(Mala(step_size=0.5), BOWL, torch.ones(2, 3), 20, keep=3, discard=5, generator=seeded())
+    assert (
+        torch.equal(some.draws, whole.draws[7::3]) and whole.draws.shape == (20, 2, 3) and whole.energy.shape == (20, 2)
+    )
+    assert isinstance(whole, Chain)
+    torch.testing.assert_close(whole.energy[1:], torch.stack([BOWL(x) for x in whole.draws[:-1]]))
+    assert whole.acceptance.shape == (2,) and whole.clipped is None and whole.swaps is None
+    assert (whole.divergent == 0).all() and torch.equal(whole.x, whole.state.x)
+    assert whole.ess().shape == whole.rhat().shape == whole.mcse().shape == (3,)
+    with pytest.raises(ValueError, match="of 5 steps, every 3th after the first 4 keeps nothing"):
+        sample(Mala(step_size=0.5), BOWL, torch.ones(2, 3), 5, keep=3, discard=4)
+
+
+def test_progress_is_shown_on_request(capsys):
+    quiet = sample(Mala(step_size=0.5), BOWL, torch.ones(2, 3), 20, generator=seeded())
+    loud = sample(Mala(step_size=0.5), BOWL, torch.ones(2, 3), 20, generator=seeded(), progress=True)
+    assert torch.equal(quiet.draws, loud.draws)
+
+
+def test_a_plain_callable_can_be_sampled():
+    chain = sample(Langevin(step_size=0.1), lambda x: x.square().sum(1), torch.ones(2, 2), 3, generator=seeded())
+    assert chain.draws.shape == (3, 2, 2) and chain.acceptance is None
+
+
+@every_sampler
+def test_a_chain_that_leaves_the_finite_numbers_says_where(name):
+    """NaN in the second chain only, from a term with a name."""
+    bad = as_energy(lambda x: torch.where(x.flatten(1)[:, 0] > 5, torch.nan, x.flatten(1).sum(1))).named("cliff")
+    x = torch.zeros(2, 3)
+    x[1, 0] = 6
+    with pytest.raises(NonFiniteError, match=r"chain 1, term cliff"):
+        list(run(made(name), BOWL & bad, x, 3, generator=seeded()))
+
+
+def test_a_start_that_is_not_finite_is_refused():
+    with pytest.raises(NonFiniteError, match="the start is not finite at step 0, chain 1"):
+        list(run(Langevin(step_size=0.1), BOWL, torch.tensor([[0.0], [torch.inf]]), 3))
+
+
+def test_an_exact_sampler_refuses_absurd_proposals_and_counts_them():
+    """Outside of a box the energy is infinite or not a number: chains stay inside, and the count is told."""
+    box = as_energy(lambda x: torch.where((x.abs() > 1).any(1), torch.nan, 0 * x.sum(1)))
+    chain = sample(Mala(step_size=0.5), box, torch.zeros(50, 2), 40, generator=seeded())
+    assert (chain.draws.abs() <= 1).all() and chain.divergent.sum() > 100
+
+
+def test_a_composition_that_falls_without_bound_is_stopped():
+    wide, narrow = (Gaussian(torch.zeros(2), torch.full((2,), v)) for v in (1.0, 0.1))
+    for sampler in (Langevin(step_size=0.05), Descent(step_size=0.05)):
+        with pytest.raises(UnboundedError, match=r"at step \d+: in gaussian & ~gaussian the negation outweighs"):
+            list(run(sampler, wide & ~narrow, torch.ones(4, 2), 500, generator=seeded()))
+    list(run(Langevin(step_size=0.02), narrow & ~wide, torch.ones(4, 2), 500, generator=seeded()))
+    list(run(Langevin(step_size=0.02), wide & negation(narrow, margin=1.0), torch.ones(4, 2), 500, generator=seeded()))
+
+
+@every_sampler
+def test_a_lone_negation_is_refused(name):
+    with pytest.raises(ValueError, match="a negation alone has no finite integral"):
+        next(run(made(name), ~BOWL, IMAGE, 1))
+
+
+@every_sampler
+def test_an_energy_of_the_wrong_shape_is_refused(name):
+    with pytest.raises(ValueError, match=r"one energy per sample, shape \(\d,\)"):
+        next(run(made(name), lambda x: x.square().flatten(1), torch.ones(3, 2), 1))
+
+
+def test_the_energy_may_change_from_step_to_step():
+    """`Varying` gives a sampler that carries its gradient the energy of each step."""
+    growing = Varying(lambda n, x: as_energy(lambda y: n * y.square().sum(1)))
+    for sampler in (Mala(step_size=1e-6), Langevin(step_size=1e-6)):
+        told = torch.stack(
+            [s.info.energy[0] / 3 for s in run(sampler, growing, torch.ones(2, 3), 3, generator=seeded())]
+        )
+        torch.testing.assert_close(told, torch.tensor([1.0, 2.0, 3.0]), rtol=0.02, atol=0)
+
+
+def test_clipping_and_clamping_are_told_and_kept():
+    steep = as_energy(lambda x: 100 * x[:, 0] + 0.001 * x[:, 1])
+    sampler = Langevin(step_size=1.0, temperature=0.0, clip=0.5, clamp=(-1.0, 1.0))
+    chain = sample(sampler, steep, torch.zeros(2, 2), 4)
+    torch.testing.assert_close(chain.clipped, torch.tensor([0.5, 0.5]))
+    torch.testing.assert_close(
+        chain.draws[:, 0], torch.tensor([[-0.5, -0.001], [-1, -0.002], [-1, -0.003], [-1, -0.004]])
+    )
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Langevin(step_size=0.0), "Langevin: expected a step size > 0, got 0"),
+        (lambda: Langevin(step_size=0.1, temperature=-1.0), "temperature >= 0"),
+        (lambda: Mala(step_size=-1.0), "Mala: expected a step size > 0"),
+        (lambda: Mala(step_size=1.0, temperature=0.0), "temperature > 0, got 0"),
+        (lambda: Mala(step_size=float("nan")), "expected a step size > 0, got nan"),
+        (lambda: Hmc(step_size=1.0, length=0), "length >= 1"),
+        (lambda: Hmc(step_size=1.0, jitter=2.0), r"jitter in 0\.\.1"),
+        (lambda: Hmc(step_size=1.0, mass=torch.tensor([1.0, 0.0])), "every mass > 0"),
+        (lambda: Annealed(kernels=(), levels=(), steps=1), "one kernel for each level"),
+        (lambda: ParallelTempering(kernel=Mala(step_size=1.0), temperatures=(2.0, 1.0)), "two increasing temperatures"),
+        (lambda: ParallelTempering(kernel=Langevin(step_size=1.0), temperatures=(1.0, 2.0)), "an exact kernel"),
+        (lambda: ShortRun(steps=0, step_size=1.0, noise=0.1), "expected steps >= 1"),
+        (lambda: warm_up(Mala(step_size=1.0), BOWL, IMAGE, 0), "expected steps >= 1 and a target"),
+        (lambda: warm_up(Mala(step_size=torch.ones(3)), BOWL, IMAGE), "one step size for all chains"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+def test_step_sizes_and_temperatures_may_be_one_per_chain():
+    """Each chain moves as if it were alone with its own step."""
+    h, t = torch.tensor([0.1, 0.5, 1.0]), torch.tensor([1.0, 2.0, 0.5])
+    x = torch.randn(3, 4, generator=seeded())
+    for kind in (Langevin, Mala, Hmc):
+        together = sample(kind(step_size=h, temperature=t), BOWL, x, 1, generator=seeded(1)).x
+        noise = torch.randn(x.shape, generator=seeded(1))
+        if kind is Langevin:
+            torch.testing.assert_close(together, x - h[:, None] * x + (2 * h * t)[:, None].sqrt() * noise)
+        assert together.shape == x.shape
+    assert along(h, x).shape == (3, 1) and along(0.5, x) == 0.5 and along(torch.tensor(2.0), x).ndim == 0
+
+
+def test_start_carries_energy_and_masked_gradient():
+    state = start(BOWL, torch.ones(2, 3), torch.tensor([1.0, 0.0, 0.0]))
+    assert (
+        isinstance(state, State) and state.energy.tolist() == [1.5, 1.5] and state.gradient.tolist() == [[1, 0, 0]] * 2
+    )
+
+
+def test_published_recipes_run_at_their_temperatures():
+    assert [r().temperature for r in (igebm, jem, short_run, anatomy)] == pytest.approx([1.25e-6, 5e-5, 5e-5, 1.0])
+    assert "T = 1.25e-06" in str(igebm()) and igebm().kernel.clip == 0.01 and igebm().kernel.noise_first
+    assert anatomy(0.0075).temperature == pytest.approx(1.0)
+
+
+def test_a_short_run_without_noise_is_a_generator_that_can_be_differentiated():
+    recipe = ShortRun(steps=5, step_size=0.1, noise=0.0)
+    weight = torch.tensor(2.0, requires_grad=True)
+    energy = as_energy(lambda x: weight * x.square().sum(1) / 2)
+    z = recipe.begin((3, 2), seeded()).requires_grad_()
+    assert z.min() >= -1 and z.max() <= 1
+    x = recipe.flow(energy, z, gradient="full")
+    torch.testing.assert_close(x, z * 0.8**5)
+    slope, bend = torch.autograd.grad(x.sum(), [z, weight])
+    torch.testing.assert_close(slope, torch.full_like(slope, 0.8**5))
+    torch.testing.assert_close(bend, (z * 5 * 0.8**4 * -0.1).sum().detach())
+    last = recipe.flow(energy, z.detach(), gradient="last")
+    torch.testing.assert_close(torch.autograd.grad(last.sum(), weight)[0], (z * 0.8**4 * -0.1).sum().detach())
+    assert not recipe.flow(energy, z.detach()).requires_grad
+
+
+def test_walkers_of_the_ladder_are_never_lost():
+    ladder = ParallelTempering(kernel=Hmc(step_size=0.5, length=2), temperatures=(1.0, 1.5, 2.0, 3.0))
+    x = torch.randn(6, 2, generator=seeded())
+    for step in run(ladder, BOWL, x, 30, generator=seeded()):
+        held = step.state.held
+        assert isinstance(held, Ladder) and torch.equal(held.walker.sort(0).values[:, 0], torch.arange(4))
+        torch.testing.assert_close(step.state.energy, BOWL(step.state.x))
+        torch.testing.assert_close(step.state.gradient, step.state.x)
+        tried = ~step.info.swaps.isnan()
+        assert tried.tolist() == [(r - step.n) % 2 == 0 for r in range(3)]
