@@ -17,9 +17,9 @@ from ergosum import zoo
 from ergosum.baselines.trivial import trivial
 from ergosum.control import Bank
 from ergosum.data.sources import load_digits
+from ergosum.evaluation.assignment import assignment
 from ergosum.evaluation.control import composition, response, score_timelines
 from ergosum.evaluation.score import as_predict, score_row, test_set
-from ergosum.evaluation.summary import assignment
 from ergosum.recipes import find
 from ergosum.runfolder import load_predictor, read_json
 from ergosum.settings import FACTORS
@@ -181,12 +181,12 @@ def losses(source: str, n: int) -> dict[str, Any]:
 
 def unsupervised(source: str, n: int, seeds: range) -> list[dict[str, Any]]:
     """The negative control."""
-    return [
-        {"row": name, "seed": seed, **assignment(load_predictor(folder(name, seed))[1], source, n, seed)}
-        for name in ("unsupervised", "unsupervised-report")
-        for seed in seeds
-        if finished(name, seed)
-    ]
+    rows = []
+    for name in ("unsupervised", "unsupervised-report"):
+        for seed in filter(lambda s: finished(name, s), seeds):
+            experiment, predictor = load_predictor(folder(name, seed))
+            rows.append({"row": name, "seed": seed, **assignment(predictor, experiment.data, source, n, seed)})
+    return rows
 
 
 def shared(source: str, n: int) -> dict[str, Any]:

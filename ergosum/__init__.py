@@ -1,6 +1,6 @@
 """ergosum: compositional energy-based models. Train small energies, add them up, steer the sum.
 
-The dozen nouns below are imported when first used, so that `import ergosum` stays quick.
+The nouns below are imported when first used, so that `import ergosum` stays quick.
 """
 
 from importlib import import_module
@@ -16,15 +16,22 @@ _HOMES = {
     "Descent": "samplers.descent",
     "Energy": "energy",
     "Experiment": "settings",
+    "Hmc": "samplers.hmc",
+    "Langevin": "samplers.langevin",
+    "Mala": "samplers.mala",
+    "Not": "compose",
+    "Or": "compose",
     "SequenceData": "data.sequences",
     "Timeline": "timeline",
     "as_energy": "energy",
     "load_predictor": "runfolder",
+    "parse": "formula",
+    "sample": "samplers.chain",
     "train": "training.loop",
 }
 
-__all__ = ["And", "Bank", "Conditional", "Decomposer", "Descent", "Energy", "Experiment", "SequenceData", "Timeline",
-           "as_energy", "load_predictor", "train"]  # fmt: skip
+__all__ = ["And", "Bank", "Conditional", "Decomposer", "Descent", "Energy", "Experiment", "Hmc", "Langevin", "Mala",
+           "Not", "Or", "SequenceData", "Timeline", "as_energy", "load_predictor", "parse", "sample", "train"]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

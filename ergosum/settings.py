@@ -212,7 +212,7 @@ class Experiment:
     threads: int = 1
     """CPU threads."""
     devices: int = 1
-    """Processes (CPU) or GPUs."""
+    """Processes (CPU) or GPUs of this machine; under `torchrun` it is what that started, on any number of machines."""
     checkpoint_every: int = 200
     """Updates between checkpoints, >= 1."""
     log_every: int = 10

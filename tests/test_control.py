@@ -5,11 +5,16 @@ import torch
 from torch import nn
 
 from ergosum.control import Bank, as_moves
+from ergosum.data.render import render
+from ergosum.data.sources import load_digits
 from ergosum.decomposer import Decomposer
 from ergosum.nets.transport import Bowl
+from ergosum.runfolder import load_predictor
 from ergosum.samplers.descent import Descent
 from ergosum.settings import FACTORS, DescentSettings, ModelSettings
+from ergosum.stories.composition import pulls
 from ergosum.timeline import parse
+from ergosum.zoo import find
 
 
 class Shift(nn.Module):
@@ -34,6 +39,18 @@ class Shift(nn.Module):
 
     def sampler(self):
         return Descent()
+
+
+@pytest.fixture(scope="module")
+def bank_of_cards():
+    """The shipped colour and angle energies."""
+    return Bank([load_predictor(find(f"digits-{f}"))[1] for f in ("colour", "angle")])
+
+
+@pytest.fixture(scope="module")
+def frame():
+    """A held-out digit, red and upright."""
+    return render(load_digits("digits", "test").images[:1], torch.tensor([[0.0, 0.0, 0.9]]))
 
 
 @pytest.fixture
@@ -110,3 +127,36 @@ def test_predictors_of_two_canvases_are_not_mixed():
     models = [(ModelSettings(components=(f,), width=4, latent=2), side) for f, side in (("colour", 12), ("angle", 16))]
     with pytest.raises(ValueError, match="one canvas"):
         Bank([Decomposer(m, DescentSettings(), side) for m, side in models])
+
+
+def test_following_a_sum_adds_the_displacements_of_its_terms_and_anchors_each_step_anew(bank_of_cards, frame):
+    expected = frame
+    for _ in range(2):
+        energies = bank_of_cards.energies(expected, 0.5)
+        assert set(energies) == {"colour", "colour_back", "angle", "angle_back"}
+        expected = (expected - sum(energies[f].gradient(expected) for f in ("colour", "angle"))).clamp(0, 1)
+    film = bank_of_cards.follow(frame, "colour & angle", 1, substeps=2)
+    assert film.shape == (1, 2, 3, 28, 28) and torch.equal(film[:, 0], frame)
+    torch.testing.assert_close(film[:, 1], expected)
+
+
+def test_following_one_energy_is_the_same_as_advancing_by_its_substeps(bank_of_cards, frame):
+    film = bank_of_cards.follow(frame, "colour", 1, substeps=1)
+    torch.testing.assert_close(film[:, 1], bank_of_cards.advance(frame, {"colour": 1}))
+    back = bank_of_cards.follow(frame, "colour_back", 1, substeps=1)
+    torch.testing.assert_close(back[:, 1], bank_of_cards.advance(frame, {"colour": -1}))
+
+
+def test_following_refuses_what_has_no_ground(bank_of_cards, frame):
+    with pytest.raises(ValueError, match="negation alone"):
+        bank_of_cards.follow(frame, "~colour", 1)
+    with pytest.raises(ValueError, match="frames >= 1"):
+        bank_of_cards.follow(frame, "colour", 0)
+
+
+def test_pulls_are_shares_of_minus_the_gradient(bank_of_cards, frame):
+    names, maps = pulls(bank_of_cards, "colour & 0.5*angle", frame)
+    energies = bank_of_cards.energies(frame)
+    pull = torch.stack([-energies["colour"].gradient(frame), -0.5 * energies["angle"].gradient(frame)])
+    assert names == ["colour", "angle"] and maps.min() >= 0 and maps.max() <= 1
+    torch.testing.assert_close(maps, 0.5 + 0.5 * pull / pull.abs().max())

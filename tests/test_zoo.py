@@ -1,6 +1,7 @@
-"""The cards that ship with the package."""
+"""The cards that ship with the package, and how a run becomes one."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -9,8 +10,10 @@ from ergosum import zoo
 from ergosum.cli import main
 from ergosum.data.sequences import SequenceData
 from ergosum.metrics.identity import accuracy
-from ergosum.runfolder import load_predictor
-from ergosum.settings import FACTORS, DataSettings
+from ergosum.runfolder import load_predictor, load_recipe, read_json, save_recipe, write_json
+from ergosum.settings import FACTORS, DataSettings, Experiment
+from ergosum.zoo import pack
+from ergosum.zoo.card import card_text, lineage, write_card
 
 CARDS = zoo.names() if zoo.CARDS.is_dir() else []
 
@@ -57,6 +60,80 @@ def test_the_judge_recognises_true_frames_of_any_colour_angle_and_scale(rng):
     pairs = SequenceData(DataSettings(source="digits"), "test").pairs(200, rng)
     # six and nine are one digit to a judge of all angles, so nine tenths is what can be asked
     assert accuracy(zoo.judge(), pairs.start, pairs.labels) > 0.8
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_the_text_of_a_card_is_what_lies_beside_it(name, tmp_path):
+    folder = shutil.copytree(zoo.find(name), tmp_path / name)
+    write_card(folder)
+    assert (folder / "card.md").read_text() == (zoo.find(name) / "card.md").read_text()
+
+
+def a_run(folder, warm_start="", seed=0, iterations=10, cpu_seconds=60.4):
+    experiment = Experiment(name=folder.name, shows=f"the last step, {folder.name}", warm_start=str(warm_start))
+    save_recipe(folder, experiment)
+    machine = {"threads": 1, "device": "cpu", "machine": "any", "torch": "2", "weights": 1234, "source": "digits",
+               "data_sha256": "abc"}  # fmt: skip
+    run = {"name": folder.name, "seed": seed, "iterations": iterations, "cpu_seconds": cpu_seconds, **machine}
+    write_json(folder / "run.json", run)
+    return folder
+
+
+def test_a_card_of_several_runs_lists_each_with_its_cost_and_their_sum(tmp_path):
+    first = a_run(tmp_path / "base", iterations=100, cpu_seconds=50.4)
+    a_run(tmp_path / "tuned", warm_start=first)
+    third = a_run(tmp_path / "again-seed1", warm_start="somewhere/else/tuned", seed=1)  # now lies beside it
+    runs = lineage(third)
+    assert [r["name"] for r in runs] == ["base", "tuned", "again-seed1"] and lineage(first) == runs[:1]
+    text = card_text("mine", "what it shows", runs, {})
+    assert "Made by 3 runs, each starting from the weights of the one before:" in text and "# mine\n\nWhat it" in text
+    for row in ("| `ergosum train base` | 0 | 100 | 50 |", "| `ergosum train tuned` | 0 | 10 | 60 |",
+                "| `ergosum train again --seed 1` | 1 | 10 | 60 |", "| together | | 120 | 171 |"):  # fmt: skip
+        assert row in text.splitlines()
+    assert "- Cost: 171 CPU seconds on 1 thread(s) of cpu (any), torch 2." in text
+
+
+def test_a_card_keeps_the_runs_before_it_so_that_others_can_start_from_it(tmp_path):
+    card = a_run(tmp_path / "card")
+    own = read_json(card / "run.json")
+    write_json(card / "run.json", own | {"before": [own | {"name": "first"}]})
+    assert [r["name"] for r in lineage(a_run(tmp_path / "next", warm_start=card))] == ["first", "card", "next"]
+
+
+def test_a_start_that_is_gone_or_leads_in_a_circle_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"run started from .*gone, which is not there"):
+        lineage(a_run(tmp_path / "run", warm_start=tmp_path / "gone"))
+    a_run(tmp_path / "a", warm_start=tmp_path / "b")
+    with pytest.raises(ValueError, match="is its own warm start"):
+        lineage(a_run(tmp_path / "b", warm_start=tmp_path / "a"))
+
+
+def test_packing_again_refreshes_a_card_and_keeps_the_line_that_tells_what_several_runs_show(
+    learn, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(zoo, "CARDS", tmp_path / "cards")
+    asked = []
+
+    def scored(name, predictor, *, source, n, seed, **_):
+        asked.append((source, n))
+        return {"n": n, "seed": seed, "targets": []}
+
+    monkeypatch.setattr(pack, "summarise", scored)
+    learn(tmp_path / "base", "unsupervised")
+    learn(tmp_path / "tuned", "shared-colour", warm_start=str(tmp_path / "base"))
+    for n in ("4", "6"):
+        pack.main([str(tmp_path / "tuned"), "mine", n])
+        card = tmp_path / "cards" / "mine"
+        assert capsys.readouterr().out.strip() == str(card)
+        recipe = load_recipe(card)
+        save_recipe(card, recipe.but(shows="what both runs show"))
+    assert asked == [("mnist", 4), ("digits", 4), ("mnist", 6), ("digits", 6)]
+    assert recipe.name == "mine" and recipe.shows == "what both runs show" and recipe.warm_start == ""
+    text = (card / "card.md").read_text()
+    assert "What both runs show." in text and "`ergosum train unsupervised`" in text and "--n 6 --seed 0`" in text
+    again = pack.pack(card, "mine", sources=())  # from the card itself: the runs behind it need not be there
+    assert (again / "card.md").read_text().startswith(text.partition("## Scores")[0].rstrip("\n"))
+    assert load_predictor(again)[1].components == FACTORS
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ergosum.data.record import Digits
 
-__all__ = ["MNIST_FILES", "checksum", "load_digits", "load_image"]
+__all__ = ["MNIST_FILES", "checksum", "default_source", "load_digits", "load_image"]
 
 Split = Literal["train", "test"]
 
@@ -59,6 +59,11 @@ def load_digits(source: str, split: Split, canvas: int = 28, limit: int = 0) -> 
         repeat = [max(1, longest // len(labels)) for _, labels in parts]
         parts = [(i.repeat(r, 1, 1, 1), y.repeat(r)) for (i, y), r in zip(parts, repeat, strict=True)]
     return Digits(torch.cat([i for i, _ in parts]), torch.cat([y for _, y in parts]))
+
+
+def default_source() -> str:
+    """`mnist` where all of its files are at hand, so that nothing is downloaded unasked; else the bundled `digits`."""
+    return "mnist" if all(_at_hand(name) for name in MNIST_FILES) else "digits"
 
 
 def checksum(digits: Digits) -> str:
@@ -109,14 +114,18 @@ def _idx(name: str, ndim: int) -> np.ndarray:
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * ndim).reshape(sizes).copy()
 
 
-def _find(name: str) -> Path:
+def _at_hand(name: str) -> Path | None:
+    """Where one of MNIST's files lies, packed or not: in ERGOSUM_DATA, its folder mnist, or the cache."""
     root = os.environ.get("ERGOSUM_DATA")
     places = [Path(root) / "mnist", Path(root)] if root else []
-    for folder in [*places, _cache()]:
-        for candidate in (folder / f"{name}.gz", folder / name):
-            if candidate.is_file():
-                return candidate
-    if root:
+    candidates = (folder / file for folder in [*places, _cache()] for file in (f"{name}.gz", name))
+    return next((c for c in candidates if c.is_file()), None)
+
+
+def _find(name: str) -> Path:
+    if found := _at_hand(name):
+        return found
+    if root := os.environ.get("ERGOSUM_DATA"):
         raise FileNotFoundError(
             f"MNIST's {name}.gz is neither in ERGOSUM_DATA={root} nor in its folder mnist. Put it there, or unset "
             "ERGOSUM_DATA to download it."

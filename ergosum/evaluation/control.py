@@ -156,8 +156,8 @@ def composition(
 ) -> list[dict[str, Any]]:
     """Several factors at once for `frames` frames: PSNR of the last frame against the true joint change, and errors.
 
-    Rows: energies acting in turn (`split`), their gradients added (`sum`), copying the start, and, if given, the
-    reference trained on joint changes.
+    Rows: energies acting in turn (`split`), their gradients added (`sum`, where they can be), copying the start, and,
+    if given, the reference trained on joint changes.
     """
     rows = []
     factors = [f for f in FACTORS if f in bank.members]
@@ -167,7 +167,7 @@ def composition(
         digits, start = sample_starts(source, n, seed + 77 * i, growth(timeline), bank.canvas)
         truth = true_frames(digits, start, timeline)
         ways: dict[str, Tensor] = {"copy": truth.frames[:, :1].expand_as(truth.frames)}
-        for how in ("split", "sum"):
+        for how in ("split", "sum") if bank.can_add(group) else ("split",):
             ways[how] = bank.play(truth.frames[:, 0], timeline, how)  # type: ignore[arg-type]
         if reference is not None:
             ways["trained jointly"] = _play_jointly(reference, truth.frames[:, 0], timeline)

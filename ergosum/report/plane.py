@@ -51,13 +51,13 @@ def draw_plane(grid: Grid, chain: Chain, title: str, told: Mapping[str, str], tr
     figure = Figure(figsize=(11, 4.6), dpi=100, facecolor=PAPER, layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.15, 1.1, 0.75))
     _density(left, grid)
-    last = chain.draws[-1].cpu()
+    last = chain.draws[-1].cpu().numpy()
     left.plot(last[:, 0], last[:, 1], ".", color=INK, markersize=2, alpha=0.6)
     for k in range(min(traces, chain.draws.shape[1])):
-        path = chain.draws[:120, k].cpu()
+        path = chain.draws[:120, k].cpu().numpy()
         left.plot(path[:, 0], path[:, 1], "-", color=TRACES[k], linewidth=0.9)
     left.set_title(title, fontsize=10, color=INK)
-    energies = chain.energy.cpu()
+    energies = chain.energy.cpu().numpy()
     for k in range(min(traces, energies.shape[1])):
         middle.plot(energies[:, k], color=TRACES[k], linewidth=0.8)
     middle.set(xlabel="draw", ylabel="energy")
@@ -81,7 +81,7 @@ def draw_densities(grids: Sequence[Grid], titles: Sequence[str], draws: Sequence
     ):
         _density(axis, grid)
         if points is not None:
-            axis.plot(points[:, 0], points[:, 1], ".", color=INK, markersize=1.6, alpha=0.5)
+            axis.plot(points[:, 0].numpy(), points[:, 1].numpy(), ".", color=INK, markersize=1.6, alpha=0.5)
         axis.set_title(title, fontsize=10, color=INK)
         axis.set_xticks([])
         axis.set_yticks([])
@@ -90,7 +90,7 @@ def draw_densities(grids: Sequence[Grid], titles: Sequence[str], draws: Sequence
 
 def _density(axis, grid: Grid) -> None:  # noqa: ANN001  # a matplotlib axis
     box = (-grid.extent, grid.extent, -grid.extent, grid.extent)
-    axis.imshow(grid.probability.sqrt(), origin="lower", extent=box, cmap="Blues", interpolation="bilinear")
+    axis.imshow(grid.probability.sqrt().numpy(), origin="lower", extent=box, cmap="Blues", interpolation="bilinear")
     axis.set(xlim=box[:2], ylim=box[2:], aspect="equal")
 
 

@@ -13,7 +13,7 @@ __all__ = ["OURS", "comparison", "compositions", "response", "targets", "timelin
 Scores = Mapping[str, Any]
 
 OURS = "ours"
-"""The row of a score table that stands for the run itself."""
+"""The row of a score table that stands for the run itself, unless its scores name another (`row`)."""
 REFERENCES = ("blank", "copy", "mean image", "true operator")
 """Rows that nothing was trained for: floors and the ceiling, which do not compete for the best value."""
 
@@ -45,10 +45,10 @@ _SETS = {
 
 def comparison(scores: Scores) -> str:
     """Score tables of the run beside its baselines, one per factor and test set, and their roll-outs."""
-    parts = []
+    parts, own = [], scores.get("row", OURS)
     for (factor, kind), rows in _grouped(scores.get("rows") or (), ("factor", "set")):
         heading = f"{factor}: {_SETS.get(kind, kind)}" if factor and kind else factor or _SETS.get(kind, kind)
-        parts.append(titled(heading, _table(rows, REFERENCES) + _roll_outs(rows)))
+        parts.append(titled(heading, _table(rows, REFERENCES, own) + _roll_outs(rows, own)))
     return "".join(parts)
 
 
@@ -108,16 +108,16 @@ def _grouped(
     return [(group, list(part)) for group, part in groupby(rows, value)]
 
 
-def _table(rows: Sequence[Mapping[str, Any]], aside: Sequence[str]) -> str:
+def _table(rows: Sequence[Mapping[str, Any]], aside: Sequence[str], own: str = "") -> str:
     """Known columns in their order, then any other plain ones; columns without a value are left out."""
     values = {k: [r.get(k) for r in rows] for k in dict.fromkeys([*_HEADINGS, *(k for r in rows for k in r)])}
     plain = {k: v for k, v in values.items() if not any(isinstance(x, list | dict) for x in v)}
     used = [k for k, v in plain.items() if k not in (*_GROUPING, *_TOLD_ELSEWHERE) and any(x is not None for x in v)]
     columns = {"row": ""} | {k: _HEADINGS.get(k, k) for k in used}
-    return table(rows, columns, _BEST, OURS, aside, _DECIMALS)
+    return table(rows, columns, _BEST, own, aside, _DECIMALS)
 
 
-def _roll_outs(rows: Sequence[Mapping[str, Any]]) -> str:
+def _roll_outs(rows: Sequence[Mapping[str, Any]], own: str) -> str:
     """Roll-outs as lines; one that is exact throughout is named below them, as it would squeeze all others."""
     series = {r["row"]: [v for v in r["rollout_psnr"] if is_number(v)] for r in rows if r.get("rollout_psnr")}
     exact = [name for name, values in series.items() if values and min(values) > EXACT]
@@ -127,4 +127,4 @@ def _roll_outs(rows: Sequence[Mapping[str, Any]]) -> str:
     caption = "Roll-outs: each frame is generated from the one before, so that errors add up."
     if exact:
         caption += f" Not drawn, since without error: {enumeration(exact)}."
-    return chart(lines(drawn, "generated frame, counted from the input", "PSNR [dB]", emphasis=OURS), caption)
+    return chart(lines(drawn, "generated frame, counted from the input", "PSNR [dB]", emphasis=own), caption)

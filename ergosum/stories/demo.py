@@ -20,6 +20,7 @@ from ergosum.runfolder import load_predictor, write_json
 from ergosum.settings import Experiment
 from ergosum.stories.run import tell
 from ergosum.timeline import parse
+from ergosum.training.precision import computes_bfloat16
 
 __all__ = ["demo", "experiment"]
 
@@ -27,12 +28,17 @@ STORY = ["scale:3 colour:9", "colour:3 angle:9", "scale:4 colour:4 angle:4", "co
 
 
 def experiment() -> Experiment:
-    """The colour energy, small enough to learn in about a minute on two cores, from the bundled digits alone."""
+    """The colour energy, small enough to learn in about a minute on two cores, from the bundled digits alone.
+
+    In bfloat16 where the CPU computes it, else in 32 bits.
+    """
     threads = min(2, os.cpu_count() or 1)
+    precision = "bf16" if computes_bfloat16("cpu") else "32"
     base = single("colour")
     return replace(
         base.but(
-            data={"source": "digits"}, model={"width": 24}, optimiser={"iterations": 1100, "batch": 48, "rate": 4e-3},
+            data={"source": "digits"}, model={"width": 24},
+            optimiser={"iterations": 1100, "batch": 48, "rate": 4e-3, "precision": precision},
         ),
         name="demo-colour", threads=threads, checkpoint_every=1000,
     )  # fmt: skip
@@ -47,7 +53,9 @@ def demo(out: Path, seconds: float, train: Callable[..., None]) -> Path:
     console, begun = Console(), time.perf_counter()
     chosen = experiment()
     folder = out / "colour"
+    arithmetic = {"bf16": "bfloat16, which this CPU computes natively", "32": "32 bits: this CPU has no bfloat16"}
     console.print("[bold]1[/]  Learning what colour change is, from the bundled digits.")
+    console.print(f"   Arithmetic: {arithmetic[chosen.optimiser.precision]}.", highlight=False)
     for left_over in ("checkpoint.pt", "run.json"):
         (folder / left_over).unlink(missing_ok=True)
     train(chosen, folder, False, "cpu", seconds)

@@ -5,9 +5,6 @@ Every process draws the whole batch from the same generator and keeps its share,
 their number (but for descent noise and latent decorrelation, which are refused with several processes).
 """
 
-import copy
-import json
-import logging
 import math
 import os
 import platform
@@ -15,8 +12,9 @@ import signal
 import threading
 import time
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -26,160 +24,23 @@ from ergosum.data.record import Pairs
 from ergosum.data.sequences import SequenceData
 from ergosum.data.sources import checksum
 from ergosum.objectives.prediction import prediction
-from ergosum.objectives.rollouts import RollOuts
-from ergosum.runfolder import build, load_recipe, load_weights, save_recipe, save_weights, write_atomically, write_json
+from ergosum.runfolder import load_recipe, save_recipe, write_json
 from ergosum.samplers.chain import NonFiniteError
-from ergosum.settings import Experiment, OptimiserSettings, to_dict
+from ergosum.settings import Experiment, to_dict
+from ergosum.training.log import Log, Update
+from ergosum.training.processes import launch
+from ergosum.training.schedule import learning_rate
+from ergosum.training.state import State
 
-__all__ = ["DeadRunError", "Update", "learning_rate", "train"]
+__all__ = ["DeadRunError", "Update", "train"]
 
-WARM_UP = 100
 DEAD_AFTER = 400
 DEAD_SHARE = 0.01
 LOSS_SCALE = 100.0  # mean squared errors are about 1e-3; AdamW does not care, the clip does
-COUNTERS = ("iteration", "seconds", "cpu_seconds", "render_seconds", "error", "copy_error", "still")
 
 
 class DeadRunError(RuntimeError):
     """The model gives back its input: it will not recover."""
-
-
-class Update(NamedTuple):
-    """One update of the weights.
-
-    Args:
-        iteration: 1 .. iterations. loss: as differentiated. error, copy_error: mean squared errors of the prediction
-        and of copying, running averages. images_per_s: since the start of this process. seconds: of training so far.
-    """
-
-    iteration: int
-    loss: float
-    error: float
-    copy_error: float
-    images_per_s: float
-    seconds: float
-
-
-def learning_rate(settings: OptimiserSettings, iteration: int) -> float:
-    """Learning rate of update `iteration` (0 .. iterations - 1)."""
-    total, peak = settings.iterations, settings.rate
-    warm = min(1.0, (iteration + 1) / min(WARM_UP, max(1, total // 5)))
-    done = iteration / total
-    if settings.schedule == "constant":
-        return peak * warm
-    if settings.schedule == "onecycle":
-        if done < 0.3:
-            return peak * (0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * done / 0.3)))
-        return peak * 0.5 * (1 + math.cos(math.pi * (done - 0.3) / 0.7)) + 1e-4 * peak
-    return peak * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
-
-
-class _State:
-    """Everything that a resumed run needs, saved and loaded as one file."""
-
-    def __init__(self, experiment: Experiment, fabric: Fabric, data: SequenceData) -> None:
-        torch.manual_seed(experiment.seed)
-        self.experiment = experiment
-        self.model: nn.Module = build(experiment)
-        if experiment.warm_start:
-            self._start_from(Path(experiment.warm_start))
-        self.ema = copy.deepcopy(self.model).requires_grad_(False)
-        if experiment.freeze_encoder:
-            self.model.encoder.requires_grad_(False)  # type: ignore[union-attr]
-        weights = self._select_active()
-        self.optimiser = torch.optim.AdamW(weights, lr=experiment.optimiser.rate, betas=(0.9, 0.99), weight_decay=0.0)
-        self.wrapped, self.optimiser = fabric.setup(self.model, self.optimiser)
-        self.model = self.wrapped.module
-        self.ema.to(fabric.device)
-        self.generator = torch.Generator().manual_seed(experiment.seed + 1)
-        self.rollouts = RollOuts(data, experiment.objective.persistent)
-        self.iteration, self.seconds, self.cpu_seconds, self.render_seconds = 0, 0.0, 0.0, 0.0
-        self.error, self.copy_error, self.still = 0.0, 0.0, 0
-
-    def _start_from(self, folder: Path) -> None:
-        weights = load_weights(folder / "model.safetensors")
-        own = self.model.state_dict()
-        fitting = {k: v for k, v in weights.items() if k in own and own[k].shape == v.shape}
-        if not fitting:
-            raise ValueError(f"warm_start: no weight of {folder} fits this model; expected the same kind and sizes.")
-        self.model.load_state_dict(fitting, strict=False)
-
-    def _select_active(self) -> list[nn.Parameter]:
-        active, names = self.experiment.active, self.experiment.model.components
-        if active and not self.experiment.model.tied:
-            for k, name in enumerate(names):
-                self.model.energies[k].requires_grad_(name in active)  # type: ignore[index]
-        return [p for p in self.model.parameters() if p.requires_grad]
-
-    def update_average(self) -> None:
-        decay = self.experiment.optimiser.ema
-        decay = min(decay, self.iteration / (self.iteration + 10)) if decay else 0.0
-        with torch.no_grad():
-            for mean, now in zip(self.ema.parameters(), self.model.parameters(), strict=True):
-                mean.lerp_(now, 1 - decay)
-
-    def save(self, folder: Path) -> None:
-        content = {
-            "model": self.model.state_dict(), "ema": self.ema.state_dict(), "optimiser": self.optimiser.state_dict(),
-            "generator": self.generator.get_state(), "rollouts": self.rollouts.state(),
-            **{name: getattr(self, name) for name in COUNTERS},
-        }  # fmt: skip
-        write_atomically(folder / "checkpoint.pt", lambda p: torch.save(content, p))
-        save_weights(folder / "model.safetensors", self.ema.state_dict())
-
-    def load(self, folder: Path) -> None:
-        path = folder / "checkpoint.pt"
-        if not path.is_file():
-            raise FileNotFoundError(f"Nothing to resume: {path} does not exist. Start without --resume.")
-        try:
-            content = torch.load(path, weights_only=True, map_location="cpu")
-        except Exception as error:
-            raise ValueError(f"{path} is truncated or no checkpoint ({type(error).__name__}); start again.") from error
-        try:
-            self._restore(content, path)
-        except (KeyError, TypeError, RuntimeError) as error:
-            why = " ".join(str(error).split())[:120]
-            raise ValueError(f"{path} does not fit these settings ({why}); resume with those of the start.") from error
-
-    def _restore(self, content: dict[str, Any], path: Path) -> None:
-        for name, value in content["model"].items():
-            if not torch.isfinite(value).all():
-                raise ValueError(f"{path} holds non-finite weights in {name!r}; start again.")
-        self.model.load_state_dict(content["model"])
-        self.ema.load_state_dict(content["ema"])
-        self.optimiser.load_state_dict(content["optimiser"])
-        self.generator.set_state(content["generator"])
-        self.rollouts.load(content["rollouts"])
-        for name in COUNTERS:
-            setattr(self, name, content[name])
-
-
-class _Log:
-    """metrics.jsonl, and TensorBoard events where the extra `track` is installed."""
-
-    def __init__(self, folder: Path, iteration: int) -> None:
-        self.path = folder / "metrics.jsonl"
-        lines = self.path.read_text().splitlines() if iteration and self.path.exists() else []
-        whole = [s for s in lines if s.endswith("}")]  # a killed process may leave half a line
-        kept = [s for s in whole if json.loads(s)["iteration"] <= iteration]
-        write_atomically(self.path, lambda p: p.write_text("".join(s + "\n" for s in kept)))
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=iteration + 1)
-        except ImportError:
-            self.board = None
-
-    def write(self, update: Update) -> None:
-        with self.path.open("a") as file:
-            file.write(json.dumps(update._asdict()) + "\n")
-        if self.board:
-            for name in ("loss", "error", "copy_error", "images_per_s"):
-                self.board.add_scalar(name, getattr(update, name), update.iteration)
-
-    def close(self) -> None:
-        if self.board:
-            self.board.close()
 
 
 def train(experiment: Experiment, out: Path, resume: bool = False, accelerator: str = "auto") -> Generator[Update]:
@@ -189,8 +50,9 @@ def train(experiment: Experiment, out: Path, resume: bool = False, accelerator: 
     updates.
 
     Args:
-        out: run folder, created if absent. resume: go on from its checkpoint; on CPU to the same bits as a run that was
-        never interrupted. accelerator: `auto`, `cpu` or `cuda`.
+        out: run folder, created if absent; the first process writes it, and with `resume` all read it. resume: go on
+        from its checkpoint; on CPU to the same bits as a run that was never interrupted. accelerator: `auto`, `cpu` or
+        `cuda`.
     Raises:
         FileExistsError: if `out` holds a run and `resume` is not set. NonFiniteError: naming iteration and component.
         DeadRunError: if the model gives back its input. OSError: if the folder cannot be written.
@@ -198,60 +60,68 @@ def train(experiment: Experiment, out: Path, resume: bool = False, accelerator: 
     if not resume and (out / "checkpoint.pt").exists():
         raise FileExistsError(f"{out} already holds a run; add --resume to go on with it, or choose another --out.")
     torch.set_num_threads(experiment.threads)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    precision = "bf16-mixed" if experiment.optimiser.precision == "bf16" else "32-true"
-    fabric = Fabric(accelerator=accelerator, devices=experiment.devices, precision=precision,  # type: ignore[arg-type]
-                    strategy="ddp" if experiment.devices > 1 else "auto")  # fmt: skip
-    fabric.launch()
-    if experiment.optimiser.batch % fabric.world_size:
-        raise ValueError(
-            f"optimiser.batch: expected a multiple of the {fabric.world_size} processes, got "
-            f"{experiment.optimiser.batch}."
-        )
+    fabric = launch(experiment, accelerator)
     data = SequenceData(experiment.data, "train", str(fabric.device))
-    state = _State(experiment, fabric, data)
+    state = State(experiment, fabric, data)
     if resume:
         _refuse_other_settings(experiment, out)
         state.load(out)
-    main = fabric.global_rank == 0
-    log = None
-    if main:
-        save_recipe(out, experiment)
-        log = _Log(out, state.iteration)
+    log = _begin_log(state, out) if fabric.global_rank == 0 else None  # the first process writes, the others compute
+    with _signals() as asked:
+        try:
+            for update in _updates(state, fabric, data):
+                if log:
+                    _keep(update, state, log, out)
+                if asked:
+                    raise KeyboardInterrupt
+                yield update
+        except DeadRunError as error:
+            if log:
+                write_json(out / "run.json", {"name": experiment.name, "seed": experiment.seed, "died": str(error)})
+            raise
+        except (KeyboardInterrupt, GeneratorExit):
+            if log and state.iteration:
+                state.save(out)
+            raise
+        finally:
+            if log:
+                log.close()
+    if log:
+        _write_summary(state, data, out)
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """The signals to stop that came in, for the loop to heed between updates; a second one does not wait for that."""
     asked: list[int] = []
 
     def stop(number: int, _: object) -> None:
-        if asked:  # a second signal does not wait for the end of the update
+        if asked:
             raise KeyboardInterrupt
         asked.append(number)
 
     handled = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
     previous = {number: signal.signal(number, stop) for number in handled}
     try:
-        for update in _updates(state, fabric, data):
-            last = update.iteration == experiment.optimiser.iterations
-            if log and (update.iteration % experiment.log_every == 0 or last):
-                log.write(update)
-            if main and (update.iteration % experiment.checkpoint_every == 0 or last):
-                state.save(out)
-            if asked:
-                raise KeyboardInterrupt
-            yield update
-    except DeadRunError as error:
-        if main:
-            write_json(out / "run.json", {"name": experiment.name, "seed": experiment.seed, "died": str(error)})
-        raise
-    except (KeyboardInterrupt, GeneratorExit):
-        if main and state.iteration:
-            state.save(out)
-        raise
+        yield asked
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-        if log:
-            log.close()
-    if main:
-        _write_summary(state, data, out)
+
+
+def _begin_log(state: State, out: Path) -> Log:
+    save_recipe(out, state.experiment)
+    return Log(out, state.iteration)
+
+
+def _keep(update: Update, state: State, log: Log, out: Path) -> None:
+    """Log and checkpoint in their rhythms, and after the last update."""
+    e = state.experiment
+    last = update.iteration == e.optimiser.iterations
+    if last or update.iteration % e.log_every == 0:
+        log.write(update)
+    if last or update.iteration % e.checkpoint_every == 0:
+        state.save(out)
 
 
 def _refuse_other_settings(experiment: Experiment, out: Path) -> None:
@@ -275,7 +145,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _updates(state: _State, fabric: Fabric, data: SequenceData) -> Iterator[Update]:
+def _updates(state: State, fabric: Fabric, data: SequenceData) -> Iterator[Update]:
     e = state.experiment
     batch = e.optimiser.batch
     active = [e.model.components.index(c) for c in e.active] if e.active else None
@@ -315,7 +185,7 @@ def _updates(state: _State, fabric: Fabric, data: SequenceData) -> Iterator[Upda
         yield Update(state.iteration, loss, state.error, state.copy_error, rate, state.seconds)
 
 
-def _watch(state: _State, error: float, copied: float, frames: list[Tensor], pairs: Pairs) -> None:
+def _watch(state: State, error: float, copied: float, frames: list[Tensor], pairs: Pairs) -> None:
     """Running averages, and the death watch: a model whose output equals its input has zero gradient for good."""
     weight = max(0.02, 1 / state.iteration)
     state.error += weight * (error - state.error)
@@ -329,7 +199,7 @@ def _watch(state: _State, error: float, copied: float, frames: list[Tensor], pai
         )
 
 
-def _diagnose(state: _State, pairs: Pairs) -> str:
+def _diagnose(state: State, pairs: Pairs) -> str:
     who = state.model.blame(pairs.start, pairs.target, pairs.moves)  # type: ignore[operator]
     return (
         f"Training left the finite numbers at iteration {state.iteration + 1}, first seen in {who}. The last "
@@ -337,7 +207,7 @@ def _diagnose(state: _State, pairs: Pairs) -> str:
     )
 
 
-def _write_summary(state: _State, data: SequenceData, out: Path) -> None:
+def _write_summary(state: State, data: SequenceData, out: Path) -> None:
     e = state.experiment
     summary = {
         "name": e.name,

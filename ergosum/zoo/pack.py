@@ -1,36 +1,29 @@
 """Make a card of a run: `python -m ergosum.zoo.pack RUN NAME [N]`; of a baseline, which gets no name: `... RUN`.
 
-The weights are copied, the scores measured on every source at hand, and `card.md` written from them.
+The weights are copied, the scores measured on N sequences of every source at hand, and `card.md` written from them. The
+same command refreshes a card that is there; RUN may then be the card's own folder.
 """
 
-import shutil
-import sys
+import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ergosum import zoo
 from ergosum.evaluation.summary import summarise
-from ergosum.runfolder import (
-    load_predictor,
-    load_recipe,
-    load_weights,
-    read_json,
-    save_recipe,
-    save_weights,
-    write_json,
-)
-from ergosum.settings import FACTORS
+from ergosum.runfolder import load_predictor, load_recipe, load_weights, save_recipe, save_weights, write_json
+from ergosum.settings import FACTORS, Experiment
+from ergosum.zoo.card import Runs, lineage, write_card
 
-__all__ = ["pack", "pack_baseline"]
+__all__ = ["main", "pack", "pack_baseline"]
 
 
 def pack(run: Path, name: str, sources: tuple[str, ...] = ("mnist", "digits"), n: int = 100, seed: int = 0) -> Path:
     """Copy a finished run into the zoo under `name`, score it, and write its card."""
     folder = zoo.CARDS / name
-    recipe = load_recipe(run)
-    save_recipe(folder, recipe.but(name=name, warm_start="", active=()))
+    runs = lineage(run)
+    save_recipe(folder, _as_card(load_recipe(run), folder, runs))
     save_weights(folder / "model.safetensors", load_weights(run / "model.safetensors"))
-    shutil.copy(run / "run.json", folder / "run.json")
+    write_json(folder / "run.json", runs[-1] | ({"before": runs[:-1]} if len(runs) > 1 else {}))
     _, predictor = load_predictor(folder)
     held = tuple(c for c in predictor.components if c in FACTORS)  # type: ignore[union-attr]
     if held:
@@ -42,11 +35,17 @@ def pack(run: Path, name: str, sources: tuple[str, ...] = ("mnist", "digits"), n
             for source in sources
         }  # fmt: skip
         write_json(folder / "scores.json", scores)
-    else:
-        scores = {}
-    card = _card(name, recipe.shows, run.name, read_json(folder / "run.json"), scores, n, seed)
-    (folder / "card.md").write_text(card)
+    write_card(folder)
     return folder
+
+
+def _as_card(recipe: Experiment, folder: Path, runs: Runs) -> Experiment:
+    """The recipe under the card's name; of several runs, the last one's own line would tell the last step alone."""
+    card = recipe.but(name=folder.name, warm_start="", active=())
+    if len(runs) == 1:
+        return card
+    shows = load_recipe(folder).shows if (folder / "recipe.json").is_file() else recipe.shows
+    return card.but(shows=shows, cost=f"{sum(r['cpu_seconds'] for r in runs) / 60:.0f} CPU minutes in all")
 
 
 def pack_baseline(run: Path) -> None:
@@ -59,32 +58,18 @@ def pack_baseline(run: Path) -> None:
     )
 
 
-def _card(name: str, shows: str, recipe: str, run: dict[str, Any], scores: dict[str, Any], n: int, seed: int) -> str:
-    where = f"{run['threads']} thread(s) of {run['device']} ({run['machine']}), torch {run['torch']}"
-    lines = [
-        f"# {name}",
-        "",
-        f"{shows[0].upper()}{shows[1:]}.",
-        "",
-        f"- Made by `ergosum train {recipe}`, seed {run['seed']}, {run['iterations']} updates.",
-        f"- Trained on `{run['source']}` (sha256 of the images begins {run['data_sha256']}).",
-        f"- Cost: {run['cpu_seconds']:.0f} CPU seconds on {where}.",
-        f"- {run['weights']:,} weights in safetensors, MIT licence.",
-        "",
-    ]
-    for source, score in scores.items():
-        command = f"ergosum score {name} --source {source} --n {n} --seed {seed}"
-        lines += [f"## Scores on held-out {source}", "", f"`{command}`", ""]
-        lines += ["| | value | target | |", "|---|---|---|---|"]
-        for t in score["targets"]:
-            sign, verdict = ("≥" if t["at_least"] else "≤"), ("met" if t["met"] else "missed")
-            lines.append(f"| {t['name']} | {t['value']:.3f} | {sign} {t['target']:g} | {verdict} |")
-        lines.append("")
-    return "\n".join(lines)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Pack what the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m ergosum.zoo.pack", description=pack.__doc__)
+    parser.add_argument("run", type=Path, help="finished run")
+    parser.add_argument("name", nargs="?", help="name of the card; without it the run is kept as a baseline")
+    parser.add_argument("n", type=int, nargs="?", default=100, help="sequences to score on; default: 100")
+    chosen = parser.parse_args(arguments)
+    if chosen.name:
+        print(pack(chosen.run, chosen.name, n=chosen.n))
+    else:
+        pack_baseline(chosen.run)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        pack(Path(sys.argv[1]), sys.argv[2], n=int(sys.argv[3]) if len(sys.argv) > 3 else 100)
-    else:
-        pack_baseline(Path(sys.argv[1]))
+    main()

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from ergosum.data import sources
-from ergosum.data.sources import MNIST_FILES, checksum, load_digits, load_image
+from ergosum.data.sources import MNIST_FILES, checksum, default_source, load_digits, load_image
 
 TEST_LABELS = "t10k-labels-idx1-ubyte"
 
@@ -167,6 +167,21 @@ def test_a_download_is_kept_and_not_repeated(no_mnist, small_mnist, monkeypatch)
     assert torch.equal(first.images, second.images) and len(served) == 2
     names = [f"t10k-{n}-ubyte.gz" for n in ("images-idx3", "labels-idx1")]
     assert listing(no_mnist.parent) == [f"cache/ergosum/mnist/{n}" for n in names]
+
+
+def test_mnist_is_the_default_where_all_of_it_is_at_hand_packed_or_not(no_mnist, small_mnist):
+    cache = no_mnist.parent / "cache" / "ergosum" / "mnist"
+    (no_mnist / "mnist").mkdir()
+    cache.mkdir(parents=True)
+    places = [no_mnist / "mnist", no_mnist, cache]
+    for i, (name, content) in enumerate(small_mnist.items()):
+        assert default_source() == "digits"
+        if i < 3:
+            (places[i] / f"{name}.gz").write_bytes(content)
+        else:
+            (no_mnist / name).write_bytes(gzip.decompress(content))
+    assert default_source() == "mnist"
+    assert len(load_digits(default_source(), "test").labels) == 11
 
 
 def picture(path, mode="L", size=(28, 28), value=128):

@@ -1,6 +1,8 @@
 """The command line as a user meets it: what works."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 
@@ -8,7 +10,8 @@ import pytest
 from PIL import Image
 
 from ergosum import __version__, zoo
-from ergosum.cli import main
+from ergosum.cli import COMMANDS, main
+from ergosum.evaluation import summary
 from ergosum.recipes import RECIPES
 
 TINY = ["--data.source", "digits", "--data.limit", "32", "--model.width", "4", "--optimiser.batch", "4",
@@ -32,6 +35,37 @@ def test_a_run_is_trained_scored_and_reported(tmp_path, capsys, monkeypatch):
     assert main(["report", run, "--source", "digits"]) == 0
     page = (tmp_path / "colour" / "report.html").read_text()
     assert capsys.readouterr().out.strip().endswith("report.html") and "colour:12" in page
+
+
+def test_the_score_is_printed_with_timelines_and_compositions(trained, tmp_path, capsys, monkeypatch):
+    errors = {"hue_deg": 1.25, "angle_deg": 0.5, "log_scale": 0.0125}
+    measured = {
+        "card": "run", "source": "digits", "n": 2, "seed": 0, "timeline_error": errors, "timeline_psnr": 31.0,
+        "timelines": [{"timeline": "scale:6 colour:6", **errors, "psnr": 30.0, "identity": 0.9}],
+        "composition": [{"factors": "colour+scale", "row": w, **errors, "psnr": 20.0} for w in ("split", "sum")],
+    }  # fmt: skip
+    monkeypatch.setattr(summary, "summarise", lambda *_, **__: measured)
+    shutil.copytree(trained, tmp_path / "run")
+    assert main(["score", str(tmp_path / "run"), "--source", "digits"]) == 0
+    assert [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()] == [
+        "run digits, n = 2, seed = 0",
+        "timeline hue_deg angle_deg log_scale psnr identity",
+        "scale:6 colour:6 1.25 0.50 0.0125 30.00 0.900",
+        "all timelines 1.25 0.50 0.0125 31.00 –",
+        "at once way hue_deg angle_deg log_scale psnr",
+        *(f"colour+scale {way} 1.25 0.50 0.0125 20.00" for way in ("split", "sum")),
+    ]
+    assert json.loads((tmp_path / "run" / "scores.json").read_text()) == measured
+
+
+def test_a_feed_forward_run_is_scored_and_reported_under_its_own_name(learn, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(zoo, "CARDS", tmp_path / "none")
+    learn(tmp_path / "net", "feedforward-unet-colour")
+    assert main(["score", str(tmp_path / "net"), "--json", "--n", "2", "--source", "digits"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["row"] == "net" and {"net", "ours"} & {r["row"] for r in scores["rows"]} == {"net"}
+    assert main(["report", str(tmp_path / "net"), "--source", "digits"]) == 0
+    assert re.search(r"<tr class=emphasis><td[^>]*>net<", (tmp_path / "net" / "report.html").read_text())
 
 
 @pytest.mark.parametrize("how", ["split", "sum"])
@@ -98,6 +132,18 @@ def test_a_data_set_is_drawn_as_one_sheet(tmp_path, capsys):
         assert picture.width > 18 * 28 and picture.height > 7 * 28
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_a_module_of_its_name_that_says_what_it_does(name, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([name, "--help"])
+    assert stop.value.code == 0 and capsys.readouterr().out.startswith(f"usage: ergosum {name}")
+
+
+def test_the_package_runs_as_a_module(command):
+    process = command("--version")
+    assert process.communicate(timeout=60) == (f"ergosum {__version__}\n", "") and process.returncode == 0
+
+
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["train", "--help"], ["score", "--help"], []])
 def test_help_is_quick_because_it_imports_no_torch(arguments):
     script = ("import sys; from ergosum.cli import main\n"
@@ -116,3 +162,41 @@ def test_the_help_of_train_explains_every_field(capsys):
     text = " ".join(capsys.readouterr().out.split())
     for words in ("--descent.steps", "N, steps per predicted frame", "--objective.persistent", "Seed of weights"):
         assert words in text
+
+
+def test_a_formula_in_the_plane_is_sampled_and_drawn(tmp_path, capsys):
+    out = tmp_path / "chain.png"
+    assert main(["sample", "left | right", "--steps", "200", "--chains", "40", "--json", "--out", str(out)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["formula"] == "left | right" and told["sampler"] == "mala" and 0.4 < told["acceptance"] < 0.75
+    assert all(abs(z) < 4 for z in told["z"]) and told["mean_true"][0] == pytest.approx(0, abs=1e-6)
+    assert Image.open(out).size == (1100, 460)
+    assert main(["sample", "--list"]) == 0
+    assert "ring" in capsys.readouterr().out
+
+
+def test_a_formula_of_cards_is_followed_and_drawn(tmp_path, capsys):
+    out = tmp_path / "strip.png"
+    formula = "colour & 0.5*angle_back"
+    assert main(["compose", formula, "--start", "digits:3", "--frames", "2", "--out", str(out)]) == 0
+    assert capsys.readouterr().out.strip() == str(out) and Image.open(out).size[0] > 300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sample", "ring & | box"], r"got '\|' at character 8"),
+        (["sample", "~ring"], "a negation alone"),
+        (["sample", "ring", "--sampler", "nuts"], "no sampler 'nuts'"),
+        (["sample", "ring", "--steps", "3"], "steps >= 10"),
+        (["compose", "~colour"], "a negation alone"),
+        (["compose", "hue"], "no energy is called 'hue'"),
+        (["compose", "colour", "--frames", "0"], "frames >= 1"),
+        (["compose", "colour", "--start", "nowhere.png"], "nowhere.png"),
+    ],
+)
+def test_a_formula_that_cannot_be_is_one_line_on_stderr(arguments, message, tmp_path, capsys):
+    assert main([*arguments, "--out", str(tmp_path / "x.png")]) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and re.search(message, said.err) and said.err.count("\n") == 1
+    assert not list(tmp_path.iterdir())

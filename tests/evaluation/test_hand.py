@@ -9,7 +9,8 @@ from ergosum.control import Bank
 from ergosum.data.render import render, turn_hue, warp
 from ergosum.data.sequences import SPACING
 from ergosum.evaluation.control import composition, response, sample_starts, score_timelines, timelines, true_frames
-from ergosum.evaluation.summary import summarise
+from ergosum.evaluation.summary import own_row, summarise
+from ergosum.runfolder import build
 from ergosum.settings import FACTORS
 from ergosum.timeline import parse
 
@@ -130,9 +131,27 @@ def test_the_summary_of_one_factor_holds_all_that_is_printed():
     result = summarise("card", Hue(), source="digits", n=4, seed=0)
     assert (result["factor"], result["n"], result["seed"], result["card"]) == ("colour", 4, 0, "card")
     assert result["skill"] > 0.999 and result["mse_copy"] > result["mse"]
-    assert {r["row"] for r in result["rows"]} == {"blank", "copy", "mean image", "true operator", "ours"}
-    assert all(t["met"] for t in result["targets"] if t["name"] in ("colour skill", "timeline hue_deg"))
+    assert {r["row"] for r in result["rows"]} == {"blank", "copy", "mean image", "true operator", "card"}
+    assert all(t["met"] for t in result["targets"] if t["name"] in ("colour skill", "timelines: hue [°]"))
     assert set(result["timeline_error"]) == {"hue_deg", "angle_deg", "log_scale"}
+
+
+def test_only_a_decomposer_is_called_ours(tiny):
+    assert own_row("runs/mine", build(tiny())) == "ours"
+    assert own_row("runs/mine", build(tiny("feedforward-unet-colour"))) == "mine" == own_row("mine", Hue())
+
+
+def test_a_hand_that_is_not_told_how_far_to_move_is_scored_where_it_need_not_know():
+    hand = Hue()
+    hand.knows_moves = False
+    result = summarise("card", hand, source="digits", n=4, seed=0)
+    assert {r["set"] for r in result["rows"]} == {"alone"} and result["skill"] > 0.999
+    assert not {"response", "timelines", "composition"} & set(result) and result["targets"] == []
+
+
+def test_gradients_are_added_only_where_every_energy_has_some():
+    rows = composition(Bank([Additive(), Angle()]), "digits", 2, 0, frames=1)
+    assert [r["row"] for r in rows] == ["copy", "split"]
 
 
 def test_energies_without_factor_names_cannot_be_summarised():

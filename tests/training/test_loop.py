@@ -14,8 +14,9 @@ from ergosum.recipes import RECIPES
 from ergosum.runfolder import build, load_predictor, load_weights, read_json
 from ergosum.samplers.chain import NonFiniteError
 from ergosum.settings import Experiment, OptimiserSettings
-from ergosum.training import loop
-from ergosum.training.loop import DeadRunError, learning_rate, train
+from ergosum.training import loop, state
+from ergosum.training.loop import DeadRunError, train
+from ergosum.training.schedule import learning_rate
 
 TIMING = ("images_per_s", "seconds")
 NOISY = {"descent": {"noise": 0.01, "training_steps": 0}, "objective": {"persistent": 0.5}}
@@ -125,7 +126,7 @@ def test_weights_that_turn_nan_are_blamed_on_their_component(learn, tmp_path, mo
         next(model.energies[1].parameters()).data.fill_(torch.nan)
         return model
 
-    monkeypatch.setattr(loop, "build", poisoned)
+    monkeypatch.setattr(state, "build", poisoned)
     with pytest.raises(NonFiniteError, match=r"iteration 1, first seen in component 'scale'.*--resume"):
         learn(tmp_path, model={"components": ("colour", "scale", "angle")})
 
@@ -160,7 +161,7 @@ class Parrot(nn.Module):
 def test_a_model_that_gives_back_its_input_is_declared_dead(learn, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "DEAD_AFTER", 5)
     learn(tmp_path / "alive", optimiser={"iterations": 8, "rate": 0.05})
-    monkeypatch.setattr(loop, "build", lambda _: Parrot())
+    monkeypatch.setattr(state, "build", lambda _: Parrot())
     with pytest.raises(DeadRunError, match=r"given back its input for 5 updates \(iteration 5\)"):
         learn(tmp_path / "dead", optimiser={"iterations": 8})
     assert "given back its input" in read_json(tmp_path / "dead" / "run.json")["died"]

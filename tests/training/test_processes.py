@@ -1,13 +1,18 @@
-"""Training as a process of its own: killed, interrupted, and two at once."""
+"""Training as a process of its own: killed, interrupted, two at once, and on two machines."""
 
 import json
+import os
 import signal
+import socket
+import subprocess
+import sys
 import time
 
 import pytest
 import torch
 
 from ergosum.cli import main
+from ergosum.training.processes import launch
 
 STEADY = ["colour", "--accelerator", "cpu", "--data.source", "digits", "--data.limit", "32", "--model.width", "4",
           "--optimiser.batch", "4", "--log_every", "1", "--optimiser.precision", "32"]  # fmt: skip
@@ -62,13 +67,60 @@ def test_a_stopped_run_loses_at_most_an_interval_and_resumes_to_the_same_bits(nu
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
-def test_two_processes_learn_what_one_learns(command, tmp_path):
-    arguments = ["train", *STEADY, "--optimiser.iterations", "4", "--out"]
-    process = command(*arguments, tmp_path / "two", "--devices", "2")
-    assert main([*arguments, str(tmp_path / "one")]) == 0
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    one, two = logged(tmp_path / "one"), logged(tmp_path / "two")
+FOUR = ["train", *STEADY, "--optimiser.iterations", "4", "--out"]
+
+
+def same_course(one, two):
     assert len(one) == 4
     for a, b in zip(one, two, strict=True):
         assert b == pytest.approx(a, rel=1e-5, abs=1e-7)
+
+
+def test_two_processes_learn_what_one_learns(command, tmp_path):
+    process = command(*FOUR, tmp_path / "two", "--devices", "2")
+    assert main([*FOUR, str(tmp_path / "one")]) == 0
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    same_course(logged(tmp_path / "one"), logged(tmp_path / "two"))
+
+
+def torchrun(node, port, *arguments):
+    """One machine's share of `torchrun --nnodes=2`, with the other machine on this one too."""
+    options = ["--nnodes=2", f"--node-rank={node}", "--nproc-per-node=1", "--master-addr=127.0.0.1",
+               f"--master-port={port}", "-m", "ergosum"]  # fmt: skip
+    return subprocess.Popen([sys.executable, "-m", "torch.distributed.run", *options, *map(str, arguments)],
+                            env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_two_machines_learn_what_one_process_learns(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    machines = [torchrun(node, port, *FOUR, tmp_path / "two") for node in (0, 1)]
+    assert main([*FOUR, str(tmp_path / "one")]) == 0
+    said = [machine.communicate(timeout=300) for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], said
+    same_course(logged(tmp_path / "one"), logged(tmp_path / "two"))
+    assert [out.count("ergosum score") for out, _ in said] == [1, 0]  # the first process of all speaks
+
+
+@pytest.mark.parametrize(
+    "world, here, changes, message",
+    [
+        ("3", "2", {}, "as many processes on every machine, got 2 here of 3 in all"),
+        (
+            "4",
+            "2",
+            {"devices": 3, "optimiser": {"batch": 6}},
+            "torchrun started 2 processes here, 4 in all; leave out 3",
+        ),
+    ],
+)
+def test_what_torchrun_started_must_go_with_the_settings(world, here, changes, message, tiny, monkeypatch):
+    given = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": here}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=message):
+        launch(tiny(**changes), "cpu")

@@ -1,0 +1,51 @@
+"""Training with a progress bar, for `train` and `demo`."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ergosum.settings import Experiment
+
+if TYPE_CHECKING:
+    from ergosum.training.loop import Update
+
+__all__ = ["is_main_process", "train_with_progress"]
+
+
+def is_main_process() -> bool:
+    """Whether this is the process that speaks: the first of all that `torchrun` or `devices` started."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
+
+
+def train_with_progress(
+    experiment: Experiment, folder: Path, resume: bool, accelerator: str, seconds: float | None = None
+) -> None:
+    """Train and show how far it is; `seconds` stops early and keeps what was learnt."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from ergosum.training.loop import train
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    quiet = not is_main_process()
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
+        task = progress.add_task(experiment.name, total=experiment.optimiser.iterations, status="")
+        updates = train(experiment, folder, resume, accelerator)
+        with contextlib.closing(updates):
+            for update in updates:
+                progress.update(task, completed=update.iteration, status=_status(update))
+                marks = max(1, experiment.optimiser.iterations // 10)
+                if not console.is_terminal and not quiet and update.iteration % marks == 0:
+                    console.print(f"{experiment.name} {update.iteration} {_status(update)}", highlight=False)
+                if seconds is not None and update.seconds > seconds:
+                    break
+
+
+def _status(update: "Update") -> str:
+    share = update.error / max(update.copy_error, 1e-12)
+    return f"loss {update.loss:.5f}  error {share:6.1%} of copying  {update.images_per_s:5.0f} images/s"

@@ -1,0 +1,53 @@
+"""What a run tells while it trains."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ergosum.runfolder import write_atomically
+
+__all__ = ["Log", "Update"]
+
+
+class Update(NamedTuple):
+    """One update of the weights.
+
+    Args:
+        iteration: 1 .. iterations. loss: as differentiated. error, copy_error: mean squared errors of the prediction
+        and of copying, running averages. images_per_s: since the start of this process. seconds: of training so far.
+    """
+
+    iteration: int
+    loss: float
+    error: float
+    copy_error: float
+    images_per_s: float
+    seconds: float
+
+
+class Log:
+    """metrics.jsonl, and TensorBoard events where the extra `track` is installed."""
+
+    def __init__(self, folder: Path, iteration: int) -> None:
+        self.path = folder / "metrics.jsonl"
+        lines = self.path.read_text().splitlines() if iteration and self.path.exists() else []
+        whole = [s for s in lines if s.endswith("}")]  # a killed process may leave half a line
+        kept = [s for s in whole if json.loads(s)["iteration"] <= iteration]
+        write_atomically(self.path, lambda p: p.write_text("".join(s + "\n" for s in kept)))
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=iteration + 1)
+        except ImportError:
+            self.board = None
+
+    def write(self, update: Update) -> None:
+        with self.path.open("a") as file:
+            file.write(json.dumps(update._asdict()) + "\n")
+        if self.board:
+            for name in ("loss", "error", "copy_error", "images_per_s"):
+                self.board.add_scalar(name, getattr(update, name), update.iteration)
+
+    def close(self) -> None:
+        if self.board:
+            self.board.close()

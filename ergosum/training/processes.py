@@ -1,0 +1,63 @@
+"""How many processes train together, and where: one, several on this machine, or what `torchrun` started."""
+
+import logging
+import os
+
+import torch.distributed
+from lightning_fabric import Fabric
+
+from ergosum.settings import Experiment
+from ergosum.training.precision import computes_bfloat16
+
+__all__ = ["launch"]
+
+logger = logging.getLogger(__name__)
+
+
+def launch(experiment: Experiment, accelerator: str) -> Fabric:
+    """Start the processes of a run, or join those that `torchrun` started, on any number of machines.
+
+    Args:
+        accelerator: `auto`, `cpu` or `cuda`.
+    Raises:
+        ValueError: if the settings do not go with the number of processes.
+    """
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    here, machines = _shares(experiment.devices)
+    bf16 = experiment.optimiser.precision == "bf16"
+    fabric = Fabric(
+        accelerator=accelerator, devices=here, num_nodes=machines, precision="bf16-mixed" if bf16 else "32-true",
+        strategy="ddp" if here * machines > 1 else "auto",
+    )  # fmt: skip
+    fabric.launch()
+    _refuse_uneven_shares(experiment, fabric.world_size)
+    if bf16 and fabric.global_rank == 0 and not computes_bfloat16(fabric.device):
+        logger.warning(
+            f"This {fabric.device.type} has no native bfloat16 and emulates it, which is slow. "
+            "--optimiser.precision 32 is faster; its weights differ a little."
+        )
+    return fabric
+
+
+def _shares(devices: int) -> tuple[int, int]:
+    """Processes on this machine, and machines."""
+    if not (torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()):
+        return devices, 1
+    world, here = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    if world % here:
+        raise ValueError(f"torchrun: expected as many processes on every machine, got {here} here of {world} in all.")
+    if devices not in (1, here, world):
+        raise ValueError(f"devices: torchrun started {here} processes here, {world} in all; leave out {devices}.")
+    return here, world // here
+
+
+def _refuse_uneven_shares(experiment: Experiment, processes: int) -> None:
+    """What `Experiment` asks of `devices`, asked of the processes that `torchrun` started."""
+    batch = experiment.optimiser.batch
+    if batch % processes:
+        raise ValueError(f"optimiser.batch: expected a multiple of the {processes} processes, got {batch}.")
+    if processes > 1 and (experiment.descent.noise or experiment.objective.decorrelation):
+        raise ValueError(
+            "descent.noise and objective.decorrelation depend on how a batch is shared out: expected one process, "
+            f"got {processes}."
+        )

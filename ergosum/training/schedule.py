@@ -1,0 +1,23 @@
+"""The learning rate over time."""
+
+import math
+
+from ergosum.settings import OptimiserSettings
+
+__all__ = ["learning_rate"]
+
+WARM_UP = 100
+
+
+def learning_rate(settings: OptimiserSettings, iteration: int) -> float:
+    """Learning rate of update `iteration` (0 .. iterations - 1)."""
+    total, peak = settings.iterations, settings.rate
+    warm = min(1.0, (iteration + 1) / min(WARM_UP, max(1, total // 5)))
+    done = iteration / total
+    if settings.schedule == "constant":
+        return peak * warm
+    if settings.schedule == "onecycle":
+        if done < 0.3:
+            return peak * (0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * done / 0.3)))
+        return peak * 0.5 * (1 + math.cos(math.pi * (done - 0.3) / 0.7)) + 1e-4 * peak
+    return peak * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))

@@ -1,0 +1,98 @@
+"""What a run carries from update to update: weights, their average, optimiser, generator, roll-outs, counters."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from ergosum.data.sequences import SequenceData
+from ergosum.objectives.rollouts import RollOuts
+from ergosum.runfolder import build, load_weights, save_weights, write_atomically
+from ergosum.settings import Experiment
+
+__all__ = ["State"]
+
+COUNTERS = ("iteration", "seconds", "cpu_seconds", "render_seconds", "error", "copy_error", "still")
+
+
+class State:
+    """Everything that a resumed run needs, saved and loaded as one file."""
+
+    def __init__(self, experiment: Experiment, fabric: Fabric, data: SequenceData) -> None:
+        torch.manual_seed(experiment.seed)
+        self.experiment = experiment
+        self.model: nn.Module = build(experiment)
+        if experiment.warm_start:
+            self._start_from(Path(experiment.warm_start))
+        self.ema = copy.deepcopy(self.model).requires_grad_(False)
+        if experiment.freeze_encoder:
+            self.model.encoder.requires_grad_(False)  # type: ignore[union-attr]
+        weights = self._select_active()
+        self.optimiser = torch.optim.AdamW(weights, lr=experiment.optimiser.rate, betas=(0.9, 0.99), weight_decay=0.0)
+        self.wrapped, self.optimiser = fabric.setup(self.model, self.optimiser)
+        self.model = self.wrapped.module
+        self.ema.to(fabric.device)
+        self.generator = torch.Generator().manual_seed(experiment.seed + 1)
+        self.rollouts = RollOuts(data, experiment.objective.persistent)
+        self.iteration, self.seconds, self.cpu_seconds, self.render_seconds = 0, 0.0, 0.0, 0.0
+        self.error, self.copy_error, self.still = 0.0, 0.0, 0
+
+    def _start_from(self, folder: Path) -> None:
+        weights = load_weights(folder / "model.safetensors")
+        own = self.model.state_dict()
+        fitting = {k: v for k, v in weights.items() if k in own and own[k].shape == v.shape}
+        if not fitting:
+            raise ValueError(f"warm_start: no weight of {folder} fits this model; expected the same kind and sizes.")
+        self.model.load_state_dict(fitting, strict=False)
+
+    def _select_active(self) -> list[nn.Parameter]:
+        active, names = self.experiment.active, self.experiment.model.components
+        if active and not self.experiment.model.tied:
+            for k, name in enumerate(names):
+                self.model.energies[k].requires_grad_(name in active)  # type: ignore[index]
+        return [p for p in self.model.parameters() if p.requires_grad]
+
+    def update_average(self) -> None:
+        decay = self.experiment.optimiser.ema
+        decay = min(decay, self.iteration / (self.iteration + 10)) if decay else 0.0
+        with torch.no_grad():
+            for mean, now in zip(self.ema.parameters(), self.model.parameters(), strict=True):
+                mean.lerp_(now, 1 - decay)
+
+    def save(self, folder: Path) -> None:
+        content = {
+            "model": self.model.state_dict(), "ema": self.ema.state_dict(), "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(), "rollouts": self.rollouts.state(),
+            **{name: getattr(self, name) for name in COUNTERS},
+        }  # fmt: skip
+        write_atomically(folder / "checkpoint.pt", lambda p: torch.save(content, p))
+        save_weights(folder / "model.safetensors", self.ema.state_dict())
+
+    def load(self, folder: Path) -> None:
+        path = folder / "checkpoint.pt"
+        if not path.is_file():
+            raise FileNotFoundError(f"Nothing to resume: {path} does not exist. Start without --resume.")
+        try:
+            content = torch.load(path, weights_only=True, map_location="cpu")
+        except Exception as error:
+            raise ValueError(f"{path} is truncated or no checkpoint ({type(error).__name__}); start again.") from error
+        try:
+            self._restore(content, path)
+        except (KeyError, TypeError, RuntimeError) as error:
+            why = " ".join(str(error).split())[:120]
+            raise ValueError(f"{path} does not fit these settings ({why}); resume with those of the start.") from error
+
+    def _restore(self, content: dict[str, Any], path: Path) -> None:
+        for name, value in content["model"].items():
+            if not torch.isfinite(value).all():
+                raise ValueError(f"{path} holds non-finite weights in {name!r}; start again.")
+        self.model.load_state_dict(content["model"])
+        self.ema.load_state_dict(content["ema"])
+        self.optimiser.load_state_dict(content["optimiser"])
+        self.generator.set_state(content["generator"])
+        self.rollouts.load(content["rollouts"])
+        for name in COUNTERS:
+            setattr(self, name, content[name])

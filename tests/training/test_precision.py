@@ -1,0 +1,40 @@
+"""bfloat16 where it pays, and a word where it does not."""
+
+import logging
+
+import pytest
+import torch
+
+from ergosum.stories.demo import experiment
+from ergosum.training.precision import computes_bfloat16
+
+EMULATED = {"architecture": "x86_64", "avx2": True, "avx512_f": True, "avx512_bf16": False, "amx_bf16": False}
+
+
+@pytest.fixture(params=["avx512_bf16", "amx_bf16", "bf16", None])
+def native(request, monkeypatch):
+    """Whether the CPU, as it presents itself, multiplies bfloat16."""
+    monkeypatch.setattr(
+        torch.cpu, "get_capabilities", lambda: EMULATED | ({request.param: True} if request.param else {})
+    )
+    return request.param is not None
+
+
+def test_the_demo_takes_bfloat16_only_from_a_cpu_that_computes_it(native):
+    assert computes_bfloat16() == computes_bfloat16(torch.device("cpu")) == native
+    assert experiment().optimiser.precision == ("bf16" if native else "32")
+
+
+@pytest.mark.parametrize("precision", ["bf16", "32"])
+def test_training_warns_once_that_emulated_bfloat16_is_slow_and_keeps_to_it(native, precision, learn, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING, "ergosum"):
+        learn(tmp_path, optimiser={"precision": precision})
+    said = [r.getMessage() for r in caplog.records if "bfloat16" in r.getMessage()]
+    assert len(said) == (precision == "bf16" and not native)
+    assert all("This cpu has no native bfloat16" in text and "precision 32" in text for text in said)
+    assert f'"precision": "{precision}"' in (tmp_path / "recipe.json").read_text()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_answers_for_itself():
+    assert computes_bfloat16("cuda") == (torch.cuda.get_device_capability()[0] >= 8 or bool(torch.version.hip))
