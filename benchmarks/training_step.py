@@ -38,7 +38,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from einops import repeat
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -48,8 +47,8 @@ from torch.profiler import ProfilerActivity, profile
 from ergosum.data.record import Pairs
 from ergosum.data.sequences import SequenceData
 from ergosum.decomposer import Decomposer
-from ergosum.energy import Conditional, Energy, as_energy
-from ergosum.nets.residual import ResidualEncoder, _Block
+from ergosum.nets.comet import CometEnergy
+from ergosum.nets.residual import Block, ResidualEncoder
 from ergosum.runfolder import load_predictor, write_json
 from ergosum.settings import (
     FACTORS,
@@ -61,7 +60,7 @@ from ergosum.settings import (
 )
 from ergosum.training.loop import DeadRunError, train
 
-__all__ = ["Case", "CometEnergy", "compare", "main", "plain", "time_to_quality"]
+__all__ = ["Case", "compare", "main", "plain", "time_to_quality"]
 
 TARGET = {"components": 4, "steps": 10, "time_ratio": 3.0, "memory_ratio": 4.0}
 VARIANTS = ("contiguous", "compile", "bf16")
@@ -93,35 +92,6 @@ def cases(quick: bool) -> Iterator[Case]:
             yield Case("ours-28", k, n, 2, 12, 8, 4, 100.0) if quick else Case("ours-28", k, n, 8, 28, 64, 64, 100.0)
 
 
-class CometEnergy(Conditional):
-    """COMET's 64-pixel energy: conv, pool, three conditional blocks (the last doubles the width), spatial mean, linear.
-
-    Source: Du, Li, Sharma, Tenenbaum, Mordatch 2021, released code; 0.42 M weights at width and code 64.
-    Differs: no bias in the head, which could not reach a loss on the gradient.
-    """
-
-    anchored = False
-    folds = True
-
-    def __init__(self, code: int, width: int = 64) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, width, 3, padding=1)
-        self.blocks = nn.ModuleList(_Block(width, outputs, code) for outputs in (width, width, 2 * width))
-        self.head = nn.Linear(2 * width, 1, bias=False)
-
-    def value(self, x: Tensor, z: Tensor, anchor: Tensor | None) -> Tensor:
-        """$E(x; z)$, one per code; stem and pool, which know no code, run once per frame."""
-        h = F.avg_pool2d(F.silu(self.stem(x)), 3, stride=2, padding=1)
-        h = repeat(h, "batch ... -> (batch k) ...", k=len(z) // len(h))
-        for block in self.blocks:
-            h = block(h, z)
-        return self.head(h.mean((2, 3)).float())[:, 0]
-
-    def bind(self, z: Tensor, anchor: Tensor | None) -> Energy:
-        """The energy closed with z."""
-        return as_energy(lambda x: self.value(x, z, None))
-
-
 class _SeesTarget(nn.Module):
     """A pair encoder that looks only at the later frame: latents of the image to reach, not of the noise."""
 
@@ -143,7 +113,7 @@ def build(case: Case) -> Decomposer:
     encoder = ResidualEncoder(case.components * case.latent, 3, case.width)
     if case.net == "comet-64":
         decomposer.energies = nn.ModuleList([CometEnergy(case.latent, case.width)])
-        encoder.blocks.append(_Block(case.width, case.width))
+        encoder.blocks.append(Block(case.width, case.width))
     decomposer.encoder = _SeesTarget(encoder)
     with torch.no_grad():
         for weight in decomposer.energies.parameters():
@@ -163,13 +133,13 @@ def plain(model: Decomposer) -> Step:
             x = x.detach().requires_grad_()
             energy = torch.zeros(len(x), device=x.device)
             for z in codes:
-                energy = energy + family.value(x, z, None)
+                energy = energy + family.bind(z, None)(x)
             (gradient,) = torch.autograd.grad(energy.sum(), x, create_graph=True)
             x = x - h * gradient
             iterates.append(x)
         path = torch.stack(iterates, 1)
         loss = F.mse_loss(path[:, -1], image)
-        logged = [family.value(frame, z, None).mean() for frame in (image, path[:, -1].detach()) for z in codes]
+        logged = [family.bind(z, None)(frame).mean() for frame in (image, path[:, -1].detach()) for z in codes]
         loss.backward()
         del logged
         return loss.detach()
@@ -200,7 +170,7 @@ def compiled(model: Decomposer) -> Step:
 
     @partial(torch.compile, dynamic=False)  # inductor fails on symbolic sizes here (torch 2.13)
     def move(x: Tensor, codes: Tensor) -> Tensor:
-        return x - h * torch.func.grad(lambda y: family.value(y, codes, None).sum())(x)
+        return x - h * torch.func.grad(lambda y: family.bind(codes, None)(y).sum())(x)
 
     def step(noise: Tensor, image: Tensor) -> Tensor:
         codes, x = model.encode(noise, image).flatten(0, 1), noise

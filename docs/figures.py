@@ -73,7 +73,14 @@ def ordered_and_obeyed(bank: Bank) -> None:
 def densities() -> None:
     """AND, OR, NOT and nested in the plane, with 300 chains of MALA each after 200 steps."""
     names, grids, draws = planar_names(), [], []
-    formulas = ("ring", "ring & strip", "left | right", "wide & ~[4.0]left", "ring & 0.5*~box", "(ring | left) & ~[4.0]right")
+    formulas = (
+        "ring",
+        "ring & strip",
+        "left | right",
+        "wide & ~[4.0]left",
+        "ring & 0.5*~box",
+        "(ring | left) & ~[4.0]right",
+    )
     for formula in formulas:
         generator = torch.Generator().manual_seed(0)
         energy = parse_formula(formula, names)

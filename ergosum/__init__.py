@@ -30,8 +30,27 @@ _HOMES = {
     "train": "training.loop",
 }
 
-__all__ = ["And", "Bank", "Conditional", "Decomposer", "Descent", "Energy", "Experiment", "Hmc", "Langevin", "Mala",
-           "Not", "Or", "SequenceData", "Timeline", "as_energy", "load_predictor", "parse", "sample", "train"]  # fmt: skip
+__all__ = [
+    "And",
+    "Bank",
+    "Conditional",
+    "Decomposer",
+    "Descent",
+    "Energy",
+    "Experiment",
+    "Hmc",
+    "Langevin",
+    "Mala",
+    "Not",
+    "Or",
+    "SequenceData",
+    "Timeline",
+    "as_energy",
+    "load_predictor",
+    "parse",
+    "sample",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

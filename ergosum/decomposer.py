@@ -15,8 +15,11 @@ from torch import Generator, Tensor, nn
 
 from ergosum.compose import And
 from ergosum.energy import Conditional, Energy
+from ergosum.nets.comet import CometEnergy, RecurrentEncoder
 from ergosum.nets.encoders import StridedEncoder
+from ergosum.nets.experts import DrawnExperts, ExpertDecoder
 from ergosum.nets.residual import ResidualEncoder, ResidualEnergy
+from ergosum.nets.slots import SlotEncoder
 from ergosum.nets.transport import Transport
 from ergosum.nets.unet import UNetInnerProduct
 from ergosum.samplers.chain import Info, NonFiniteError, Varying, differentiable_steps, run
@@ -54,6 +57,11 @@ class _Folded(Energy):
         folded = repeat(x, "batch ... -> (batch k) ...", k=self.repeats)
         return reduce(self.energy(folded), "(batch k) -> batch", "sum", k=self.components)
 
+    def curvature(self) -> Tensor:
+        """The second derivative of a sum of experts, (batch, 1, height, width)."""
+        assert isinstance(self.energy, DrawnExperts)
+        return reduce(self.energy.precision, "(batch k) ... -> batch ...", "sum", k=self.components)
+
 
 class Decomposer(nn.Module):
     """Encoder, K conditional energies and the descent that recomposes them.
@@ -68,8 +76,13 @@ class Decomposer(nn.Module):
         self.components = model.components
         outputs = len(self.components) * model.latent
         channels = 6 if model.encoder == "pair" else 3
-        if model.encoder == "residual":
-            self.encoder: nn.Module = ResidualEncoder(outputs, channels, model.width)
+        if model.encoder in ("residual", "comet"):
+            blocks = 3 if model.encoder == "comet" else 2
+            self.encoder: nn.Module = ResidualEncoder(outputs, channels, model.width, blocks)
+        elif model.encoder == "recurrent":
+            self.encoder = RecurrentEncoder(model.latent, model.width)
+        elif model.encoder == "slots":
+            self.encoder = SlotEncoder(model.latent, model.width, canvas, model.globals)
         else:
             self.encoder = StridedEncoder(outputs, channels, model.width)
         count = 1 if model.tied else len(self.components)
@@ -83,6 +96,10 @@ class Decomposer(nn.Module):
         anchored = model.anchor != "none"
         if model.energy == "transport":
             return Transport(code, model.width, self.canvas)
+        if model.energy == "experts":
+            return ExpertDecoder(code, model.width, self.canvas)
+        if model.energy == "comet":
+            return CometEnergy(code, model.width, self.canvas, model.position)
         if model.energy == "unet":
             return UNetInnerProduct(code, model.width, self.canvas, anchored)
         return ResidualEnergy(code, model.width, self.canvas, anchored)
@@ -92,12 +109,26 @@ class Decomposer(nn.Module):
         named = [f in component.split("+") for f in FACTORS]
         return torch.tensor(named if any(named) else [True] * len(FACTORS))
 
-    def encode(self, start: Images, target: Images | None = None) -> Latents:
+    def encode(
+        self,
+        start: Images,
+        target: Images | None = None,
+        components: int | None = None,
+        generator: Generator | None = None,
+    ) -> Latents:
         """Latents (batch, K, latent) of a frame, or of a pair of frames for a pair encoder.
 
+        Args:
+            components: K, another than was trained with, for recurrent and slot encoders.
+            generator: of the places where slots start to look in training.
         Raises:
-            ValueError: if a pair encoder gets no target.
+            ValueError: if a pair encoder gets no target, or an encoder with a fixed K is asked for another.
         """
+        k = components or len(self.components)
+        if isinstance(self.encoder, RecurrentEncoder | SlotEncoder):
+            return self.encoder(start, k, generator).float()
+        if k != len(self.components):
+            raise ValueError(f"This encoder reads {len(self.components)} components off a picture, not {k}.")
         if self.model.encoder == "pair":
             if target is None:
                 raise ValueError("A pair encoder reads the change off two frames: pass the later frame as target.")
@@ -126,7 +157,7 @@ class Decomposer(nn.Module):
         Shape:
             latents: (batch, K, latent). moves: (batch, 3) in levels.
         """
-        ks = range(len(self.components)) if active is None else active
+        ks = range(latents.shape[1]) if active is None else active
         anchor = None if self.model.anchor == "none" else anchor
         if self.model.tied:
             codes = torch.stack([self._code(latents, moves, k, fraction) for k in ks], 1)
@@ -137,8 +168,10 @@ class Decomposer(nn.Module):
         bound = [self.energies[k].bind(self._code(latents, moves, k, fraction), anchor) for k in ks]  # type: ignore[operator]
         return bound[0] if len(bound) == 1 else And(*bound)
 
-    def sampler(self) -> Descent:
-        """The descent step with its present step size."""
+    def sampler(self, energy: Energy | None = None) -> Descent:
+        """The descent step with its present step size; for experts a Newton step, which lands on the minimum."""
+        if self.model.energy == "experts" and isinstance(energy, _Folded):
+            return Descent(step_size=self.descent.step_size / energy.curvature(), noise=self.descent.noise)
         return Descent(step_size=self.log_step.exp(), noise=self.descent.noise)
 
     def forward(
@@ -150,10 +183,14 @@ class Decomposer(nn.Module):
         steps: int | None = None,
         active: Sequence[int] | None = None,
         check: bool = False,
+        seen: Images | None = None,
+        latents: Latents | None = None,
     ) -> Trajectory:
         """Descend from `start`; in training mode the chosen steps can be differentiated.
 
         Args:
+            seen: what the encoder looks at, to recompose a picture from noise; `start` if absent.
+            latents: to use instead of what the encoder reads.
             target: the later frame, for pair encoders only.
             moves: (batch, 3), signed levels to advance.
             steps: N; default from the settings.
@@ -164,7 +201,8 @@ class Decomposer(nn.Module):
         steps = steps or (d.training_steps if self.training and d.training_steps else d.steps)
         graph = differentiable_steps(d.gradient, steps, d.window) if self.training else (set(), set())
         with torch.set_grad_enabled(self.training):
-            latents = self.encode(start, target)
+            if latents is None:
+                latents = self.encode(start if seen is None else seen, target, generator=generator)
             closed = self.bind(latents, start, moves, 1.0, active) if self._constant() else None
 
         def energy_at(n: int, x: Tensor) -> Energy:
@@ -176,7 +214,7 @@ class Decomposer(nn.Module):
 
         frames, infos = [start], []
         steps_taken = run(
-            self.sampler(), Varying(energy_at), start, steps, graph=graph, generator=generator, check=check
+            self.sampler(closed), Varying(energy_at), start, steps, graph=graph, generator=generator, check=check
         )
         for step in steps_taken:
             frames.append(step.x)
@@ -223,9 +261,9 @@ class Decomposer(nn.Module):
         return self.model.energy == "transport" and not d.learned and d.step_size == 1 and d.noise == 0
 
     @torch.no_grad()
-    def blame(self, start: Images, target: Images | None, moves: Tensor | None) -> str:
+    def blame(self, start: Images, target: Images | None, moves: Tensor | None, seen: Images | None = None) -> str:
         """Which component first gives a non-finite energy or gradient from `start`: words for an error message."""
-        latents = self.encode(start, target)
+        latents = self.encode(start if seen is None else seen, target, generator=Generator().manual_seed(0))
         if not torch.isfinite(latents).all():
             return "the encoder's latents"
         for k, name in enumerate(self.components):
@@ -233,7 +271,7 @@ class Decomposer(nn.Module):
             if not (torch.isfinite(value).all() and torch.isfinite(gradient).all()):
                 return f"component {name!r}"
         try:
-            self(start, target, moves, check=True)
+            self(start, target, moves, check=True, seen=seen, generator=Generator().manual_seed(0))
         except NonFiniteError as error:
             return f"the sum of all components ({error})"
         return "the loss alone"

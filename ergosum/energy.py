@@ -11,6 +11,7 @@ from typing import Self, Union
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import _engine_run_backward
 
 from ergosum.shapes import Batch, PerSample
 
@@ -67,7 +68,10 @@ class Energy(nn.Module):
         with torch.enable_grad():
             point = x if x.requires_grad else x.detach().requires_grad_()
             value = per_sample(self(point), point, self)
-            (gradient,) = torch.autograd.grad(value.sum(), point, create_graph=create_graph)
+            # what torch.autograd.grad calls: its checks cost 25 µs, a tenth of a step on a small energy
+            (gradient,) = _engine_run_backward(
+                (value,), (torch.ones_like(value),), create_graph, create_graph, (point,), False, accumulate_grad=False
+            )
         return (value, gradient) if create_graph else (value.detach(), gradient)
 
     def named(self, name: str) -> Self:

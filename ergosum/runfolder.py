@@ -63,7 +63,8 @@ def build(experiment: Experiment) -> Decomposer | FeedForward:
     """The predictor of an experiment with random weights from torch's present generator."""
     if experiment.predictor == "feedforward":
         return FeedForward(experiment.model, experiment.data.canvas)
-    return Decomposer(experiment.model, experiment.descent, experiment.data.canvas)
+    canvas = experiment.data.canvas if experiment.task == "prediction" else experiment.pictures.side
+    return Decomposer(experiment.model, experiment.descent, canvas)
 
 
 def save_weights(path: Path, state: dict[str, Tensor]) -> None:

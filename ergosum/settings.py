@@ -15,6 +15,7 @@ __all__ = [
     "ModelSettings",
     "ObjectiveSettings",
     "OptimiserSettings",
+    "PictureSettings",
     "from_dict",
     "to_dict",
 ]
@@ -70,17 +71,40 @@ class DataSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PictureSettings:
+    """Which single pictures to take apart (task = recomposition)."""
+
+    name: str = "tetrominoes"
+    """Data set: tetrominoes, shapes, scenes, toy, lighting, still, or a folder of pictures."""
+    side: int = 36
+    """Side of a picture in pixels: a multiple of 4."""
+    fewest: int = 3
+    """Fewest objects in a picture, >= 1."""
+    most: int = 3
+    """Most objects in a picture, >= fewest."""
+    count: int = 20_000
+    """Training pictures, drawn once and stored as 8-bit files, >= 1."""
+
+    def __post_init__(self) -> None:
+        _require(self.side >= 12 and self.side % 4 == 0, "pictures.side", "a multiple of 4, at least 12", self.side)
+        _require(1 <= self.fewest <= self.most, "pictures.fewest/most", "1 <= fewest <= most",
+                 (self.fewest, self.most))  # fmt: skip
+        _require(self.count >= 1, "pictures.count", "an integer >= 1", self.count)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelSettings:
     """Encoder and bank of energies."""
 
-    energy: Literal["transport", "unet", "residual"] = "transport"
-    """Energy network: `transport` (quadratic around a transported anchor), `unet` (inner product with a U-Net) or
-    `residual` (Table 2 of the founding report)."""
+    energy: Literal["transport", "unet", "residual", "comet", "experts"] = "transport"
+    """Energy network: `transport` (quadratic around a transported anchor), `unet` (inner product with a U-Net),
+    `residual` (Table 2 of the founding report), `comet` (as its released code) or `experts` (Gaussian experts)."""
     anchor: Literal["none", "start", "step"] = "start"
     """What the energy is conditioned on beside z: nothing, E(x; z); the frame the prediction starts from, E(x; x_t, z);
     or the frame where each step starts, E(x; x_n, z)."""
-    encoder: Literal["strided", "residual", "pair"] = "strided"
-    """Encoder: `strided` (fast), `residual` (Table 1 of the founding report), or `pair`, which sees both frames."""
+    encoder: Literal["strided", "residual", "pair", "comet", "recurrent", "slots"] = "strided"
+    """Encoder: `strided` (fast), `residual` (Table 1 of the founding report), `pair`, which sees both frames; of single
+    pictures: `comet`, `recurrent` (COMET's for objects), or `slots` (components that compete for places)."""
     components: tuple[str, ...] = ("colour",)
     """Names of the K energies; for unsupervised runs any names, such as one, two, three."""
     tied: bool = False
@@ -89,6 +113,10 @@ class ModelSettings:
     """Numbers per latent z_k, >= 1."""
     width: int = 32
     """Channels at full feature resolution, >= 4."""
+    position: bool = False
+    """Show the comet energy where its pixels are, which makes objects of parts of the picture."""
+    globals: int = 1
+    """Components of a slots encoder that have no place: what is everywhere, >= 0."""
     moves: bool = True
     """Append the signed number of levels to move to each z_k. Without it z_k comes from the frame alone."""
 
@@ -102,6 +130,11 @@ class ModelSettings:
             not (self.energy == "transport" and self.anchor == "none"), "model.anchor",
             "'start' or 'step' for the transport energy, which moves the pixels of its anchor", self.anchor,
         )  # fmt: skip
+        _require((self.energy == "experts") == (self.encoder == "slots"), "model.encoder",
+                 "'slots' with energy 'experts' and with no other", self.encoder)  # fmt: skip
+        _require(self.encoder != "slots" or self.latent >= 4, "model.latent", "at least 4: 3 numbers are the place",
+                 self.latent)  # fmt: skip
+        _require(self.globals >= 0, "model.globals", "an integer >= 0", self.globals)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,10 +222,14 @@ class Experiment:
     """One line: what the run shows."""
     cost: str = ""
     """One line: what it costs, and on what machine that was measured."""
+    task: Literal["prediction", "recomposition"] = "prediction"
+    """Predict the frame `data.lag` later from a frame, or recompose a picture from noise."""
     predictor: Literal["decomposer", "feedforward"] = "decomposer"
     """The system itself, or the feed-forward U-Net of equal size that it is compared with."""
     data: DataSettings = field(default_factory=DataSettings)
-    """Sequences."""
+    """Sequences, for prediction."""
+    pictures: PictureSettings = field(default_factory=PictureSettings)
+    """Pictures, for recomposition."""
     model: ModelSettings = field(default_factory=ModelSettings)
     """Networks."""
     descent: DescentSettings = field(default_factory=DescentSettings)
@@ -223,9 +260,11 @@ class Experiment:
             self.devices >= 1 and self.optimiser.batch % self.devices == 0, "optimiser.batch",
             f"a multiple of devices = {self.devices}", self.optimiser.batch,
         )  # fmt: skip
+        alone = self.descent.noise or self.objective.decorrelation
         _require(
-            self.devices == 1 or (self.descent.noise == 0 and self.objective.decorrelation == 0), "devices",
-            "1 with descent.noise or objective.decorrelation, which depend on how a batch is shared out", self.devices,
+            self.devices == 1 or not (alone or self.model.encoder == "slots"), "devices",
+            "1 with descent.noise, objective.decorrelation or slots, which depend on how a batch is shared out",
+            self.devices,
         )  # fmt: skip
         _require(
             self.predictor == "decomposer" or not (self.active or self.freeze_encoder), "predictor",
@@ -254,7 +293,16 @@ class Experiment:
             "False with a pair encoder, which reads the move off the two frames", self.model.moves,
         )  # fmt: skip
         _require(
-            not (self.data.signs == "both" and not self.model.moves and self.model.encoder != "pair"), "data.signs",
+            self.task == "prediction" or (self.model.tied and not self.model.moves and self.model.anchor == "none"),
+            "task", "tied energies without moves and anchor for recomposition", self.task,
+        )  # fmt: skip
+        _require(
+            self.task == "recomposition" or self.model.encoder not in ("comet", "recurrent", "slots"),
+            "model.encoder", "strided, residual or pair for prediction", self.model.encoder,
+        )  # fmt: skip
+        unseen = self.data.signs == "both" and not self.model.moves and self.model.encoder != "pair"
+        _require(
+            self.task == "recomposition" or not unseen, "data.signs",
             "'forward' when neither the move nor the second frame is given to the encoder", self.data.signs,
         )  # fmt: skip
 

@@ -18,6 +18,7 @@ torch.set_num_threads(1)
 TINY = {
     "data": {"source": "digits", "limit": 32},
     "model": {"width": 4},
+    "pictures": {"count": 32},
     "optimiser": {"batch": 4, "iterations": 3},
     "log_every": 1,
     "checkpoint_every": 100,
@@ -33,6 +34,18 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if "slow" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="takes longer; runs with --slow"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory):
+    """A cache of the tests' own."""
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["XDG_CACHE_HOME"]
+    else:
+        os.environ["XDG_CACHE_HOME"] = before
 
 
 @pytest.fixture

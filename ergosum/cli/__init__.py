@@ -1,6 +1,6 @@
 """The command line: thin, lazy (torch is imported by the commands that need it), one line per error.
 
-ergosum demo | recipes | train | score | control | sample | compose | report | data show
+ergosum demo | recipes | train | score | control | decompose | recombine | sample | compose | report | data show
 
 A command is a file of this package with a function `run(arguments)`, and a row in `COMMANDS`.
 """
@@ -18,7 +18,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = ("demo", "recipes", "train", "score", "control", "sample", "compose", "report", "data")
+COMMANDS = (
+    "demo", "recipes", "train", "score", "control", "decompose", "recombine", "sample", "compose", "report", "data"
+)  # fmt: skip
 """Commands in the order in which `--help` lists them; each is the module of that name."""
 
 

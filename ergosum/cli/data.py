@@ -11,7 +11,7 @@ def run(arguments: list[str]) -> None:
     """Draw a sheet of a data set."""
     parser = parser_for("data", "Look at a data set.")
     parser.add_argument("action", choices=["show"], help="show: draw a sheet")
-    parser.add_argument("name", type=str, help="sequences: every factor, all together, and the other modes")
+    parser.add_argument("name", type=str, help="sequences, tetrominoes, shapes, scenes, toy, lighting or still")
     parser.add_argument("--out", type=str, required=True, help="picture to write (.png)")
     parser.add_argument("--source", type=str, default="digits", help=SOURCES)
     parser.add_argument("--seed", type=int, default=0, help="digits and trajectories to draw")

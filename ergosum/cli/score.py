@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ergosum.cli.arguments import SOURCES, parser_for
@@ -15,6 +16,11 @@ __all__ = ["run", "score"]
 ROW = {"mse": 5, "psnr": 3, "skill": 3, "psnr_12": 3, "sharpness": 3, "sharpness_12": 3, "identity": 3, "ffrl": 3,
        "ffrl_skill": 3}  # fmt: skip
 """Columns of the table of single moves and roll-outs, and their decimals."""
+SEGMENTS = {"fg_ari": 3, "ari": 3, "covering": 3}
+"""Columns of segmentations."""
+PICTURES = {"mse": 5, "mse_mean": 5, "psnr": 2, "ssim": 3, "swap_consistency": 3, "swap_share": 3, "swap_arrival": 3,
+            "count_accuracy": 3}  # fmt: skip
+"""Columns of pictures recomposed and recombined."""
 READ = {"hue_deg": 2, "angle_deg": 2, "log_scale": 4, "psnr": 2}
 """Columns of what is read off the frames of timelines and compositions: mean absolute errors, PSNR."""
 
@@ -44,11 +50,13 @@ def score(name: str, source: str, n: int, seed: int) -> dict[str, Any]:
     from ergosum import zoo
     from ergosum.evaluation.assignment import assignment
     from ergosum.evaluation.summary import summarise
-    from ergosum.runfolder import load_predictor, write_json
+    from ergosum.runfolder import load_predictor
     from ergosum.settings import FACTORS
 
     folder = zoo.find(name)
     experiment, predictor = load_predictor(folder)
+    if experiment.task == "recomposition":
+        return _keep(folder, _of_pictures(name, experiment, predictor, n, seed))
     held = tuple(c for c in predictor.components if c in FACTORS)  # type: ignore[union-attr]
     if any("+" in c for c in predictor.components):  # type: ignore[union-attr]
         raise ValueError(f"{name} learned joint changes; it is the reference that composition is scored against.")
@@ -69,6 +77,21 @@ def score(name: str, source: str, n: int, seed: int) -> dict[str, Any]:
             reference=zoo.reference() if small else None,
             classify=zoo.judge(),
         )
+    return _keep(folder, result)
+
+
+def _of_pictures(name: str, experiment: Any, model: Any, n: int, seed: int) -> dict[str, Any]:
+    from ergosum.evaluation.decomposition import decomposition_scores
+
+    told = {"card": name, "source": experiment.pictures.name, "n": n, "seed": seed}
+    return told | decomposition_scores(experiment, model, n, seed)
+
+
+def _keep(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
+    """The result, kept in the folder of a run; a card keeps what it shipped with."""
+    from ergosum import zoo
+    from ergosum.runfolder import write_json
+
     if folder.parent != zoo.CARDS:
         write_json(folder / "scores.json", result)
     return result
@@ -101,7 +124,10 @@ def _tables(result: dict[str, Any]) -> "list[Table]":
     from rich.table import Table
 
     tables = []
-    if "rows" in result:
+    if "fg_ari" in result:
+        tables.append(_table(("row",), SEGMENTS, result["rows"]))
+        tables.append(_table(("card",), PICTURES, [result]))
+    elif "rows" in result:
         tables.append(_table(("factor", "set", "row"), ROW, result["rows"]))
     if "response" in result:
         table = Table("levels per frame", *result["response_factors"], box=None)

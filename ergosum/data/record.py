@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["Digits", "Pairs", "Sequences"]
+__all__ = ["Digits", "Pairs", "Pictures", "Sequences"]
 
 
 class Digits(NamedTuple):
@@ -50,3 +50,22 @@ class Sequences(NamedTuple):
     factors: Tensor
     digits: Tensor
     labels: Tensor
+
+
+class Pictures(NamedTuple):
+    """Single pictures with the objects in them, their masks and all true factors.
+
+    What belongs to the whole scene (light, camera, background) is a factor; what belongs to one object is an attribute.
+    An object that is absent has no pixel in its mask and NaN for attributes.
+
+    Shape:
+        images: (n, 3, side, side), float32 in [0, 1].
+        factors: (n, F), float32; F = 0 where the scene has none.
+        masks: (n, 1 + objects, side, side), bool, the background first; exactly one is true at every pixel.
+        attributes: (n, objects, A), float32.
+    """
+
+    images: Tensor
+    factors: Tensor
+    masks: Tensor
+    attributes: Tensor

@@ -14,10 +14,10 @@ from ergosum.energy import Conditional, Energy
 from ergosum.nets.blocks import widen
 from ergosum.shapes import Batch, PerSample
 
-__all__ = ["ResidualEncoder", "ResidualEnergy"]
+__all__ = ["Block", "ResidualEncoder", "ResidualEnergy"]
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """conv, modulate, swish, conv, modulate, swish, add, conv, swish, halve (if `pool`)."""
 
     def __init__(self, channels: int, outputs: int, code: int = 0, pool: bool = True) -> None:
@@ -41,16 +41,16 @@ class _Block(nn.Module):
 
 
 class ResidualEncoder(nn.Module):
-    """Table 1: 3x3 conv, two residual blocks, two linear layers -> latents.
+    """Table 1: 3x3 conv, two residual blocks, two linear layers -> latents; COMET's encoder has three blocks.
 
     Shape:
         x: (batch, channels, side, side). Returns (batch, outputs).
     """
 
-    def __init__(self, outputs: int, channels: int = 3, width: int = 64) -> None:
+    def __init__(self, outputs: int, channels: int = 3, width: int = 64, blocks: int = 2) -> None:
         super().__init__()
         self.stem = nn.Conv2d(channels, width, 3, padding=1)
-        self.blocks = nn.ModuleList(_Block(width, width) for _ in range(2))
+        self.blocks = nn.ModuleList(Block(width, width) for _ in range(blocks))
         self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ class ResidualEnergy(Conditional):
         self.stem = nn.Conv2d(6 if anchored else 3, width, 3, padding=1)
         # 28 pixels: 14 after the pool, then 7 and 4; the last two blocks keep the resolution
         pools = (True, True, False, False)
-        self.blocks = nn.ModuleList(_Block(width, width, code, pool) for pool in pools)
+        self.blocks = nn.ModuleList(Block(width, width, code, pool) for pool in pools)
         half = side // 2
         final = ((half + 1) // 2 + 1) // 2
         self.head = nn.Linear(width * final * final, 1, bias=False)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from ergosum.recipes import seqmnist
+from ergosum.recipes import decomposition, seqmnist
 from ergosum.settings import FACTORS, Experiment
 
 __all__ = ["RECIPES", "find"]
@@ -19,6 +19,7 @@ def _named() -> dict[str, Callable[[], Experiment]]:
     made += [partial(seqmnist.report, f) for f in FACTORS]
     made += [partial(seqmnist.ablation, a, f) for a in ("none", "start", "step") for f in FACTORS]
     made += [partial(seqmnist.loss, o) for o in ("last", "all", "path")]
+    made += [decomposition.tetrominoes, partial(decomposition.comet, "paper"), partial(decomposition.comet, "code")]
     return {make().name: make for make in made}
 
 

@@ -5,11 +5,12 @@ A sampler is a frozen record of hyper-parameters with two pure methods, `init(en
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import isfinite
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from ergosum.compose import Not, leaves
 from ergosum.energy import Energy, Term, as_energy
@@ -35,6 +36,12 @@ __all__ = [
 
 FALL = 1e3
 """How many times the size of its start an energy with an unbounded negation may fall before it counts as bottomless."""
+
+TOGETHER = 64
+"""Steps whose acceptances `sample` adds up in one operation."""
+
+Tally = dict[int, tuple[Tensor, Tensor]]
+"""Sums and counts, by place in Info."""
 
 
 class NonFiniteError(ArithmeticError):
@@ -120,9 +127,21 @@ def gaussian(x: Tensor, generator: Generator | None, mask: Tensor | None = None)
     return noise if mask is None else noise * mask
 
 
+def uniform(x: Tensor, generator: Generator | None) -> Tensor:
+    """Uniform numbers in 0..1, shaped like x."""
+    if generator is None or generator.device == x.device:
+        return torch.rand_like(x, generator=generator, memory_format=torch.contiguous_format)
+    return torch.rand(x.shape, generator=generator, dtype=x.dtype, device=generator.device).to(x.device)
+
+
 def along(value: float | Tensor, x: Tensor) -> float | Tensor:
     """A number for all chains as it is; one number per chain shaped so that it multiplies x."""
     return value.reshape(-1, *[1] * (x.ndim - 1)) if isinstance(value, Tensor) and value.ndim else value
+
+
+def plus(x: Tensor, scale: float | Tensor, direction: Tensor) -> Tensor:
+    """x + scale * direction; one operation where the scale is a number."""
+    return x + scale * direction if isinstance(scale, Tensor) else torch.add(x, direction, alpha=scale)
 
 
 def start(energy: Energy, x: Batch, mask: Tensor | None = None) -> State:
@@ -205,7 +224,7 @@ def run(
             _expect_shape(info.energy, state.x)
             if at is None and _bottomless(fixed):  # type: ignore[arg-type]
                 floor = info.energy.min().item() - FALL * (1 + info.energy.abs().max().item())
-        if check and not isfinite((state.x.sum() + info.energy.sum()).item()):
+        if check and not isfinite(state.x.sum().item() + info.energy.sum().item()):
             _expect_finite(state.x, before, acting, sampler, n)
             _expect_finite(info.energy, before, acting, sampler, n)
         if floor is not None and info.energy.min().item() < floor:
@@ -286,31 +305,61 @@ def sample(
             "keep >= 1 and 0 <= discard <= steps - keep."
         )
     draws, energies = [], []
-    sums: dict[str, Tensor] = {}
-    tried: Tensor | int = 0
+    told: list[tuple[Tensor | None, ...]] = []
+    tally: Tally = {}
     step = None
     running = run(sampler, energy, x, steps, generator=generator, check=check)
-    for step in _shown(running, steps, type(sampler).__name__) if progress else running:
-        if step.n <= discard:
-            continue
-        if (step.n - discard) % keep == 0:
-            draws.append(step.x)
-            energies.append(step.info.energy[: len(step.x)])
-        for name in ("acceptance", "divergent", "clipped", "swaps"):
-            value = getattr(step.info, name)
-            if value is None:
+    with _frozen(energy):
+        for step in _shown(running, steps, type(sampler).__name__) if progress else running:
+            if step.n <= discard:
                 continue
-            if name == "swaps":  # an exchange is tried every second step only
-                tried = tried + ~torch.isnan(value)
-                value = value.nan_to_num(0)
-            sums[name] = sums[name].add_(value) if name in sums else value * 1  # of its own, and a number if a bool
+            if (step.n - discard) % keep == 0:
+                draws.append(step.x)
+                energies.append(step.info.energy[: len(step.x)])
+            told.append(step.info[2:])
+            if len(told) == TOGETHER or step.n == steps:
+                tally = _added(tally, told)
+                told.clear()
     assert step is not None
-    counts = {"acceptance": steps - discard, "clipped": steps - discard, "swaps": tried}
-    means = {k: v if k == "divergent" else v / counts[k] for k, v in sums.items()}
+    acceptance, divergent, clipped, swaps = (tally.get(k) for k in range(4))
     return Chain(
-        torch.stack(draws), torch.stack(energies), means.get("acceptance"), means.get("divergent"),
-        means.get("clipped"), means.get("swaps"), step.state,
+        torch.stack(draws), torch.stack(energies), _mean(acceptance), None if divergent is None else divergent[0],
+        _mean(clipped), _mean(swaps), step.state,
     )  # fmt: skip
+
+
+@contextmanager
+def _frozen(energy: Term | Varying) -> Iterator[None]:
+    """Weights that ask for no gradient: a forward pass then keeps only what the gradient of x needs, up to 20 % less.
+
+    Only around a whole run: between two steps of `run` its caller may train.
+    """
+    weights = energy.parameters() if isinstance(energy, nn.Module) else ()
+    held = [weight for weight in weights if weight.requires_grad and weight.is_leaf]
+    for weight in held:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in held:
+            weight.requires_grad_(True)
+
+
+def _added(tally: Tally, told: list[tuple[Tensor | None, ...]]) -> Tally:
+    """Sums and counts of what steps told, with those of some more steps; what was not tried there is not a number."""
+    for place, column in enumerate(zip(*told, strict=True)):
+        values = [value for value in column if value is not None]
+        if values:
+            stacked = torch.stack(values)
+            known = ~torch.isnan(stacked)
+            total, count = torch.where(known, stacked, 0).sum(0), known.sum(0)
+            before = tally.get(place)
+            tally[place] = (total, count) if before is None else (before[0] + total, before[1] + count)
+    return tally
+
+
+def _mean(tallied: tuple[Tensor, Tensor] | None) -> Tensor | None:
+    return None if tallied is None else tallied[0] / tallied[1]
 
 
 def _shown(running: Iterator[Step], steps: int, name: str) -> Iterator[Step]:

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from ergosum.energy import Energy
-from ergosum.samplers.chain import Info, State, along, gaussian, start
+from ergosum.samplers.chain import Info, State, along, gaussian, plus, start
 from ergosum.samplers.langevin import check_positive
 from ergosum.samplers.mala import accept
 from ergosum.shapes import Batch
@@ -58,8 +58,7 @@ class Hmc:
         """One trajectory, accepted or not."""
         assert state.energy is not None and state.gradient is not None
         momentum = gaussian(state.x, generator, self.mask)
-        unit = isinstance(self.mass, float | int) and self.mass == 1
-        if not unit:
+        if not self._unit:
             momentum = momentum * torch.as_tensor(self.mass, dtype=state.x.dtype, device=state.x.device).sqrt()
         proposal, end = leapfrog(self, energy, state, momentum, self._length(generator))
         kinetic = self._kinetic(momentum) - self._kinetic(end)
@@ -74,8 +73,13 @@ class Hmc:
         device = "cpu" if generator is None else generator.device
         return int(torch.randint(low, high + 1, (), generator=generator, device=device).item())
 
+    @property
+    def _unit(self) -> bool:
+        return isinstance(self.mass, float | int) and self.mass == 1
+
     def _kinetic(self, momentum: Tensor) -> Tensor:
-        return (momentum.square() / self.mass).flatten(1).sum(1) / 2
+        squares = momentum.square()
+        return (squares if self._unit else squares / self.mass).flatten(1).sum(1) / 2
 
 
 def leapfrog(hmc: Hmc, energy: Energy, state: State, momentum: Tensor, length: int) -> tuple[State, Tensor]:
@@ -87,11 +91,11 @@ def leapfrog(hmc: Hmc, energy: Energy, state: State, momentum: Tensor, length: i
     x, value, gradient = state.x, state.energy, state.gradient
     step, temperature = along(hmc.step_size, x), along(hmc.temperature, x)
     kick, move = step / temperature, step / hmc.mass
-    momentum = momentum - 0.5 * kick * gradient  # type: ignore[operator]
+    momentum = plus(momentum, -0.5 * kick, gradient)  # type: ignore[arg-type]
     for n in range(length):
-        x = x + move * momentum
+        x = plus(x, move, momentum)
         value, gradient = energy.value_and_gradient(x)
         if hmc.mask is not None:
             gradient = gradient * hmc.mask
-        momentum = momentum - (kick if n < length - 1 else 0.5 * kick) * gradient
+        momentum = plus(momentum, -kick if n < length - 1 else -0.5 * kick, gradient)
     return State(x, value, gradient), -momentum

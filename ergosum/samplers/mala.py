@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from ergosum.energy import Energy
-from ergosum.samplers.chain import Info, State, along, gaussian, start
+from ergosum.samplers.chain import Info, State, along, gaussian, plus, start, uniform
 from ergosum.samplers.langevin import check_positive
 from ergosum.shapes import Batch
 
@@ -54,15 +54,15 @@ class Mala:
         assert before is not None and gradient is not None
         h, t = along(self.step_size, x), along(self.temperature, x)
         noise = gaussian(x, generator, self.mask)
-        drift = x - h * gradient
-        proposal = drift + noise * (2 * h * t) ** 0.5  # type: ignore[operator]
+        spread = (2 * h * t) ** 0.5  # type: ignore[operator]
+        proposal = plus(plus(x, -h, gradient), spread, noise)
         value, slope = energy.value_and_gradient(proposal)
         if self.mask is not None:
             slope = slope * self.mask
-        back = x - proposal + h * slope
-        there = noise.square().flatten(1).sum(1) / 2
-        here = back.square().flatten(1).sum(1) / (4 * self.step_size * self.temperature)
-        log_ratio = (before - value) / self.temperature + there - here
+        # the two squares of the ratio, multiplied out: |noise|^2 / 2 is in both, and is never computed
+        both = gradient + slope
+        rest = noise.mul_(-2 * spread).add_(h * both).mul_(both).flatten(1).sum(1)
+        log_ratio = torch.sub(before - value, rest, alpha=0.25) / self.temperature
         following, taken, info = accept(state, State(proposal, value, slope), log_ratio, generator)
         return following, Info(before, gradient, taken, info)
 
@@ -74,11 +74,8 @@ def accept(
 
     A proposal that is not finite is refused and counted as divergent.
     """
-    divergent = ~(log_ratio > -ABSURD)
-    log_ratio = torch.where(torch.isnan(log_ratio), -torch.inf, log_ratio)
-    device = log_ratio.device if generator is None else generator.device
-    coin = torch.rand(log_ratio.shape, generator=generator, dtype=log_ratio.dtype, device=device).to(log_ratio.device)
-    taken = coin.log() < log_ratio
+    log_ratio = log_ratio.nan_to_num(-torch.inf, torch.inf, -torch.inf)
+    taken = uniform(log_ratio, generator).log_() < log_ratio
     where = along(taken, state.x)
     following = State(
         torch.where(where, proposal.x, state.x),  # type: ignore[arg-type]
@@ -87,4 +84,4 @@ def accept(
         state.n + 1,
         state.held,
     )
-    return following, log_ratio.clamp(max=0).exp(), divergent
+    return following, log_ratio.clamp(max=0).exp_(), log_ratio <= -ABSURD

@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from ergosum.energy import Energy
-from ergosum.samplers.chain import Info, State
+from ergosum.samplers.chain import Info, State, uniform
 from ergosum.samplers.hmc import Hmc
 from ergosum.shapes import Batch
 
@@ -86,20 +86,20 @@ class ParallelTempering:
         assert state.energy is not None and state.gradient is not None
         replicas, batch = ladder.walker.shape
         energies = state.energy.unflatten(0, (replicas, batch))
-        colder = torch.arange(state.n % 2, replicas - 1, 2, device=energies.device)
-        inverse = 1 / torch.tensor(self.temperatures, dtype=energies.dtype, device=energies.device)
-        log_ratio = (inverse[colder] - inverse[colder + 1])[:, None] * (energies[colder] - energies[colder + 1])
-        device = energies.device if generator is None else generator.device
-        coin = torch.rand(log_ratio.shape, generator=generator, dtype=energies.dtype, device=device)
-        taken = coin.to(energies.device).log() < log_ratio
+        first = state.n % 2
+        colder, hotter = slice(first, replicas - 1, 2), slice(first + 1, replicas, 2)
+        gaps = [1 / a - 1 / b for a, b in zip(self.temperatures[colder], self.temperatures[hotter], strict=True)]
+        gap = torch.tensor(gaps, dtype=energies.dtype, device=energies.device).view(-1, 1)
+        log_ratio = gap * (energies[colder] - energies[hotter])
+        taken = (uniform(log_ratio, generator).log_() < log_ratio).long()
         place = torch.arange(replicas, device=energies.device)[:, None].repeat(1, batch)
-        place[colder] += taken.long()
-        place[colder + 1] -= taken.long()
-        order = (place * batch + torch.arange(batch, device=place.device)).flatten()
+        place[colder] += taken
+        place[hotter] -= taken
+        order = torch.add(torch.arange(batch, device=place.device), place, alpha=batch).flatten()
         rates = torch.full((replicas - 1,), torch.nan, dtype=energies.dtype, device=energies.device)
         rates[colder] = log_ratio.clamp(max=0).exp().mean(1)
-        swapped = State(state.x[order], state.energy[order], state.gradient[order], state.n,
-                        _moved(ladder, ladder.walker.gather(0, place)))  # fmt: skip
+        x, energies, gradient = (held.index_select(0, order) for held in (state.x, state.energy, state.gradient))
+        swapped = State(x, energies, gradient, state.n, _moved(ladder, ladder.walker.gather(0, place)))
         return swapped, info._replace(swaps=rates)
 
 
@@ -108,5 +108,5 @@ def _moved(ladder: Ladder, walker: Tensor) -> Ladder:
     bottom, top = walker[:1], walker[-1:]
     back = ladder.hot.gather(0, bottom)
     trips = ladder.trips.scatter_add(0, bottom, back.to(ladder.trips.dtype))
-    hot = ladder.hot.scatter(0, bottom, torch.zeros_like(back)).scatter(0, top, torch.ones_like(back))
+    hot = ladder.hot.scatter(0, bottom, False).scatter_(0, top, True)
     return Ladder(ladder.kernel, walker, hot, trips)

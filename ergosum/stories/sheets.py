@@ -4,12 +4,26 @@ from collections.abc import Callable
 
 import torch
 from PIL import Image
+from torch import Tensor
 
+from ergosum.data.record import Pictures
+from ergosum.data.scenes import Scenes
 from ergosum.data.sequences import LEVELS, SequenceData
+from ergosum.data.shapes import LEVELS as SHAPE_LEVELS
+from ergosum.data.shapes import Shapes
+from ergosum.data.tetrominoes import SIDE, Tetrominoes
 from ergosum.report.strips import sheet
 from ergosum.settings import FACTORS, DataSettings
 
-__all__ = ["SHEETS", "sequences"]
+__all__ = ["SHEETS", "overlay", "scenes", "sequences", "shapes", "tetrominoes"]
+
+COLUMNS = 8
+"""Pictures per row of a sheet."""
+MASK_COLOURS = torch.tensor(
+    [[0.08, 0.08, 0.10], [0.90, 0.36, 0.32], [0.35, 0.65, 0.95], [0.98, 0.79, 0.33], [0.45, 0.78, 0.49],
+     [0.72, 0.53, 0.90], [0.96, 0.60, 0.36], [0.38, 0.80, 0.80], [0.93, 0.60, 0.78]]
+)  # fmt: skip
+"""Of the background and of up to eight objects."""
 
 
 def sequences(source: str = "digits", seed: int = 0, canvas: int = 28) -> Image.Image:
@@ -34,5 +48,91 @@ def _one(settings: DataSettings, seed: int) -> torch.Tensor:
     return data.sequences(1, LEVELS - 1, torch.Generator().manual_seed(seed)).frames[0]
 
 
-SHEETS: dict[str, Callable[[str, int, int], Image.Image]] = {"sequences": sequences}
+def overlay(pictures: Pictures) -> Tensor:
+    """Masks as flat colours, one per object, with a little of the picture showing through.
+
+    Shape:
+        Returns (n, 3, side, side) in [0, 1].
+    """
+    colours = MASK_COLOURS[torch.arange(pictures.masks.shape[1]) % len(MASK_COLOURS)]
+    flat = torch.einsum("nohw,oc->nchw", pictures.masks.float(), colours)
+    grey = pictures.images.mean(1, keepdim=True)
+    return 0.85 * flat + 0.15 * grey
+
+
+def tetrominoes(source: str = "", seed: int = 0, canvas: int = SIDE) -> Image.Image:
+    """Pictures of pieces and their masks; then one piece under each of its attributes.
+
+    `source` has no effect; a `canvas` larger than 35 adds a frame.
+    """
+    data = Tetrominoes(side=max(SIDE, canvas))
+    generator = torch.Generator().manual_seed(seed)
+    rows = _with_masks(data.draw(COLUMNS, generator), "pieces") + _with_masks(data.draw(COLUMNS, generator), "pieces")
+    alone = Tetrominoes(1, data.side)
+    rest = torch.tensor([3.0, 0.0, 10.0, 10.0])
+    steps = torch.arange(COLUMNS)
+    turning = {"shape": steps * 2 + 1, "colour": steps % 6, "x": 2.0 * steps + 1, "y": 2.0 * steps + 1}
+    for i, (name, values) in enumerate(turning.items()):
+        attributes = rest.repeat(COLUMNS, 1, 1)
+        attributes[:, 0, i] = values.float()
+        rows.append((name, alone.render(attributes).images))
+    return sheet(rows, zoom=3, boxed=())
+
+
+def shapes(source: str = "", seed: int = 0, canvas: int = 64) -> Image.Image:
+    """White shapes, one factor changing per row; then coloured shapes behind each other and their masks.
+
+    `source` has no effect; `canvas` counts from 64.
+    """
+    side = max(64, canvas)
+    single = Shapes(side=side)
+    rows = []
+    for i, name in enumerate(single.factors):
+        factors = torch.tensor([[2.0, 0.9, 0.0, 16 / 31, 16 / 31]]).repeat(COLUMNS, 1)
+        if name == "shape":
+            factors[:, 0] = torch.arange(COLUMNS) % 3
+            factors[:, 1:3] = torch.arange(COLUMNS)[:, None] // 3 * torch.tensor([-0.2, 0.6]) + factors[:, 1:3]
+        else:
+            first, last = SHAPE_LEVELS[i][0].item(), SHAPE_LEVELS[i][-1].item()
+            factors[:, i] = torch.linspace(first, last, COLUMNS)
+        rows.append((name, single.from_factors(factors).images))
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(2):
+        rows += _with_masks(Shapes((2, 5), colour=True, side=side).draw(COLUMNS, generator), "several")
+    return sheet(rows, zoom=2, boxed=())
+
+
+def scenes(variant: str, seed: int = 0, side: int = 64) -> Image.Image:
+    """Scenes of a variant, their masks, and always the same objects with one factor changing per row."""
+    data = Scenes(variant=variant, side=side, smooth=2)
+    generator = torch.Generator().manual_seed(seed)
+    rows = _with_masks(data.draw(COLUMNS, generator), variant) + _with_masks(data.draw(COLUMNS, generator), variant)
+    wide = Scenes(3, variant=variant, side=side, smooth=2)
+    levels = Scenes(variant="still").levels
+    middle = torch.stack([(values[0] + values[-1]) / 2 for values in levels])
+    middle[0], middle[1], middle[2], middle[3] = 1.0, -3.5, -4.0, 6.5
+    for i, name in enumerate(wide.factors):
+        factors = middle.repeat(COLUMNS, 1)
+        factors[:, i] = torch.linspace(levels[i][0].item(), levels[i][-1].item(), COLUMNS)
+        rows.append((name, wide.from_factors(factors).images))
+    return sheet(rows, zoom=2, boxed=())
+
+
+def _with_masks(pictures: Pictures, name: str) -> list[tuple[str, Tensor]]:
+    return [(name, pictures.images), ("masks", overlay(pictures))]
+
+
+def _scenes(variant: str) -> Callable[[str, int, int], Image.Image]:
+    return lambda source, seed, canvas: scenes(variant, seed, max(64, canvas))
+
+
+SHEETS: dict[str, Callable[[str, int, int], Image.Image]] = {
+    "sequences": sequences,
+    "tetrominoes": tetrominoes,
+    "shapes": shapes,
+    "scenes": _scenes("clevr"),
+    "toy": _scenes("toy"),
+    "lighting": _scenes("lighting"),
+    "still": _scenes("still"),
+}
 """Data sets that `ergosum data show` knows."""

@@ -18,12 +18,8 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import nn
 
-from ergosum.data.record import Pairs
-from ergosum.data.sequences import SequenceData
-from ergosum.data.sources import checksum
-from ergosum.objectives.prediction import prediction
 from ergosum.runfolder import load_recipe, save_recipe, write_json
 from ergosum.samplers.chain import NonFiniteError
 from ergosum.settings import Experiment, to_dict
@@ -31,6 +27,7 @@ from ergosum.training.log import Log, Update
 from ergosum.training.processes import launch
 from ergosum.training.schedule import learning_rate
 from ergosum.training.state import State
+from ergosum.training.task import Outcome, Prediction, Recomposition, task_of
 
 __all__ = ["DeadRunError", "Update", "train"]
 
@@ -61,15 +58,15 @@ def train(experiment: Experiment, out: Path, resume: bool = False, accelerator: 
         raise FileExistsError(f"{out} already holds a run; add --resume to go on with it, or choose another --out.")
     torch.set_num_threads(experiment.threads)
     fabric = launch(experiment, accelerator)
-    data = SequenceData(experiment.data, "train", str(fabric.device))
-    state = State(experiment, fabric, data)
+    task = task_of(experiment, str(fabric.device))
+    state = State(experiment, fabric, task)
     if resume:
         _refuse_other_settings(experiment, out)
         state.load(out)
     log = _begin_log(state, out) if fabric.global_rank == 0 else None  # the first process writes, the others compute
     with _signals() as asked:
         try:
-            for update in _updates(state, fabric, data):
+            for update in _updates(state, fabric, task):
                 if log:
                     _keep(update, state, log, out)
                 if asked:
@@ -87,7 +84,7 @@ def train(experiment: Experiment, out: Path, resume: bool = False, accelerator: 
             if log:
                 log.close()
     if log:
-        _write_summary(state, data, out)
+        _write_summary(state, task, out)
 
 
 @contextmanager
@@ -145,10 +142,9 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _updates(state: State, fabric: Fabric, data: SequenceData) -> Iterator[Update]:
+def _updates(state: State, fabric: Fabric, task: Prediction | Recomposition) -> Iterator[Update]:
     e = state.experiment
     batch = e.optimiser.batch
-    active = [e.model.components.index(c) for c in e.active] if e.active else None
     share = slice(
         fabric.global_rank * batch // fabric.world_size, (fabric.global_rank + 1) * batch // fabric.world_size
     )
@@ -157,40 +153,42 @@ def _updates(state: State, fabric: Fabric, data: SequenceData) -> Iterator[Updat
         clock, cpu = time.perf_counter(), time.process_time()
         for group in state.optimiser.param_groups:
             group["lr"] = learning_rate(e.optimiser, state.iteration)
-        pairs = state.rollouts.draw(batch, state.generator)
+        drawn = task.draw(batch, state.generator)
         state.render_seconds += time.process_time() - cpu
-        mine = Pairs(*(v[share] for v in pairs))
+        mine = type(drawn)(*(v[share] for v in drawn))
         state.wrapped.train()
-        path = state.wrapped(mine.start, mine.target, mine.moves, state.generator, active=active)
-        terms = prediction(e.objective, mine, path)
+        outcome = task.run(state.wrapped, mine, state.generator)  # type: ignore[arg-type]
+        terms = outcome.terms
         loss, error, copied = fabric.all_reduce(
             torch.stack([terms.loss.detach(), terms.error, terms.copy_error])
         ).tolist()  # type: ignore[union-attr]
         if not math.isfinite(loss):
-            raise NonFiniteError(_diagnose(state, mine))
+            raise NonFiniteError(_diagnose(state, task.blame(state.model, mine)))  # type: ignore[arg-type]
         state.optimiser.zero_grad()
         fabric.backward(terms.loss * LOSS_SCALE)
         norm = nn.utils.clip_grad_norm_(state.model.parameters(), e.optimiser.clip or math.inf)
         if not torch.isfinite(norm):
-            raise NonFiniteError(f"Non-finite gradient of the weights. {_diagnose(state, mine)}")
+            raise NonFiniteError(
+                f"Non-finite gradient of the weights. {_diagnose(state, task.blame(state.model, mine))}"  # type: ignore[arg-type]
+            )
         state.optimiser.step()
         state.iteration += 1
         state.update_average()
-        if e.objective.persistent:
-            state.rollouts.keep(pairs, fabric.all_gather(path.frames[-1].detach()).flatten(0, -4))  # type: ignore[union-attr]
-        _watch(state, error, copied, path.frames, mine)
+        if task.keeps:
+            task.keep(drawn, fabric.all_gather(outcome.last.detach()).flatten(0, -4))  # type: ignore[union-attr, arg-type]
+        _watch(state, error, copied, outcome)
         state.seconds += time.perf_counter() - clock
         state.cpu_seconds += time.process_time() - cpu
         rate = (state.iteration - first) * batch / (time.perf_counter() - begun)
         yield Update(state.iteration, loss, state.error, state.copy_error, rate, state.seconds)
 
 
-def _watch(state: State, error: float, copied: float, frames: list[Tensor], pairs: Pairs) -> None:
+def _watch(state: State, error: float, copied: float, outcome: Outcome) -> None:
     """Running averages, and the death watch: a model whose output equals its input has zero gradient for good."""
     weight = max(0.02, 1 / state.iteration)
     state.error += weight * (error - state.error)
     state.copy_error += weight * (copied - state.copy_error)
-    moved = (frames[-1].detach().clamp(0, 1) - pairs.start).square().mean().item()
+    moved = (outcome.last.detach().clamp(0, 1) - outcome.first).square().mean().item()
     state.still = state.still + 1 if moved < DEAD_SHARE * copied else 0
     if state.still >= DEAD_AFTER:
         raise DeadRunError(
@@ -199,15 +197,14 @@ def _watch(state: State, error: float, copied: float, frames: list[Tensor], pair
         )
 
 
-def _diagnose(state: State, pairs: Pairs) -> str:
-    who = state.model.blame(pairs.start, pairs.target, pairs.moves)  # type: ignore[operator]
+def _diagnose(state: State, who: str) -> str:
     return (
         f"Training left the finite numbers at iteration {state.iteration + 1}, first seen in {who}. The last "
         "checkpoint is intact; lower optimiser.rate or descent.step_size and --resume."
     )
 
 
-def _write_summary(state: State, data: SequenceData, out: Path) -> None:
+def _write_summary(state: State, task: Prediction | Recomposition, out: Path) -> None:
     e = state.experiment
     summary = {
         "name": e.name,
@@ -221,8 +218,7 @@ def _write_summary(state: State, data: SequenceData, out: Path) -> None:
         "torch": torch.__version__,
         "weights": sum(p.numel() for p in state.model.parameters()),
         "seed": e.seed,
-        "source": e.data.source,
-        "data_sha256": checksum(data.digits),
+        **task.about(),
         "error": state.error,
         "copy_error": state.copy_error,
     }

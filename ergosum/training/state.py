@@ -8,10 +8,9 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from ergosum.data.sequences import SequenceData
-from ergosum.objectives.rollouts import RollOuts
 from ergosum.runfolder import build, load_weights, save_weights, write_atomically
 from ergosum.settings import Experiment
+from ergosum.training.task import Task
 
 __all__ = ["State"]
 
@@ -21,7 +20,7 @@ COUNTERS = ("iteration", "seconds", "cpu_seconds", "render_seconds", "error", "c
 class State:
     """Everything that a resumed run needs, saved and loaded as one file."""
 
-    def __init__(self, experiment: Experiment, fabric: Fabric, data: SequenceData) -> None:
+    def __init__(self, experiment: Experiment, fabric: Fabric, task: Task) -> None:
         torch.manual_seed(experiment.seed)
         self.experiment = experiment
         self.model: nn.Module = build(experiment)
@@ -36,7 +35,7 @@ class State:
         self.model = self.wrapped.module
         self.ema.to(fabric.device)
         self.generator = torch.Generator().manual_seed(experiment.seed + 1)
-        self.rollouts = RollOuts(data, experiment.objective.persistent)
+        self.task = task
         self.iteration, self.seconds, self.cpu_seconds, self.render_seconds = 0, 0.0, 0.0, 0.0
         self.error, self.copy_error, self.still = 0.0, 0.0, 0
 
@@ -65,7 +64,7 @@ class State:
     def save(self, folder: Path) -> None:
         content = {
             "model": self.model.state_dict(), "ema": self.ema.state_dict(), "optimiser": self.optimiser.state_dict(),
-            "generator": self.generator.get_state(), "rollouts": self.rollouts.state(),
+            "generator": self.generator.get_state(), "rollouts": self.task.state(),
             **{name: getattr(self, name) for name in COUNTERS},
         }  # fmt: skip
         write_atomically(folder / "checkpoint.pt", lambda p: torch.save(content, p))
@@ -93,6 +92,6 @@ class State:
         self.ema.load_state_dict(content["ema"])
         self.optimiser.load_state_dict(content["optimiser"])
         self.generator.set_state(content["generator"])
-        self.rollouts.load(content["rollouts"])
+        self.task.load(content["rollouts"])
         for name in COUNTERS:
             setattr(self, name, content[name])

@@ -3,6 +3,7 @@
 Energies and networks are rough (no weight is left at its zero start) and in float64, so that a law that fails, fails.
 """
 
+import math
 from collections.abc import Callable
 from importlib import import_module
 from pkgutil import iter_modules
@@ -16,17 +17,30 @@ from ergosum.compose import And, Or, Scaled, negation
 from ergosum.data.render import render
 from ergosum.data.sequences import SPACING
 from ergosum.energy import Energy, as_energy
+from ergosum.metrics.beta_vae import beta_vae
+from ergosum.metrics.counting import count_accuracy
+from ergosum.metrics.dci import dci
 from ergosum.metrics.equivariance import equivariance_error
 from ergosum.metrics.error import mse, psnr, skill
+from ergosum.metrics.factor_vae import factor_vae
 from ergosum.metrics.identity import accuracy, identity_kept
+from ergosum.metrics.mcc import mcc
+from ergosum.metrics.mig import mig, mutual_information
 from ergosum.metrics.reader import circular_difference, factor_errors, read_factors
 from ergosum.metrics.response import diagonal_share, levels_moved
+from ergosum.metrics.sap import sap
+from ergosum.metrics.segmentation import ari, covering, foreground_ari, matched_iou
 from ergosum.metrics.sharpness import gradient_energy, sharpness
+from ergosum.metrics.ssim import ssim
+from ergosum.metrics.swap import swap_consistency
 from ergosum.nets.blocks import ConditionedBlock
 from ergosum.nets.body import UNetBody
 from ergosum.nets.classifier import DigitClassifier
+from ergosum.nets.comet import CometEnergy, RecurrentEncoder
 from ergosum.nets.encoders import StridedEncoder
-from ergosum.nets.residual import ResidualEncoder, ResidualEnergy
+from ergosum.nets.experts import DrawnExperts, ExpertDecoder
+from ergosum.nets.residual import Block, ResidualEncoder, ResidualEnergy
+from ergosum.nets.slots import SlotEncoder
 from ergosum.nets.transport import Bowl, Transport
 from ergosum.nets.unet import UNetInnerProduct
 
@@ -71,6 +85,9 @@ FAMILIES: dict[str, Callable[[], nn.Module]] = {
     "UNetInnerProduct": lambda: rough(UNetInnerProduct(CODE, 4, SIDE)),
     "UNetInnerProduct, no anchor": lambda: rough(UNetInnerProduct(CODE, 4, SIDE, anchored=False)),
     "ResidualEnergy": lambda: rough(ResidualEnergy(CODE, 4, SIDE)),
+    "CometEnergy": lambda: rough(CometEnergy(CODE, 4, SIDE)),
+    "CometEnergy, placed": lambda: rough(CometEnergy(CODE, 4, SIDE, position=True)),
+    "ExpertDecoder": lambda: rough(ExpertDecoder(CODE, 4, SIDE)),
     "ResidualEnergy, anchored": lambda: rough(ResidualEnergy(CODE, 4, SIDE, anchored=True)),
 }
 
@@ -97,6 +114,7 @@ def _members(family: str) -> Callable[[Condition], Energy]:
 ENERGIES: dict[str, Callable[[Condition], Energy]] = {
     **{name: _closed(name) for name in FAMILIES},
     "Bowl": lambda c: Bowl(c.anchor),
+    "DrawnExperts": lambda c: DrawnExperts(c.anchor, 0.1 + c.anchor[:, :1]),
     "as_energy": lambda c: as_energy(_quartic),
     "And": lambda c: And(Bowl(c.anchor), as_energy(_quartic), _closed("UNetInnerProduct")(c)),
     "Or": lambda c: Or(0.02 * Bowl(c.anchor), 0.05 * as_energy(_quartic), log_weights=(0.5, -0.3)),
@@ -111,10 +129,25 @@ ENERGIES: dict[str, Callable[[Condition], Energy]] = {
 IMAGE = noise(BATCH, 3, SIDE, SIDE, seed=3)
 CANVAS = noise(BATCH, 3, 28, 28, seed=4)
 
+
+class _Asked(nn.Module):
+    """An encoder asked for three components."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x, 3)
+
+
 NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
     "StridedEncoder": (lambda: StridedEncoder(6, 3, 4), (IMAGE,)),
     "ResidualEncoder": (lambda: ResidualEncoder(6, 3, 4), (IMAGE,)),
     "DigitClassifier": (lambda: DigitClassifier(4), (CANVAS,)),
+    "RecurrentEncoder": (lambda: _Asked(RecurrentEncoder(5, 4)), (CANVAS,)),
+    "SlotEncoder": (lambda: _Asked(SlotEncoder(9, 4, SIDE)).eval(), (IMAGE,)),
+    "Block": (lambda: Block(3, 4, CODE), (IMAGE, CONDITION.z)),
     "UNetBody": (lambda: UNetBody(3, 7, CODE, 4, SIDE), (IMAGE, CONDITION.z)),
     "ConditionedBlock": (lambda: ConditionedBlock(3, CODE), (IMAGE, CONDITION.z)),
 }
@@ -161,6 +194,40 @@ def _match(gap: float) -> float:
     return read_factors(frames, _DIGIT, render).match.mean().item()
 
 
+_GRID = torch.cartesian_prod(*[torch.arange(5.0)] * 3).repeat(4, 1)
+_SEGMENTS = torch.arange(4).repeat_interleave(4).repeat(2, 16, 1)
+_MASKS = F.one_hot(_SEGMENTS, 4).movedim(3, 1).bool()
+_SWAPPED = torch.tensor([True, False, False])
+
+
+def _codes(gap: float) -> Tensor:
+    """The factors of `_GRID`, five levels each, under noise of up to five levels times the gap."""
+    return _GRID + 10 * gap * (noise(500, 3, seed=8) - 0.5)
+
+
+def _seeded(metric: Callable[..., float], gap: float) -> float:
+    generator = torch.Generator().manual_seed(0)
+    return metric(_codes(3 * gap), _GRID, generator, train=200, evaluate=400, batch=8)
+
+
+def _dci(part: str) -> Callable[[float], float]:
+    return lambda g: getattr(dci(_codes(g), _GRID, torch.Generator().manual_seed(0)), part)
+
+
+def _segments(gap: float) -> Tensor:
+    return torch.where(noise(2, 16, 16, seed=10) < gap, (_SEGMENTS + 1) % 4, _SEGMENTS)
+
+
+def _swap(gap: float) -> float:
+    own, donor, other = noise(3, 6, 3, 2, seed=11)
+    target = torch.where(_SWAPPED[:, None], donor, own)
+    return swap_consistency(own, donor, torch.lerp(target, other, gap), _SWAPPED).consistency
+
+
+def _miscounted(gap: float) -> Tensor:
+    return _LABELS + (torch.arange(len(_LABELS)) < round(gap * len(_LABELS)))
+
+
 METRICS: dict[str, Measure] = {
     "mse": Measure(0, True, lambda g: mse(_mixed(g), _TRUE).sum().item()),
     "psnr": Measure(100, False, lambda g: psnr(mse(_mixed(g), _TRUE)).mean().item()),
@@ -179,6 +246,24 @@ METRICS: dict[str, Measure] = {
     "levels_moved": Measure(0, True, lambda g: levels_moved(_FACTORS, _FACTORS + g * SPACING, SPACING).amin().item()),
     "diagonal_share": Measure(1, False, lambda g: diagonal_share((1 - g) * torch.eye(3) + g * torch.ones(3, 3))),
     "read_factors": Measure(1, False, _match),
+    "beta_vae": Measure(1, False, lambda g: _seeded(beta_vae, g)),
+    "factor_vae": Measure(1, False, lambda g: _seeded(factor_vae, g)),
+    "mig": Measure(1, False, lambda g: mig(_codes(g), _GRID)),
+    "mcc": Measure(1, False, lambda g: mcc(_codes(g), _GRID)),
+    "sap": Measure(1, False, lambda g: sap(_codes(g), _GRID, torch.Generator(), "correlation")),
+    "dci, disentanglement": Measure(1, False, _dci("disentanglement")),
+    "dci, completeness": Measure(1, False, _dci("completeness")),
+    "dci, informativeness": Measure(1, False, _dci("informativeness")),
+    "mutual_information": Measure(
+        math.log(10), False, lambda g: mutual_information(_miscounted(g)[:, None], _LABELS[:, None]).item()
+    ),
+    "ari": Measure(1, False, lambda g: ari(_segments(g), _MASKS).mean().item()),
+    "foreground_ari": Measure(1, False, lambda g: foreground_ari(_segments(g), _MASKS).mean().item()),
+    "covering": Measure(1, False, lambda g: covering(_segments(g), _MASKS).mean().item()),
+    "matched_iou": Measure(1, False, lambda g: matched_iou(_segments(g), _MASKS).mean().item()),
+    "ssim": Measure(1, False, lambda g: ssim(_mixed(g), _TRUE).mean().item()),
+    "swap_consistency": Measure(1, False, _swap),
+    "count_accuracy": Measure(1, False, lambda g: count_accuracy(_miscounted(g), _LABELS)),
 }
 
 ELSEWHERE = {
@@ -220,10 +305,32 @@ ELSEWHERE = {
     "ess": "metrics/test_diagnostics.py",
     "rhat": "metrics/test_diagnostics.py",
     "mcse": "metrics/test_diagnostics.py",
+    "binned": "metrics/test_codes.py",
+    "levels": "metrics/test_codes.py",
+    "paired": "metrics/test_codes.py",
+    "seed": "metrics/test_codes.py",
+    "split": "metrics/test_codes.py",
+    "standardised": "metrics/test_codes.py",
+    "draw_groups": "metrics/test_sharing.py",
+    "draw_pairs": "metrics/test_sharing.py",
+    "correlations": "metrics/test_mcc.py",
+    "Dci": "metrics/test_dci.py",
+    "Principal": "metrics/test_principal.py",
+    "principal": "metrics/test_principal.py",
+    "reference_rows": "metrics/test_references.py",
+    "objects_shown": "metrics/test_segmentation.py",
+    "segment_labels": "metrics/test_segmentation.py",
+    "Kid": "metrics/test_kid.py",
+    "kid": "metrics/test_kid.py",
+    "squared_mmd": "metrics/test_kid.py",
+    "Swap": "metrics/test_swap.py",
+    "connected_count": "metrics/test_counting.py",
+    "object_count": "metrics/test_counting.py",
     "Chain": "laws/test_samplers.py",
     "Sampler": "laws/test_samplers.py",
     "differentiable_steps": "laws/test_descent.py",
     "run": "laws/test_descent.py",
+    "PLACE": "test_decomposition.py",
     "coordinates": "laws/test_nets.py",
     "widen": "laws/test_nets.py",
     "Reading": "metrics/test_reader.py",

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ergosum.decomposer import Trajectory
+from ergosum.decomposition import take_apart
 from ergosum.recipes import RECIPES
 from ergosum.runfolder import build, load_predictor, load_weights, read_json
 from ergosum.samplers.chain import NonFiniteError
@@ -47,8 +48,13 @@ def test_every_recipe_takes_three_steps_and_can_be_used(name, learn, tmp_path, r
     assert [u.iteration for u in updates] == [1, 2, 3]
     assert all(math.isfinite(u.loss) and u.loss > 0 and u.error > 0 for u in updates)
     experiment, predictor = load_predictor(tmp_path)
-    frame = torch.rand(2, 3, 28, 28, generator=torch.Generator().manual_seed(0))
-    assert predictor.predict(frame, moves=torch.ones(2, 3)).shape == frame.shape
+    generator = torch.Generator().manual_seed(0)
+    if experiment.task == "recomposition":
+        picture = torch.rand(2, 3, experiment.pictures.side, experiment.pictures.side, generator=generator)
+        assert take_apart(predictor, picture, generator).whole.shape == picture.shape
+    else:
+        frame = torch.rand(2, 3, 28, 28, generator=generator)
+        assert predictor.predict(frame, moves=torch.ones(2, 3)).shape == frame.shape
     assert logged(tmp_path)[-1]["iteration"] == 3 and read_json(tmp_path / "run.json")["iterations"] == 3
     assert experiment.name == name
 

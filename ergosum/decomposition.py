@@ -1,0 +1,89 @@
+"""Pictures taken apart into components, and put together anew.
+
+Everything here is descent on sums of energies: of all components the picture, of one the component alone, of components
+of two pictures a recombination, of twice as many a picture with twice the objects.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from ergosum.decomposer import Decomposer
+from ergosum.nets.experts import DrawnExperts
+from ergosum.shapes import Images, Latents
+
+__all__ = ["Parts", "combine", "masks_of", "recompose", "take_apart"]
+
+
+class Parts(NamedTuple):
+    """Pictures taken apart.
+
+    Shape:
+        latents: (batch, K, D). whole: (batch, 3, side, side), recomposed. masks: (batch, K, side, side), shares that
+        sum to one at every pixel. alone: (batch, K, 3, side, side), each component's own minimum.
+    """
+
+    latents: Latents
+    whole: Images
+    masks: Tensor
+    alone: Tensor
+
+
+@torch.no_grad()
+def take_apart(model: Decomposer, pictures: Images, generator: Generator, components: int | None = None) -> Parts:
+    """Latents, recomposition, masks and components of pictures.
+
+    Args:
+        generator: of the noise that descents start from. components: K, if another than was trained with.
+    Raises:
+        ValueError: if pictures are not of the model's canvas.
+    """
+    side = model.canvas
+    if pictures.shape[-2:] != (side, side):
+        raise ValueError(f"take_apart: expected pictures of {side} x {side} pixels, got {tuple(pictures.shape[-2:])}.")
+    latents = model.eval().encode(pictures, components=components)
+    alone = [recompose(model, latents, generator, [k]) for k in range(latents.shape[1])]
+    return Parts(
+        latents, recompose(model, latents, generator), masks_of(model, latents, pictures), torch.stack(alone, 1)
+    )
+
+
+@torch.no_grad()
+def recompose(model: Decomposer, latents: Latents, generator: Generator, active: Sequence[int] | None = None) -> Images:
+    """The picture at the bottom of the (active) components' energies, found from noise; pixels in [0, 1]."""
+    shape = (len(latents), 3, model.canvas, model.canvas)
+    noise = torch.rand(shape, generator=generator).to(latents.device)
+    return model.eval()(noise, generator=generator, active=active, check=True, latents=latents).frames[-1].clamp(0, 1)
+
+
+@torch.no_grad()
+def masks_of(model: Decomposer, latents: Latents, pictures: Images) -> Tensor:
+    """Each component's share in every pixel, (batch, K, side, side).
+
+    For experts, shares of the precision. For other energies the size of $grad_x E_k$ at the picture, summed over
+    channels and normalised over components: where a component would change the picture is what it is about.
+    """
+    bound = [model.bind(latents, None, active=[k]) for k in range(latents.shape[1])]
+    if model.model.energy == "experts":
+        felt = [b.energy.precision[:, 0] for b in bound if isinstance(b.energy, DrawnExperts)]  # type: ignore[union-attr]
+    else:
+        felt = [b.gradient(pictures).abs().sum(1) for b in bound]
+    total = torch.stack(felt, 1)
+    return total / total.sum(1, keepdim=True).clamp(min=torch.finfo(total.dtype).tiny)
+
+
+def combine(*latents: Latents, globals: int = 0) -> Latents:
+    """All components of several pictures in one set; of the first `globals` components only the first picture's.
+
+    Shape:
+        latents: (batch, K_i, D) each. Returns (batch, K, D).
+    Raises:
+        ValueError: if batches or widths differ.
+    """
+    shapes = {(len(z), z.shape[2]) for z in latents}
+    if len(shapes) != 1:
+        raise ValueError(f"combine: expected latents of one batch and width, got {sorted(shapes)}.")
+    first, *others = latents
+    return torch.cat([first, *(z[:, globals:] for z in others)], 1)

@@ -1,0 +1,40 @@
+r"""Recompose a picture by descent from noise: the training signal of unsupervised decomposition.
+
+$$ L = \|x_N - x\|^2, \quad x_n = x_{n-1} - h \nabla \sum_k E(x_{n-1}; z_k), \quad z = Enc(x), \quad x_0 \sim U $$
+
+on the last step (what COMET's released code does) or on every step (what its paper says).
+
+Source: Du, Li, Sharma, Tenenbaum, Mordatch 2021, equation (1) and algorithm 1.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ergosum.decomposer import Trajectory
+from ergosum.objectives.prediction import Terms, decorrelation
+from ergosum.settings import ObjectiveSettings
+
+__all__ = ["recomposition"]
+
+
+def recomposition(settings: ObjectiveSettings, pictures: Tensor, path: Trajectory) -> Terms:
+    """Loss of a trajectory against the pictures it should end in.
+
+    `Terms.copy_error` is the error of the batch's mean picture: what a model that ignores its input can reach.
+
+    Shape:
+        pictures: (batch, 3, side, side) in [0, 1]. path: frames of that shape, the noise first.
+    """
+    made = path.frames[1:]
+    distance = F.mse_loss if settings.norm == "l2" else F.l1_loss
+    if settings.on == "last":
+        loss = distance(made[-1], pictures)
+    else:
+        loss = torch.stack([distance(x, pictures) for x in made]).mean()
+    if settings.decorrelation:
+        loss = loss + settings.decorrelation * decorrelation(path.latents)
+    with torch.no_grad():
+        error = F.mse_loss(made[-1].clamp(0, 1), pictures)
+        mean_error = F.mse_loss(pictures.mean(0, keepdim=True).expand_as(pictures), pictures)
+    return Terms(loss, error, mean_error)

@@ -1,0 +1,49 @@
+"""Pictures taken apart: objects by slots and Gaussian experts, and COMET's networks as paper and code run them."""
+
+from typing import Literal
+
+from ergosum.settings import (
+    DescentSettings,
+    Experiment,
+    ModelSettings,
+    ObjectiveSettings,
+    OptimiserSettings,
+    PictureSettings,
+)
+
+__all__ = ["comet", "tetrominoes"]
+
+CPU = "one thread of a 2-core x86-64 CPU with bfloat16"
+
+
+def tetrominoes() -> Experiment:
+    """Three Tetris pieces and a background: four Gaussian experts, found by slots that compete for places."""
+    return Experiment(
+        name="tetrominoes",
+        shows="three pieces and a background, each an energy of its own, found without labels",
+        cost=f"30 min on {CPU}",
+        task="recomposition",
+        pictures=PictureSettings(name="tetrominoes", side=36, fewest=3, most=3, count=20_000),
+        model=ModelSettings(
+            energy="experts", encoder="slots", anchor="none", components=("ground", "one", "two", "three"), tied=True,
+            latent=35, width=32, moves=False,
+        ),
+        descent=DescentSettings(steps=1, training_steps=1),
+        optimiser=OptimiserSettings(iterations=24_000, batch=32, rate=2e-3, precision="bf16", ema=0.999),
+        checkpoint_every=1000,
+        log_every=50,
+    )  # fmt: skip
+
+
+def comet(preset: Literal["paper", "code"]) -> Experiment:
+    """COMET's networks on tetrominoes: loss on every step, as its paper says, or on the last, as its code does."""
+    paper = preset == "paper"
+    return tetrominoes().but(
+        name=f"comet-{preset}",
+        shows=f"COMET's networks, loss on {'every step (its paper)' if paper else 'the last step (its code)'}",
+        cost=f"about 2 h on {CPU}",
+        model={"energy": "comet", "encoder": "recurrent", "latent": 16, "width": 64, "position": True},
+        descent=DescentSettings(steps=10, step_size=500.0, gradient="truncated" if paper else "last"),
+        objective=ObjectiveSettings(on="all" if paper else "last"),
+        optimiser={"iterations": 10_000, "batch": 16, "rate": 2e-4},
+    )

@@ -1,0 +1,109 @@
+"""Pictures taken apart and recombined, as a user meets it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ergosum.cli import main
+from ergosum.data.tetrominoes import Tetrominoes
+from ergosum.decomposer import Decomposer
+from ergosum.evaluation.decomposition import colour_patches, decomposition_scores
+from ergosum.metrics.segmentation import foreground_ari
+from ergosum.runfolder import load_predictor
+from ergosum.stories.decomposition import decompose_folder
+
+SCORES = {"fg_ari", "ari", "covering", "mse", "mse_mean", "psnr", "ssim", "swap_consistency", "count_accuracy", "rows"}
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory, learn):
+    """The folder of a tiny run that takes tetrominoes apart."""
+    folder = tmp_path_factory.mktemp("runs") / "tetrominoes"
+    learn(folder, "tetrominoes")
+    return folder
+
+
+@pytest.fixture
+def album(tmp_path):
+    """Five pictures in a folder with a sub-folder, one of them broken, one of one pixel."""
+    pixels = np.random.default_rng(0).integers(0, 255, (5, 40, 50, 3), dtype=np.uint8)
+    (tmp_path / "album" / "more").mkdir(parents=True)
+    for k, name in enumerate(("a.png", "a.jpg", "more/b.png")):
+        Image.fromarray(pixels[k]).save(tmp_path / "album" / name)
+    (tmp_path / "album" / "broken.png").write_text("no picture")
+    Image.new("RGB", (1, 1)).save(tmp_path / "album" / "dot.png")
+    return tmp_path / "album"
+
+
+def test_a_folder_is_taken_apart_what_cannot_be_read_is_named_and_the_job_goes_on(apart, album, tmp_path, capsys):
+    out = tmp_path / "out"
+    command = ["decompose", str(apart), "--start", str(album), "--out", str(out)]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "3 pictures written, 0 done before, 2 skipped" in said and "broken.png" in said and "dot.png" in said
+    assert {str(p.relative_to(out)) for p in out.rglob("*.npz")} == {"a.png.npz", "a.jpg.npz", "more/b.png.npz"}
+    stored = np.load(out / "a.png.npz")
+    assert stored["latents"].shape == (4, 35) and stored["masks"].shape == (4, 36, 36)
+    assert stored["components"].shape == (4, 3, 36, 36) and Image.open(out / "sheet.png").size[0] > 100
+    (out / "a.jpg.npz").unlink()
+    assert main(command) == 0
+    assert "1 pictures written, 2 done before, 2 skipped" in capsys.readouterr().out
+
+
+def test_a_stopped_job_leaves_whole_files_only(apart, album, tmp_path):
+    _, model = load_predictor(apart)
+    job = decompose_folder(model, album, tmp_path / "out", batch=1)
+    next(job)
+    job.close()
+    done = list((tmp_path / "out").rglob("*.npz"))
+    assert len(done) <= 1 and all(np.load(p)["masks"].shape == (4, 36, 36) for p in done)
+    *_, last = decompose_folder(model, album, tmp_path / "out", batch=1)
+    assert last.written + last.before == 3 and len(last.skipped) == 2
+
+
+def test_held_out_pictures_are_taken_apart_and_recombined(apart, tmp_path, capsys):
+    assert main(["decompose", str(apart), "--out", str(tmp_path / "parts")]) == 0
+    assert main(["recombine", str(apart), "--out", str(tmp_path / "r.png")]) == 0
+    assert Image.open(tmp_path / "parts" / "sheet.png").size[1] > 300 and Image.open(tmp_path / "r.png").size[0] > 300
+    assert capsys.readouterr().out.split() == [str(tmp_path / "parts" / "sheet.png"), str(tmp_path / "r.png")]
+
+
+def test_a_run_that_takes_apart_is_scored(apart, capsys):
+    assert main(["score", str(apart), "--json", "--n", "12"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told) >= SCORES and told["rows"][0]["row"] == "ours"
+    assert told["rows"][2]["fg_ari"] == 0, "one segment finds no object"
+    assert main(["score", str(apart), "--n", "4"]) == 0
+    assert "connected patches" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["decompose", "digits-colour", "--out", "x"], "expected a run that takes pictures apart"),
+        (["decompose", "{run}", "--start", "nowhere.png", "--out", "{out}"], "nowhere.png"),
+        (["recombine", "{run}", "--start", "one.png"], "expected two images, got 1"),
+        (["score", "{run}", "--n", "1"], "n >= 2 pictures"),
+    ],
+)
+def test_what_cannot_be_taken_apart_is_one_line_on_stderr(arguments, message, apart, tmp_path, capsys):
+    assert main([a.format(run=apart, out=tmp_path / "out") for a in arguments]) == 1
+    said = capsys.readouterr()
+    assert message in said.err and said.err.count("\n") == 1
+
+
+def test_an_oracle_scores_one_and_patches_of_one_colour_find_pieces_that_do_not_touch():
+    data = Tetrominoes(3, 36).draw(64, torch.Generator().manual_seed(0))
+    assert foreground_ari(data.masks.float(), data.masks).mean() == 1
+    found = foreground_ari(colour_patches(data.images), data.masks)
+    assert 0.8 < found.mean() <= 1
+
+
+def test_scores_are_the_same_for_the_same_seed_and_differ_for_another(apart):
+    experiment, model = load_predictor(apart)
+    assert isinstance(model, Decomposer)
+    one, again, other = (decomposition_scores(experiment, model, 8, seed) for seed in (0, 0, 1))
+    assert one == again and one["mse"] != other["mse"]

@@ -1,0 +1,102 @@
+"""Pictures taken apart and put together, with experts whose latents are written by hand."""
+
+import pytest
+import torch
+
+from ergosum.decomposer import Decomposer
+from ergosum.decomposition import combine, masks_of, recompose, take_apart
+from ergosum.nets.slots import PLACE
+from ergosum.settings import DescentSettings, ModelSettings
+
+SLOTS = ModelSettings(
+    energy="experts", encoder="slots", anchor="none", components=("ground", "one", "two"), tied=True, latent=5 + PLACE,
+    width=4, moves=False,
+)  # fmt: skip
+COMET = ModelSettings(
+    energy="comet", encoder="recurrent", anchor="none", components=("one", "two"), tied=True, latent=5, width=4,
+    moves=False, position=True,
+)  # fmt: skip
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(params=["experts", "comet"])
+def model(request):
+    torch.manual_seed(0)
+    if request.param == "experts":
+        return Decomposer(SLOTS, DescentSettings(steps=1), 16)
+    return Decomposer(COMET, DescentSettings(steps=4, step_size=50.0), 16)
+
+
+@pytest.fixture
+def pictures():
+    return torch.rand(3, 3, 16, 16, generator=seeded())
+
+
+def test_parts_have_their_shapes_and_masks_share_every_pixel(model, pictures):
+    parts = take_apart(model, pictures, seeded())
+    k = len(model.components)
+    assert parts.latents.shape == (3, k, model.model.latent) and parts.alone.shape == (3, k, 3, 16, 16)
+    assert parts.whole.shape == pictures.shape and parts.whole.min() >= 0 and parts.whole.max() <= 1
+    torch.testing.assert_close(parts.masks.sum(1), torch.ones(3, 16, 16))
+
+
+def test_more_components_than_in_training_can_be_asked_for(model, pictures):
+    assert take_apart(model, pictures, seeded(), components=6).masks.shape == (3, 6, 16, 16)
+
+
+def test_one_newton_step_from_any_noise_lands_on_the_experts_agreement(pictures):
+    torch.manual_seed(0)
+    model = Decomposer(SLOTS, DescentSettings(steps=1), 16).eval()
+    latents = model.encode(pictures)
+    bound = [model.bind(latents, None, active=[k]).energy for k in range(3)]
+    mean = sum(b.precision * b.mean for b in bound) / sum(b.precision for b in bound)
+    for seed in (0, 1):
+        torch.testing.assert_close(recompose(model, latents, seeded(seed)), mean.clamp(0, 1))
+    one = recompose(model, latents, seeded(), [2])
+    torch.testing.assert_close(one, bound[2].mean.clamp(0, 1))
+    shares = torch.cat([b.precision for b in bound], 1)
+    torch.testing.assert_close(masks_of(model, latents, pictures), shares / shares.sum(1, keepdim=True))
+
+
+def test_masks_of_a_network_are_shares_of_its_gradients(pictures):
+    torch.manual_seed(0)
+    model = Decomposer(COMET, DescentSettings(steps=2, step_size=50.0), 16).eval()
+    latents = model.encode(pictures)
+    felt = torch.stack([model.bind(latents, None, active=[k]).gradient(pictures).abs().sum(1) for k in range(2)], 1)
+    torch.testing.assert_close(masks_of(model, latents, pictures), felt / felt.sum(1, keepdim=True))
+
+
+def test_an_object_s_content_does_not_say_where_it_is():
+    """A place that moves by a whole cell of the decoder moves mean and precision with it, away from the border."""
+    torch.manual_seed(0)
+    model = Decomposer(SLOTS, DescentSettings(steps=1), 64).eval()
+    z = torch.randn(1, 1, 5 + PLACE, generator=seeded())
+    cell = 2 / 15  # the decoder's grid has 16 points from -1 to 1
+    z[..., -3], z[..., -2], z[..., -1] = 0.0, 0.0, 1.0
+    there = z.clone()
+    there[..., -3] += 2 * cell
+    here, moved = (model.bind(v, None, active=[0]).energy.precision[0, 0] for v in (z, there))
+    torch.testing.assert_close(here[16:48, 16:40], moved[16:48, 24:48], rtol=1e-4, atol=1e-4)
+
+
+def test_components_of_two_pictures_are_one_set(model, pictures):
+    one, two = (model.eval().encode(p) for p in (pictures, 1 - pictures))
+    both = combine(one, two, globals=1)
+    assert both.shape == (3, 2 * one.shape[1] - 1, one.shape[2])
+    assert torch.equal(both[:, : one.shape[1]], one) and torch.equal(both[:, one.shape[1] :], two[:, 1:])
+    assert recompose(model, both, seeded()).shape == pictures.shape
+    with pytest.raises(ValueError, match="one batch and width"):
+        combine(one, two[:1])
+
+
+def test_the_same_seed_gives_the_same_bits(model, pictures):
+    a, b = (take_apart(model, pictures, seeded()) for _ in range(2))
+    assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_pictures_of_another_size_are_refused(model):
+    with pytest.raises(ValueError, match="pictures of 16 x 16 pixels"):
+        take_apart(model, torch.rand(1, 3, 20, 20), seeded())
