@@ -68,6 +68,7 @@ def main() -> None:
     (DOCS / "results.md").write_text(page)
     update_readme(results)
     write_speed()
+    write_samplers_speed()
 
 
 def folder(name: str, seed: int = 0) -> Path:
@@ -336,6 +337,51 @@ def write_speed() -> None:
     (DOCS / "speed.md").write_text("\n".join(lines) + "\n")
 
 
+def write_samplers_speed() -> None:
+    """The block of speeds in docs/samplers.md from the stored result of benchmarks/samplers.py."""
+    r = read_json(Path("benchmarks/results/samplers_cpu.json"))
+    sides = ("ours", "lean", "torchebm", "ebmkit")
+    number = lambda v, digits=0: "–" if v is None else f"{v:,.{digits}f}"  # noqa: E731
+    lines = [
+        "`python benchmarks/samplers.py --rounds {rounds} --out benchmarks/results/samplers_cpu.json`".format(**r), "",
+        f"Microseconds of CPU time per step (of HMC per leapfrog step) on one thread ({r['machine']}, torch {r['torch']}, torchebm "
+        f"{r['peers']['torchebm']}, ebmkit {r['peers']['ebmkit']}; medians of {r['rounds']} interleaved rounds, compute-bound rows ± 5 to 10 %). "
+        "*Lean* is the leanest loop we could write: one state, one noise buffer, no checks. Every kernel that is timed also follows its "
+        "own law (largest |z| {:.1f}). *shared* are conditions of one network, *separate* networks of their own.".format(
+            max(abs(z) for c in r["cases"] for z in c["law"].values() if z is not None)
+        ), "",
+        "| case | ours | lean | torchebm | ebmkit | ours / lean | / torchebm | / ebmkit | gradients: ours, torchebm, ebmkit |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for c in r["cases"]:
+        times = " | ".join(number(c[s]) for s in sides)
+        ratios = " | ".join(number(c["ratios"].get(s), 2) for s in sides[1:])
+        gradients = ", ".join(number(c["gradients"].get(s), 1) for s in ("ours", "torchebm", "ebmkit"))
+        lines.append(f"| {c['case']} | {times} | {ratios} | {gradients} |")
+    met = sum(v["met"] for v in r["verdicts"])
+    lines += ["", f"{met} of {len(r['verdicts'])} targets met; missed: " + ("; ".join(
+        f"{v['target']}, {v['case']}: {v['ratio']:.2f} (at most {v['limit']:g})" for v in r["verdicts"] if not v["met"]
+    ) or "none") + "."]  # fmt: skip
+    lines += [
+        "",
+        "Effective draws per CPU second:",
+        "",
+        "| target | kernel | ours | torchebm | ebmkit |",
+        "|---|---|---|---|---|",
+    ]
+    for e in r["ess"]:
+        rates = " | ".join(number(e["ess_per_s"].get(s)) for s in ("ours", "torchebm", "ebmkit"))
+        lines.append(f"| {e['target']} | {e['kernel']} | {rates} |")
+    replace_block(DOCS / "samplers.md", "speed", lines)
+
+
+def replace_block(page: Path, name: str, lines: list[str]) -> None:
+    """Replace what stands between `<!-- name -->` and `<!-- /name -->`."""
+    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, _, rest = page.read_text().partition(start)
+    page.write_text(f"{before}{start}\n" + "\n".join(lines) + f"\n{end}" + rest.partition(end)[2])
+
+
 def update_readme(r: dict[str, Any]) -> None:
     """Replace the block between the markers."""
     lines = [
@@ -349,12 +395,7 @@ def update_readme(r: dict[str, Any]) -> None:
             bold = "**" if name == "ours" else ""
             cells = " | ".join(cell(k, *row[k]) for k in ("skill", "psnr", "psnr_12", "identity"))
             lines.append(f"| {factor} | {bold}{name}{bold} | {row['seeds']} | {cells} |")
-    readme = Path("README.md")
-    text = readme.read_text()
-    start, end = "<!-- table -->", "<!-- /table -->"
-    before, _, rest = text.partition(start)
-    _, _, after = rest.partition(end)
-    readme.write_text(f"{before}{start}\n" + "\n".join(lines) + f"\n{end}{after}")
+    replace_block(Path("README.md"), "table", lines)
 
 
 if __name__ == "__main__":
