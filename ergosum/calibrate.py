@@ -16,7 +16,7 @@ import torch
 from torch import Generator, Tensor
 
 from ergosum.compose import Scaled
-from ergosum.energy import Energy, Term, as_energy
+from ergosum.energy import Energy, Term, as_energy, summed
 from ergosum.shapes import Batch
 
 __all__ = ["Scale", "calibrate", "scale_of"]
@@ -69,21 +69,24 @@ def scale_of(energy: Term, x: Batch, *, noise: float = 0.0, generator: Generator
     Source: Hyvärinen 2005, theorem 1, and Vincent 2011, denoising score matching, for one free parameter.
     """
     energy = as_energy(energy)
-    if len(x) < 2:
-        raise ValueError(f"scale_of: expected two samples or more, got {len(x)}.")
+    if len(x) < 2 or not noise >= 0:
+        raise ValueError(f"scale_of: expected two samples or more and noise >= 0, got {len(x)} and {noise}.")
     device = x.device if generator is None else generator.device
     probe = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=device).to(x.device)
     if noise > 0:
         gradient = energy.gradient(x + noise * probe)
-        along = (gradient * probe).flatten(1).sum(1) / noise
+        along = summed(gradient * probe) / noise
     else:
-        point = x.detach().clone().requires_grad_()
-        gradient = energy.gradient(point, create_graph=True)
-        if not gradient.requires_grad:
+        with torch.enable_grad():
+            point = x.detach().clone().requires_grad_()
+            gradient = energy.gradient(point, create_graph=True)
+            bent = None
+            if gradient.requires_grad:
+                (bent,) = torch.autograd.grad((gradient * probe).sum(), point, allow_unused=True)
+        if bent is None or not bent.any():
             raise ValueError("scale_of: the energy has no second derivative; pass noise > 0.")
-        (bent,) = torch.autograd.grad((gradient * probe).sum(), point)
-        along = (bent * probe).flatten(1).sum(1)
-    return _ratio(along.detach().double(), gradient.detach().double().square().flatten(1).sum(1))
+        along = summed(bent * probe)
+    return _ratio(along.detach().double(), summed(gradient.detach().double().square()))
 
 
 def _ratio(above: Tensor, below: Tensor) -> Scale:

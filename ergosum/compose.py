@@ -369,7 +369,13 @@ def _leaf_values(held: Sequence[Energy], points: Sequence[Tensor]) -> dict[Energ
         if isinstance(leaf, Closed):
             families.setdefault(leaf.family, []).append((leaf, x))
         else:
-            values[leaf] = per_sample(leaf(x), x, leaf)
+            value = values[leaf] = per_sample(leaf(x), x, leaf)
+            told = type(leaf).value_and_gradient is not Energy.value_and_gradient
+            if told and x.requires_grad and torch.is_grad_enabled() and not value.requires_grad:
+                raise ValueError(
+                    f"{leaf} knows its gradient, but a composition differentiates its forward, which torch cannot; "
+                    "write forward with torch's operations."
+                )
     for family, closed in families.items():
         members, xs = zip(*closed, strict=True)
         for member, x, value in zip(members, xs, _folded(family, members, xs), strict=True):

@@ -15,7 +15,7 @@ from torch.autograd.graph import _engine_run_backward
 
 from ergosum.shapes import Batch, PerSample
 
-__all__ = ["Closed", "Conditional", "Energy", "Term", "as_energy"]
+__all__ = ["Closed", "Conditional", "Energy", "Term", "as_energy", "summed"]
 
 Term = Union["Energy", Callable[[Tensor], Tensor]]
 """What composes: an energy, or any callable (batch, *event) -> (batch,)."""
@@ -64,10 +64,21 @@ class Energy(nn.Module):
         return self.value_and_gradient(x, create_graph)[1]
 
     def value_and_gradient(self, x: Batch, create_graph: bool = False) -> tuple[PerSample, Batch]:
-        """$E(x)$ and $grad_x E(x)$ from one evaluation."""
+        """$E(x)$ and $grad_x E(x)$ from one evaluation.
+
+        Raises:
+            ValueError: if the value cannot be differentiated with respect to x.
+        """
+        if torch.is_inference_mode_enabled():
+            with torch.inference_mode(False):
+                return self.value_and_gradient(x.clone(), create_graph)
         with torch.enable_grad():
             point = x if x.requires_grad else x.detach().requires_grad_()
             value = per_sample(self(point), point, self)
+            if not value.requires_grad:
+                raise ValueError(
+                    f"{self}: the value does not depend on x through operations that torch differentiates."
+                )
             # what torch.autograd.grad calls: its checks cost 25 µs, a tenth of a step on a small energy
             (gradient,) = _engine_run_backward(
                 (value,), (torch.ones_like(value),), create_graph, create_graph, (point,), False, accumulate_grad=False
@@ -153,6 +164,11 @@ def as_energy(function: Term) -> Energy:
     if not callable(function):
         raise TypeError(f"as_energy: expected a callable (batch, *event) -> (batch,), got {type(function).__name__}.")
     return _Callable(function)
+
+
+def summed(x: Tensor) -> PerSample:
+    """Sum over everything but the batch."""
+    return x.reshape(len(x), -1).sum(1)
 
 
 class Conditional(nn.Module):

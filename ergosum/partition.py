@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from ergosum.compose import Or, conjunction, scaled
 from ergosum.energy import Energy, Term, as_energy
-from ergosum.samplers.chain import run
+from ergosum.samplers.chain import NonFiniteError, run
 from ergosum.shapes import Batch
 
 __all__ = ["LogZ", "annealed_importance", "bridge", "log_z_difference", "weighted"]
@@ -70,7 +70,7 @@ def annealed_importance(
         ValueError: for less than two draws or one rung.
     Source: Neal 2001, annealed importance sampling, section 2.
     """
-    a, b = as_energy(a), as_energy(b)
+    a, b = as_energy(a).in_units(), as_energy(b).in_units()
     if len(draws) < 2 or rungs < 1:
         raise ValueError(
             f"annealed_importance: expected two draws or more and rungs >= 1, got {len(draws)} and {rungs}."
@@ -78,7 +78,7 @@ def annealed_importance(
     x, log_weight = draws, torch.zeros(len(draws), dtype=torch.float64, device=draws.device)
     for rung in range(1, rungs + 1):
         with torch.no_grad():
-            log_weight += (a(x) - b(x)).double() / rungs
+            log_weight += _gap(a, b, x) / rungs
         if rung < rungs:
             beta = rung / rungs
             between = conjunction(scaled(1 - beta, a), scaled(beta, b))
@@ -100,12 +100,12 @@ def bridge(a: Term, b: Term, draws_a: Batch, draws_b: Batch, *, iterations: int 
         ArithmeticError: if the fixed point is not found: the densities hardly overlap; anneal instead.
     Source: Meng & Wong 1996, the iterative optimal bridge; Bennett 1976.
     """
-    a, b = as_energy(a), as_energy(b)
+    a, b = as_energy(a).in_units(), as_energy(b).in_units()
     n, m = len(draws_a), len(draws_b)
     if min(n, m) < 2:
         raise ValueError(f"bridge: expected two draws or more of each density, got {n} and {m}.")
     with torch.no_grad():
-        at_a, at_b = ((a(x) - b(x)).double() for x in (draws_a, draws_b))
+        at_a, at_b = (_gap(a, b, x) for x in (draws_a, draws_b))
     log_a, log_b = log(n / (n + m)), log(m / (n + m))
     estimate = 0.5 * (at_a.median() + at_b.median()).item()
     for _ in range(iterations):
@@ -141,6 +141,13 @@ def weighted(parts: Sequence[Energy], log_z: Sequence[LogZ | float], shares: Seq
     known = [z.value if isinstance(z, LogZ) else float(z) for z in log_z]
     total = sum(chosen)
     return Or(*parts, log_weights=[log(s / total) - z for s, z in zip(chosen, known, strict=True)])
+
+
+def _gap(a: Energy, b: Energy, x: Tensor) -> Tensor:
+    gap = (a(x) - b(x)).double()
+    if torch.isnan(gap).any():
+        raise NonFiniteError(f"partition: {a} or {b} is not a number at draw {torch.isnan(gap).nonzero()[0].item()}.")
+    return gap
 
 
 def _log_mean(log_weight: Tensor) -> LogZ:

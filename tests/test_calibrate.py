@@ -67,7 +67,7 @@ def test_data_that_an_energy_does_not_fit_are_refused(rng):
     hill = as_energy(lambda x: -x.square().sum(1))
     with pytest.raises(ValueError, match="not low at these data"):
         scale_of(hill, torch.randn(100, 2, generator=rng, dtype=torch.float64), generator=rng)
-    with pytest.raises(ValueError, match="two samples or more, got 1"):
+    with pytest.raises(ValueError, match="two samples or more and noise >= 0, got 1"):
         scale_of(hill, torch.ones(1, 2))
     with pytest.raises(ValueError, match="no second derivative; pass noise"):
         scale_of(lambda x: x.sum(1), torch.ones(4, 2))

@@ -39,7 +39,8 @@ def ess(draws: Tensor) -> Tensor:
     time = -1 + 2 * torch.where(positive, monotone, 0.0).sum(0)
     total = length * chains
     time = time.clamp(min=1 / torch.log10(torch.tensor(float(total))))
-    return torch.where(pooled > 0, total / time, torch.nan)
+    moved = split.flatten(0, 1).amax(0) > split.flatten(0, 1).amin(0)
+    return torch.where(moved, total / time, torch.nan)
 
 
 def rhat(draws: Tensor) -> Tensor:
@@ -53,7 +54,8 @@ def rhat(draws: Tensor) -> Tensor:
     """
     split = _split(draws, "rhat")
     folded = (split - split.flatten(0, 1).median(0).values).abs()
-    return torch.maximum(_reduction(_normalised(split)), _reduction(_normalised(folded)))
+    known = split.isfinite().flatten(0, 1).all(0)
+    return torch.where(known, torch.maximum(_reduction(_normalised(split)), _reduction(_normalised(folded))), torch.nan)
 
 
 def mcse(draws: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """A density in the plane with the chains that sampled it, and what the chains know: one picture."""
 
+import copy
 import io
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -35,7 +36,7 @@ def on_grid(energy: Energy, extent: float = 4.0, cells: int = 200) -> Grid:
     axis = -extent + side * (torch.arange(cells, dtype=torch.float64) + 0.5)
     points = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
     with torch.no_grad():
-        log_density = -energy.double()(points.flatten(0, 1)).reshape(cells, cells)
+        log_density = -copy.deepcopy(energy).double()(points.flatten(0, 1)).reshape(cells, cells)
     log_z = log_density.flatten().logsumexp(0)
     return Grid(points, (log_density - log_z).exp(), (log_z + 2 * torch.tensor(side).log()).item(), extent)
 

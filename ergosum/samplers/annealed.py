@@ -16,8 +16,8 @@ __all__ = ["Annealed"]
 class Annealed:
     r"""`steps` steps of a kernel on $E.\mathrm{at}(l)$ for each level l in turn; then it stays at the last level.
 
-    For an `Energy`, a level is a temperature: `energy.at(T)` is E / T. For a family of energies of noised data, whose
-    `at(sigma)` is the energy at that noise level, a level is a noise level. Both are the same loop.
+    For an `Energy`, a level is a temperature: `energy.at(T)` is E / T. An `Energy` of noised data overrides `at(sigma)`
+    with its energy at that noise level; then a level is a noise level. Both are the same loop.
 
     Args:
         kernels: one per level, with its step size. levels: from flat to sharp. steps: per level, >= 1.
@@ -37,6 +37,8 @@ class Annealed:
                 f"Annealed: expected one kernel for each level and steps >= 1, got {len(self.kernels)} kernels, "
                 f"{len(self.levels)} levels, {self.steps} steps."
             )
+        if any(hasattr(k, "levels") or hasattr(k, "visible") for k in self.kernels):
+            raise ValueError("Annealed: expected plain kernels (Langevin, Mala, Hmc), not samplers that hold others.")
 
     @classmethod
     def over(cls, kernel: Any, levels: tuple[float, ...], steps: int, power: float = 0.0) -> Self:
@@ -60,11 +62,12 @@ class Annealed:
     def step(self, energy: Energy, state: State, generator: Generator | None = None) -> tuple[State, Info]:
         """One step of the kernel at the level of this step."""
         rung = min(state.n // self.steps, len(self.levels) - 1)
-        if state.n == rung * self.steps and state.n > 0:
+        same = isinstance(state.held, tuple) and state.held[0] is energy
+        if not same or (state.n == rung * self.steps and state.n > 0):
             state = self._enter(energy, state, rung)
-        following, info = self.kernels[rung].step(state.held, state, generator)
+        following, info = self.kernels[rung].step(state.held[1], state, generator)
         return following._replace(n=state.n + 1, held=state.held), info
 
     def _enter(self, energy: Energy, state: State, rung: int) -> State:
         closed = energy.at(self.levels[rung])
-        return self.kernels[rung].init(closed, state.x)._replace(n=state.n, held=closed)
+        return self.kernels[rung].init(closed, state.x)._replace(n=state.n, held=(energy, closed))

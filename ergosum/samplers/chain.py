@@ -28,6 +28,7 @@ __all__ = [
     "Varying",
     "along",
     "differentiable_steps",
+    "freed",
     "gaussian",
     "run",
     "sample",
@@ -53,7 +54,7 @@ class UnboundedError(ArithmeticError):
 
 
 class State(NamedTuple):
-    """What the next step needs.
+    """What the next step needs. It belongs to one sampler and one energy: for another, start from its x.
 
     Attributes:
         x: (batch, *event). energy, gradient: of x where the sampler carries them, (batch,) and like x, else None.
@@ -87,7 +88,7 @@ class Info(NamedTuple):
     @property
     def gradient_norm(self) -> PerSample:
         """$||grad E||$ where the step started, (batch,)."""
-        return self.gradient.flatten(1).norm(dim=1)
+        return self.gradient.reshape(len(self.gradient), -1).norm(dim=1)
 
 
 class Step(NamedTuple):
@@ -124,7 +125,7 @@ def gaussian(x: Tensor, generator: Generator | None, mask: Tensor | None = None)
         noise = torch.randn_like(x, generator=generator, memory_format=torch.contiguous_format)
     else:
         noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=generator.device).to(x.device)
-    return noise if mask is None else noise * mask
+    return noise if mask is None else noise * mask.to(noise)
 
 
 def uniform(x: Tensor, generator: Generator | None) -> Tensor:
@@ -135,8 +136,16 @@ def uniform(x: Tensor, generator: Generator | None) -> Tensor:
 
 
 def along(value: float | Tensor, x: Tensor) -> float | Tensor:
-    """A number for all chains as it is; one number per chain shaped so that it multiplies x."""
-    return value.reshape(-1, *[1] * (x.ndim - 1)) if isinstance(value, Tensor) and value.ndim else value
+    """A number for all chains as it is; one number per chain shaped so that it multiplies x, of x's kind."""
+    if not isinstance(value, Tensor):
+        return value
+    value = value if value.dtype == x.dtype or value.dtype == torch.bool else value.to(x.dtype)
+    return value.to(x.device).reshape(-1, *[1] * (x.ndim - 1)) if value.ndim else value.to(x.device)
+
+
+def freed(gradient: Tensor, mask: Tensor | None) -> Tensor:
+    """The gradient where the mask lets x move, zero elsewhere, whatever it is there."""
+    return gradient if mask is None else torch.where(mask.to(gradient.device).bool(), gradient, 0)
 
 
 def plus(x: Tensor, scale: float | Tensor, direction: Tensor) -> Tensor:
@@ -148,7 +157,7 @@ def start(energy: Energy, x: Batch, mask: Tensor | None = None) -> State:
     """The state of a sampler that carries energy and gradient."""
     value, gradient = energy.value_and_gradient(x)
     _expect_shape(value, x)
-    return State(x, value, gradient if mask is None else gradient * mask)
+    return State(x, value, freed(gradient, mask))
 
 
 def differentiable_steps(
@@ -198,9 +207,12 @@ def run(
     build, cut = graph
     at = energy.at if isinstance(energy, Varying) else None
     fixed = None if isinstance(energy, Varying) else as_energy(energy)
+    visible = getattr(sampler, "visible", None)
     if fixed is not None:
         _refuse_ungrounded(fixed)
-    visible = getattr(sampler, "visible", None)
+    elif visible is not None or hasattr(sampler, "levels"):
+        raise ValueError(f"{type(sampler).__name__} keeps an energy of its own and cannot follow one that varies.")
+    steep = getattr(sampler, "clip", None) is not None or getattr(sampler, "clamp", None) is not None
     state = x if isinstance(x, State) else None
     before = x.x if isinstance(x, State) else x
     floor = None
@@ -211,28 +223,26 @@ def run(
         if before.requires_grad and (not differentiable or n in cut):
             before = before.detach()
         with torch.set_grad_enabled(differentiable):
-            acting = fixed if at is None else at(n, before)
+            acting = fixed if at is None else at(1 if state is None else state.n + 1, before)
             if state is None or at is not None:
-                state = sampler.init(acting, before)  # type: ignore[arg-type]
+                state = sampler.init(acting, before)._replace(n=0 if state is None else state.n)  # type: ignore[arg-type]
                 if check and state.energy is not None:
                     _expect_finite(state.energy, before, acting, sampler, 0)
+                    _expect_finite(state.gradient, before, acting, sampler, 0)  # type: ignore[arg-type]
             elif state.x is not before:
                 state = state._replace(x=before)
             options = {"create_graph": True} if differentiable else {}
             state, info = sampler.step(acting, state, generator, **options)  # type: ignore[arg-type]
         if n == 1:
             _expect_shape(info.energy, state.x)
-            if at is None and _bottomless(fixed):  # type: ignore[arg-type]
-                floor = info.energy.min().item() - FALL * (1 + info.energy.abs().max().item())
+            floor = None if fixed is None else lowest(fixed, sampler, info.energy)
         if check and not isfinite(state.x.sum().item() + info.energy.sum().item()):
             _expect_finite(state.x, before, acting, sampler, n)
             _expect_finite(info.energy, before, acting, sampler, n)
-        if floor is not None and info.energy.min().item() < floor:
-            raise UnboundedError(
-                f"{type(sampler).__name__}: the energy of chain {info.energy.argmin().item()} fell below {floor:.3g} "
-                f"at step {n}: in {fixed} the negation outweighs the positive terms. Lower its alpha, or bound it: "
-                "negation(term, alpha, margin=...)."
-            )
+        if check and steep:  # a gradient that is not finite would be clipped or clamped out of sight
+            _expect_finite(info.gradient, before, acting, sampler, n)
+        if floor is not None:
+            refuse_fall(fixed, sampler, info.energy, floor, n)  # type: ignore[arg-type]
         before = state.x
         yield Step(n, before if visible is None else visible(state), info, state)
 
@@ -314,8 +324,10 @@ def sample(
             if step.n <= discard:
                 continue
             if (step.n - discard) % keep == 0:
-                draws.append(step.x)
-                energies.append(step.info.energy[: len(step.x)])
+                # of replicas only the visible ones are kept: a view would hold them all
+                whole = len(step.x) == len(step.info.energy)
+                draws.append(step.x if whole else step.x.clone())
+                energies.append(step.info.energy if whole else step.info.energy[: len(step.x)].clone())
             told.append(step.info[2:])
             if len(told) == TOGETHER or step.n == steps:
                 tally = _added(tally, told)
@@ -389,6 +401,25 @@ def _refuse_ungrounded(energy: Energy) -> None:
         )
 
 
+def lowest(energy: Energy, sampler: Sampler, value: Tensor) -> float | None:
+    """Below what an energy with an unbounded negation counts as bottomless; None where it has none, or is annealed,
+    which changes its scale.
+    """
+    if hasattr(sampler, "levels") or not _bottomless(energy):
+        return None
+    return value.min().item() - FALL * (1 + value.abs().max().item())
+
+
+def refuse_fall(energy: Energy, sampler: Sampler, value: Tensor, floor: float, n: int) -> None:
+    """Raise if an energy has fallen below its floor."""
+    if value.min().item() < floor:
+        raise UnboundedError(
+            f"{type(sampler).__name__}: the energy of chain {value.argmin().item()} fell below {floor:.3g} at step "
+            f"{n}: in {energy} the negation outweighs the positive terms. Lower its alpha, or bound it: "
+            "negation(term, alpha, margin=...)."
+        )
+
+
 def _bottomless(energy: Energy) -> bool:
     """Whether the composition holds an unbounded negation."""
     if isinstance(energy, Not) and energy.margin is None:
@@ -400,20 +431,21 @@ def _expect_finite(value: Tensor, before: Tensor | None, energy: Energy | None, 
     if torch.isfinite(value).all():
         return
     chain = (~torch.isfinite(value.flatten(1) if value.ndim > 1 else value[:, None]).all(1)).nonzero()[0].item()
-    term = _culprit(energy, before[chain : chain + 1]) if energy is not None and before is not None else ""
+    term = _culprit(energy, before, int(chain)) if energy is not None and before is not None else ""
     where = f"at step {n}, chain {chain}{term}"
     if n == 0:
         raise NonFiniteError(f"{type(sampler).__name__}: the start is not finite {where}.")
     raise NonFiniteError(f"{type(sampler).__name__} left the finite numbers {where}; try a smaller step size.")
 
 
-def _culprit(energy: Energy, x: Tensor) -> str:
-    """Which term first gives a value or gradient that is not finite."""
+def _culprit(energy: Energy, x: Tensor, chain: int) -> str:
+    """Which term first gives a value or gradient that is not finite in a chain."""
     for leaf in leaves(energy):
         try:
             value, gradient = leaf.value_and_gradient(x)
         except (RuntimeError, ValueError):
-            continue  # a term that holds a condition per chain cannot be asked about one chain alone
-        if not (torch.isfinite(value).all() and torch.isfinite(gradient).all()):
+            continue
+        row = chain % len(value)
+        if not (torch.isfinite(value[row]).all() and torch.isfinite(gradient[row]).all()):
             return f", term {leaf}"
     return ""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Generator, Tensor
 
 from ergosum.energy import Energy
-from ergosum.samplers.chain import Info, State, gaussian
+from ergosum.samplers.chain import Info, State, freed, gaussian
 from ergosum.shapes import Batch
 
 __all__ = ["Descent"]
@@ -39,8 +39,7 @@ class Descent:
     ) -> tuple[State, Info]:
         """The next x; with `create_graph` it can be differentiated with respect to all that `energy` holds."""
         value, gradient = energy.value_and_gradient(state.x, create_graph)
-        if self.mask is not None:
-            gradient = gradient * self.mask
+        gradient = freed(gradient, self.mask)
         x = state.x - self.step_size * gradient
         if self.noise > 0:
             x = x + self.noise * gaussian(x, generator, self.mask)

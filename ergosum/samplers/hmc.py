@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from ergosum.energy import Energy
-from ergosum.samplers.chain import Info, State, along, gaussian, plus, start
+from ergosum.energy import Energy, summed
+from ergosum.samplers.chain import Info, State, along, freed, gaussian, plus, start
 from ergosum.samplers.langevin import check_positive
 from ergosum.samplers.mala import accept
 from ergosum.shapes import Batch
@@ -56,15 +56,16 @@ class Hmc:
 
     def step(self, energy: Energy, state: State, generator: Generator | None = None) -> tuple[State, Info]:
         """One trajectory, accepted or not."""
-        assert state.energy is not None and state.gradient is not None
+        if state.energy is None or state.gradient is None:  # of a sampler that carries neither
+            state = self.init(energy, state.x)._replace(n=state.n)
         momentum = gaussian(state.x, generator, self.mask)
         if not self._unit:
-            momentum = momentum * torch.as_tensor(self.mass, dtype=state.x.dtype, device=state.x.device).sqrt()
+            momentum = momentum * self._mass(state.x).sqrt()
         proposal, end = leapfrog(self, energy, state, momentum, self._length(generator))
         kinetic = self._kinetic(momentum) - self._kinetic(end)
-        log_ratio = (state.energy - proposal.energy) / self.temperature + kinetic  # type: ignore[operator]
+        log_ratio = (state.energy - proposal.energy) / along(self.temperature, state.energy) + kinetic  # type: ignore[operator, arg-type]
         following, taken, divergent = accept(state, proposal, log_ratio, generator)
-        return following, Info(state.energy, state.gradient, taken, divergent)
+        return following, Info(state.energy, state.gradient, taken, divergent)  # type: ignore[arg-type]
 
     def _length(self, generator: Generator | None) -> int:
         if self.jitter == 0:
@@ -79,7 +80,10 @@ class Hmc:
 
     def _kinetic(self, momentum: Tensor) -> Tensor:
         squares = momentum.square()
-        return (squares if self._unit else squares / self.mass).flatten(1).sum(1) / 2
+        return summed(squares if self._unit else squares / self._mass(momentum)) / 2
+
+    def _mass(self, x: Tensor) -> Tensor:
+        return torch.as_tensor(self.mass, dtype=x.dtype, device=x.device)
 
 
 def leapfrog(hmc: Hmc, energy: Energy, state: State, momentum: Tensor, length: int) -> tuple[State, Tensor]:
@@ -90,12 +94,12 @@ def leapfrog(hmc: Hmc, energy: Energy, state: State, momentum: Tensor, length: i
     """
     x, value, gradient = state.x, state.energy, state.gradient
     step, temperature = along(hmc.step_size, x), along(hmc.temperature, x)
-    kick, move = step / temperature, step / hmc.mass
+    kick, move = step / temperature, step if hmc._unit else step / hmc._mass(x)
+    gradient = freed(gradient, hmc.mask)  # type: ignore[arg-type]
     momentum = plus(momentum, -0.5 * kick, gradient)  # type: ignore[arg-type]
     for n in range(length):
         x = plus(x, move, momentum)
         value, gradient = energy.value_and_gradient(x)
-        if hmc.mask is not None:
-            gradient = gradient * hmc.mask
+        gradient = freed(gradient, hmc.mask)
         momentum = plus(momentum, -kick if n < length - 1 else -0.5 * kick, gradient)
     return State(x, value, gradient), -momentum

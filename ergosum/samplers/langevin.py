@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from ergosum.energy import Energy
-from ergosum.samplers.chain import Info, State, along, gaussian
+from ergosum.samplers.chain import Info, State, along, freed, gaussian
 from ergosum.shapes import Batch
 
 __all__ = ["Langevin"]
@@ -58,10 +58,9 @@ class Langevin:
         value, gradient = energy.value_and_gradient(x, create_graph)
         clipped = None
         if self.clip is not None:
-            clipped = (gradient.detach().abs() > self.clip).flatten(1).to(value.dtype).mean(1)
+            clipped = (gradient.detach().abs() > self.clip).reshape(len(x), -1).to(value.dtype).mean(1)
             gradient = gradient.clamp(-self.clip, self.clip)
-        if self.mask is not None:
-            gradient = gradient * self.mask
+        gradient = freed(gradient, self.mask)
         h = along(self.step_size, x)
         moved = x - h * gradient if isinstance(h, Tensor) or create_graph else torch.add(x, gradient, alpha=-h)
         if not self.noise_first:
@@ -80,7 +79,7 @@ class Langevin:
     def _clamped(self, x: Tensor) -> Tensor:
         """x within its range; what the mask holds stays as it is."""
         inside = x.clamp(*self.clamp)  # type: ignore[misc]
-        return inside if self.mask is None else torch.where(self.mask.bool(), inside, x)
+        return inside if self.mask is None else torch.where(self.mask.to(x.device).bool(), inside, x)
 
 
 def check_positive(name: str, step_size: float | Tensor, temperature: float | Tensor, cold: bool = False) -> None:

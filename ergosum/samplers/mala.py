@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from ergosum.energy import Energy
-from ergosum.samplers.chain import Info, State, along, gaussian, plus, start, uniform
+from ergosum.energy import Energy, summed
+from ergosum.samplers.chain import Info, State, along, freed, gaussian, plus, start, uniform
 from ergosum.samplers.langevin import check_positive
 from ergosum.shapes import Batch
 
@@ -50,21 +50,21 @@ class Mala:
 
     def step(self, energy: Energy, state: State, generator: Generator | None = None) -> tuple[State, Info]:
         """Propose, accept or stay."""
-        x, before, gradient = state.x, state.energy, state.gradient
-        assert before is not None and gradient is not None
+        if state.energy is None or state.gradient is None:  # of a sampler that carries neither
+            state = self.init(energy, state.x)._replace(n=state.n)
+        x, before, gradient = state.x, state.energy, freed(state.gradient, self.mask)  # type: ignore[arg-type]
         h, t = along(self.step_size, x), along(self.temperature, x)
         noise = gaussian(x, generator, self.mask)
         spread = (2 * h * t) ** 0.5  # type: ignore[operator]
         proposal = plus(plus(x, -h, gradient), spread, noise)
         value, slope = energy.value_and_gradient(proposal)
-        if self.mask is not None:
-            slope = slope * self.mask
+        slope = freed(slope, self.mask)
         # the two squares of the ratio, multiplied out: |noise|^2 / 2 is in both, and is never computed
         both = gradient + slope
-        rest = noise.mul_(-2 * spread).add_(h * both).mul_(both).flatten(1).sum(1)
-        log_ratio = torch.sub(before - value, rest, alpha=0.25) / self.temperature
+        rest = noise.mul_(-2 * spread).add_(h * both).mul_(both)
+        log_ratio = torch.sub(before - value, summed(rest), alpha=0.25) / along(self.temperature, value)  # type: ignore[operator]
         following, taken, info = accept(state, State(proposal, value, slope), log_ratio, generator)
-        return following, Info(before, gradient, taken, info)
+        return following, Info(before, gradient, taken, info)  # type: ignore[arg-type]
 
 
 def accept(
@@ -74,7 +74,7 @@ def accept(
 
     A proposal that is not finite is refused and counted as divergent.
     """
-    log_ratio = log_ratio.nan_to_num(-torch.inf, torch.inf, -torch.inf)
+    log_ratio = log_ratio.nan_to_num(-torch.inf, -torch.inf, -torch.inf)
     taken = uniform(log_ratio, generator).log_() < log_ratio
     where = along(taken, state.x)
     following = State(

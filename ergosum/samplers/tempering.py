@@ -18,11 +18,13 @@ class Ladder(NamedTuple):
     """What parallel tempering keeps beside its replicas.
 
     Attributes:
+        owner: the sampler that made it.
         kernel: for all replicas at once. walker: (replicas, batch), which walker is at each temperature.
         hot: (replicas, batch), by walker, whether it has been at the top since it was last at the bottom.
         trips: (replicas, batch), by walker, how often it came back to the bottom from the top.
     """
 
+    owner: Any
     kernel: Any
     walker: Tensor
     hot: Tensor
@@ -67,13 +69,23 @@ class ParallelTempering:
     def init(self, energy: Energy, x: Batch) -> State:
         """R copies of the start."""
         replicas, batch = len(self.temperatures), len(x)
-        warmth = torch.tensor(self.temperatures, dtype=x.dtype, device=x.device).repeat_interleave(batch)
-        sizes = self.kernel.step_size * (warmth.sqrt() if isinstance(self.kernel, Hmc) else warmth)
-        kernel = replace(self.kernel, temperature=warmth, step_size=sizes)
+        kernel = self._widened(x)
         walker = torch.arange(replicas, device=x.device)[:, None].repeat(1, batch)
         none = torch.zeros_like(walker)
         state = kernel.init(energy, x.repeat(replicas, *[1] * (x.ndim - 1)))
-        return state._replace(held=Ladder(kernel, walker, none.bool(), none))
+        return state._replace(held=Ladder(self, kernel, walker, none.bool(), none))
+
+    def _widened(self, x: Batch) -> Any:
+        """The kernel for all replicas of x: what is one per chain is repeated for each."""
+        replicas, batch = len(self.temperatures), len(x)
+        warmth = torch.tensor(self.temperatures, dtype=x.dtype, device=x.device).repeat_interleave(batch)
+        size, mask = self.kernel.step_size, self.kernel.mask
+        if isinstance(size, Tensor) and size.ndim:
+            size = size.to(x).repeat(replicas)
+        if mask is not None and mask.ndim == x.ndim and len(mask) == batch:
+            mask = mask.repeat(replicas, *[1] * (x.ndim - 1))
+        sizes = size * (warmth.sqrt() if isinstance(self.kernel, Hmc) else warmth)
+        return replace(self.kernel, temperature=warmth, step_size=sizes, mask=mask)
 
     def visible(self, state: State) -> Tensor:
         """The coldest replica, (batch, *event)."""
@@ -81,7 +93,16 @@ class ParallelTempering:
 
     def step(self, energy: Energy, state: State, generator: Generator | None = None) -> tuple[State, Info]:
         """One step of every replica, then exchanges."""
+        if not isinstance(state.held, Ladder):
+            state = self.init(energy, state.x)._replace(n=state.n)
         ladder: Ladder = state.held
+        if ladder.owner is not self:
+            if len(ladder.walker) != len(self.temperatures):
+                raise ValueError(
+                    f"ParallelTempering: expected a state of {len(self.temperatures)} replicas, got one of "
+                    f"{len(ladder.walker)}; start from its coldest replica."
+                )
+            ladder = ladder._replace(owner=self, kernel=self._widened(self.visible(state)))
         state, info = ladder.kernel.step(energy, state, generator)
         assert state.energy is not None and state.gradient is not None
         replicas, batch = ladder.walker.shape
@@ -109,4 +130,4 @@ def _moved(ladder: Ladder, walker: Tensor) -> Ladder:
     back = ladder.hot.gather(0, bottom)
     trips = ladder.trips.scatter_add(0, bottom, back.to(ladder.trips.dtype))
     hot = ladder.hot.scatter(0, bottom, False).scatter_(0, top, True)
-    return Ladder(ladder.kernel, walker, hot, trips)
+    return Ladder(ladder.owner, ladder.kernel, walker, hot, trips)

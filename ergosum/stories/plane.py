@@ -100,7 +100,10 @@ def sample_plane(
     kernel, begin = _prepared(SAMPLERS[sampler], energy, start, step_size, generator)
     chain = sample(kernel, energy, begin, steps, discard=steps // 5, generator=generator, progress=progress)
     grid = on_grid(energy, extent)
-    numbers = _numbers(chain, energy, grid)
+    reach = max(extent, 1.25 * chain.draws.abs().max().item())
+    numbers = _numbers(chain, energy, on_grid(energy, reach, 400))
+    if sampler == "descent":
+        numbers |= {"ess": None, "rhat": None, "z": None}  # a minimum is no sample
     numbers |= {"formula": str(energy), "sampler": sampler, "steps": steps, "chains": chains, "seed": seed,
                 "step_size": _step_size(kernel)}  # fmt: skip
     return Told(draw_plane(grid, chain, str(energy), _text(numbers)), chain, numbers)
@@ -152,9 +155,11 @@ def _text(n: Mapping[str, Any]) -> dict[str, str]:
         shown["divergent"] = str(n["divergent"])
     if n["swaps"] is not None:
         shown["exchanges"] = " ".join(f"{s:.2f}" for s in n["swaps"])
-    shown |= {"smallest ESS": f"{n['ess']:.0f}", "largest R-hat": f"{n['rhat']:.3f}", "": ""}
+    if n["ess"] is not None:
+        shown |= {"smallest ESS": f"{n['ess']:.0f}", "largest R-hat": f"{n['rhat']:.3f}"}
+    shown[""] = ""
     for label, mean, true, z in zip(
-        ("mean x", "mean y", "mean energy"), n["mean"], n["mean_true"], n["z"], strict=True
+        ("mean x", "mean y", "mean energy"), n["mean"], n["mean_true"], n["z"] or [None] * 3, strict=True
     ):
-        shown[label] = f"{mean:+.3f}  true {true:+.3f}  z {z:+.1f}"
+        shown[label] = f"{mean:+.3f}  true {true:+.3f}" + ("" if z is None else f"  z {z:+.1f}")
     return shown

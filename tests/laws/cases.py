@@ -301,6 +301,8 @@ ELSEWHERE = {
     "leapfrog": "laws/test_stationarity.py",
     "TARGETS": "laws/test_stationarity.py",
     "gaussian": "laws/test_descent.py",
+    "freed": "laws/test_descent.py",
+    "summed": "laws/test_descent.py",
     "accept": "laws/mutants.py",
     "ess": "metrics/test_diagnostics.py",
     "rhat": "metrics/test_diagnostics.py",

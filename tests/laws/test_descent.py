@@ -4,9 +4,9 @@ import pytest
 import torch
 from cases import CONDITION, IMAGE
 
-from ergosum.energy import as_energy
+from ergosum.energy import as_energy, summed
 from ergosum.nets.transport import Bowl
-from ergosum.samplers.chain import State, Varying, differentiable_steps, gaussian, run
+from ergosum.samplers.chain import State, Varying, differentiable_steps, freed, gaussian, run
 from ergosum.samplers.descent import Descent
 
 START = torch.tensor([[0.3, -0.8], [1.1, 0.4]], dtype=torch.float64)
@@ -87,3 +87,9 @@ def test_the_energy_of_a_step_may_be_anchored_where_the_step_starts():
 def test_noise_is_zero_where_a_mask_holds(rng):
     noise = gaussian(torch.zeros(4, 2), rng, torch.tensor([1.0, 0.0]))
     assert (noise[:, 1] == 0).all() and (noise[:, 0] != 0).all()
+
+
+def test_sums_go_over_all_but_the_batch_and_masks_hide_what_is_not_finite():
+    assert summed(torch.ones(3, 2, 4)).tolist() == [8, 8, 8] and summed(torch.ones(3)).tolist() == [1, 1, 1]
+    slope = torch.tensor([[1.0, torch.nan]])
+    assert freed(slope, torch.tensor([1.0, 0.0])).tolist() == [[1, 0]] and freed(slope, None) is slope

@@ -295,3 +295,125 @@ def test_walkers_of_the_ladder_are_never_lost():
         torch.testing.assert_close(step.state.gradient, step.state.x)
         tried = ~step.info.swaps.isnan()
         assert tried.tolist() == [(r - step.n) % 2 == 0 for r in range(3)]
+
+
+def test_a_slope_that_is_not_finite_stops_the_run_even_where_the_energy_is():
+    cusp = as_energy(lambda x: x.square().sum(1).sqrt()).named("cusp")
+    for sampler in (Mala(step_size=0.1), Hmc(step_size=0.1), Langevin(step_size=0.1, clamp=(0.0, 1.0))):
+        with pytest.raises(NonFiniteError, match="chain 0, term cusp"):
+            list(run(sampler, BOWL & cusp, torch.zeros(3, 2), 3, generator=seeded()))
+    with pytest.raises(NonFiniteError, match=r"none of 20 proposals was accepted|not finite"):
+        alone = as_energy(lambda x: torch.where(x.sum(1) == 0, 0.0, torch.nan) + 0 * x.sum(1))
+        warm_up(Mala(step_size=0.1), alone, torch.zeros(3, 2), 20, generator=seeded())
+
+
+def test_what_a_mask_holds_may_be_singular_and_a_state_may_come_without_the_mask():
+    energy = as_energy(lambda x: x[:, 0].square() / 2 + x[:, 1].abs().sqrt())
+    x, mask = torch.tensor([[1.0, 0.0]] * 4), torch.tensor([1.0, 0.0])
+    for sampler in (Mala(step_size=0.5, mask=mask), Hmc(step_size=0.5, length=3, mask=mask)):
+        chain = sample(sampler, energy, x, 20, generator=seeded())
+        assert (chain.draws[..., 1] == 0).all() and chain.acceptance.min() > 0.5
+    free = sample(Mala(step_size=0.5), BOWL, torch.ones(4, 2), 5, generator=seeded())
+    kept = sample(Mala(step_size=0.5, mask=mask), BOWL, free.state, 5, generator=seeded())
+    assert torch.equal(kept.x[:, 1], free.x[:, 1]) and not torch.equal(kept.x[:, 0], free.x[:, 0])
+
+
+LADDER = ParallelTempering(kernel=Mala(step_size=0.1), temperatures=(1.0, 2.0))
+
+
+@pytest.mark.parametrize(
+    "sampler", [Mala(step_size=0.1), Hmc(step_size=0.3), Langevin(step_size=0.1, clip=1.0), LADDER]
+)
+def test_events_may_be_single_numbers(sampler):
+    assert sample(sampler, lambda x: x.square() / 2, torch.zeros(4), 8, generator=seeded()).draws.shape == (8, 4)
+    step = next(run(sampler, lambda x: x.square() / 2, torch.ones(4), 1, generator=seeded()))
+    assert step.info.gradient_norm.ndim == 1
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        Langevin(step_size=torch.full((4,), 0.1).double()),
+        Mala(step_size=torch.full((4,), 0.1).double()),
+        Mala(step_size=0.1, mask=torch.ones(2).double()),
+        Hmc(step_size=0.1, mass=torch.ones(2).double()),
+        Hmc(step_size=0.1, temperature=torch.ones(4).double()),
+    ],
+)
+def test_chains_keep_their_precision_whatever_the_settings_have(sampler):
+    chain = sample(sampler, BOWL, torch.zeros(4, 2), 3, generator=seeded())
+    assert chain.draws.dtype == torch.float32
+
+
+def test_a_ladder_goes_on_with_its_own_temperatures_and_refuses_another_number_of_replicas(rng):
+    x = torch.randn(20_000, 1, generator=rng, dtype=torch.float64)
+    first = sample(
+        ParallelTempering(kernel=Mala(step_size=0.5), temperatures=(1.0, 2.0)), BOWL, x, 30, keep=30, generator=rng
+    )
+    other = ParallelTempering(kernel=Mala(step_size=0.5), temperatures=(3.0, 8.0))
+    kept = sample(other, BOWL, first.state, 60, keep=60, generator=rng).x
+    assert abs((kept.square().mean() - 3).item()) < 4 * 3 * (2 / 20_000) ** 0.5
+    three = ParallelTempering(kernel=Mala(step_size=0.5), temperatures=(1.0, 2.0, 3.0))
+    with pytest.raises(ValueError, match="a state of 3 replicas, got one of 2"):
+        sample(three, BOWL, first.state, 2)
+
+
+def test_a_ladder_takes_settings_for_every_chain_and_keeps_no_replicas_in_its_draws():
+    mask = (torch.arange(8).reshape(4, 2) % 2).float()
+    kernel = Mala(step_size=torch.full((4,), 0.1), mask=mask)
+    chain = sample(
+        ParallelTempering(kernel=kernel, temperatures=(1.0, 2.0)), BOWL, torch.ones(4, 2), 6, generator=seeded()
+    )
+    assert (chain.draws[..., 0] == 1).all() and chain.draws.shape == (6, 4, 2)
+    assert chain.draws.untyped_storage().nbytes() == 4 * 6 * 4 * 2
+
+
+def test_annealing_follows_another_energy_from_its_state():
+    annealed = Annealed.over(Mala(step_size=0.5), (2.0, 1.0), 5)
+    first = sample(annealed, BOWL, torch.zeros(50, 2), 20, generator=seeded())
+    far = as_energy(lambda x: (x - 50).square().sum(1) / 2)
+    assert (sample(annealed, far, first.state, 200, generator=seeded()).x - 50).abs().max() < 6
+
+
+def test_samplers_that_hold_others_refuse_what_they_cannot_hold():
+    ladder = ParallelTempering(kernel=Mala(step_size=0.1), temperatures=(1.0, 2.0))
+    annealed = Annealed.over(Mala(step_size=0.5), (2.0, 1.0), 5)
+    for sampler in (ladder, annealed):
+        with pytest.raises(ValueError, match="cannot follow one that varies"):
+            next(run(sampler, Varying(lambda n, x: BOWL), torch.zeros(2, 1), 1))
+    with pytest.raises(ValueError, match="expected plain kernels"):
+        Annealed(kernels=(ladder,), levels=(1.0,), steps=1)
+    with pytest.raises(ValueError, match="expected Mala or Hmc, got Langevin"):
+        warm_up(Langevin(step_size=0.1), BOWL, torch.zeros(2, 1))
+
+
+def test_a_varying_energy_goes_on_counting():
+    seen = []
+    growing = Varying(lambda n, x: (seen.append(n), BOWL)[1])
+    first = sample(Langevin(step_size=0.1), growing, torch.zeros(2, 1), 3, generator=seeded())
+    sample(Langevin(step_size=0.1), growing, first.state, 2, generator=seeded())
+    assert seen == [1, 2, 3, 4, 5]
+
+
+def test_a_state_of_another_sampler_is_taken_up_from_its_x():
+    first = sample(Langevin(step_size=0.1), BOWL, torch.zeros(3, 2), 3, generator=seeded())
+    for sampler in (Mala(step_size=0.1), Hmc(step_size=0.1), Annealed.over(Mala(step_size=0.5), (2.0, 1.0), 5),
+                    ParallelTempering(kernel=Mala(step_size=0.1), temperatures=(1.0, 2.0))):  # fmt: skip
+        assert sample(sampler, BOWL, first.state, 2, generator=seeded()).draws.shape == (2, 3, 2)
+
+
+def test_a_warm_up_that_falls_without_bound_is_stopped():
+    with pytest.raises(UnboundedError):
+        warm_up(Mala(step_size=0.5), BOWL & negation(BOWL, alpha=1.5), torch.ones(4, 2), 400, generator=seeded())
+
+
+def test_chains_run_in_inference_mode_too():
+    with torch.inference_mode():
+        chain = sample(Mala(step_size=0.1), BOWL, torch.zeros(3, 2), 4, generator=seeded())
+    assert torch.equal(chain.draws, sample(Mala(step_size=0.1), BOWL, torch.zeros(3, 2), 4, generator=seeded()).draws)
+
+
+def test_an_energy_that_torch_cannot_differentiate_is_named():
+    flat = as_energy(lambda x: torch.zeros(len(x))).named("flat")
+    with pytest.raises(ValueError, match="flat: the value does not depend on x"):
+        next(run(Langevin(step_size=0.1), flat, torch.zeros(3, 2), 1))

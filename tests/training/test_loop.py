@@ -15,7 +15,7 @@ from ergosum.recipes import RECIPES
 from ergosum.runfolder import build, load_predictor, load_weights, read_json
 from ergosum.samplers.chain import NonFiniteError
 from ergosum.settings import Experiment, OptimiserSettings
-from ergosum.training import loop, state
+from ergosum.training import loop, state, task
 from ergosum.training.loop import DeadRunError, train
 from ergosum.training.schedule import learning_rate
 
@@ -139,7 +139,7 @@ def test_weights_that_turn_nan_are_blamed_on_their_component(learn, tmp_path, mo
 
 @pytest.mark.parametrize("clip", [1.0, 0.0])
 def test_a_gradient_that_is_not_finite_never_reaches_the_weights(clip, learn, tmp_path, monkeypatch):
-    true = loop.prediction
+    true = task.prediction
 
     def kinked(settings, pairs, path):
         terms = true(settings, pairs, path)
@@ -147,7 +147,7 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights(clip, learn, tm
 
     learn(tmp_path, stop=2, optimiser={"clip": clip}, checkpoint_every=1)
     before = (tmp_path / "checkpoint.pt").read_bytes()
-    monkeypatch.setattr(loop, "prediction", kinked)
+    monkeypatch.setattr(task, "prediction", kinked)
     with pytest.raises(NonFiniteError, match=r"Non-finite gradient of the weights.*iteration 3"):
         learn(tmp_path, resume=True, optimiser={"clip": clip}, checkpoint_every=1)
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
