@@ -44,9 +44,7 @@ import itertools
 import json
 import math
 import os
-import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -56,6 +54,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from machine import provenance
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -762,14 +761,6 @@ def _told(number: float | None, form: str) -> str:
     return "-" if number is None else format(number, form)
 
 
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
-    except OSError:
-        return ""
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -786,7 +777,7 @@ def main(arguments: list[str] | None = None) -> None:
     rounds = 1 if a.quick else a.rounds
     result: dict[str, Any] = {
         "benchmark": "samplers", "device": "cpu", "threads": 1, "rounds": rounds, "seed": a.seed,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores", "torch": torch.__version__, "commit": _commit(),
+        **provenance(),
         "peers": {side: _peer(side) for side in MODULES}, "keeps_freed_memory": kept,
         "quick": a.quick, "target": TARGETS, "cases": [],
     }  # fmt: skip

@@ -24,10 +24,7 @@ import argparse
 import copy
 import itertools
 import json
-import os
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -38,6 +35,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from machine import provenance
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -387,14 +385,6 @@ def _said(row: dict[str, Any]) -> str:
     return f"Colour skill {row['goal']}, {row['name']}: {reached} ({where}). {row['note']}".rstrip()
 
 
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
-    except OSError:
-        return ""
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -413,11 +403,9 @@ def main(arguments: list[str] | None = None) -> None:
     torch.backends.cudnn.allow_tf32 = False  # parity to 1e-4 needs all 24 bits
     wanted = (True, a.compile, a.bf16 or device == "cuda")
     variants = [name for name, on in zip(VARIANTS, wanted, strict=True) if on]
-    machine = f"{platform.machine()}, {os.cpu_count()} cores"
     result: dict[str, Any] = {
         "benchmark": "training_step", "device": device, "threads": 1, "rounds": a.rounds, "seed": a.seed,
-        "machine": torch.cuda.get_device_name() if device == "cuda" else machine,
-        "torch": torch.__version__, "commit": _commit(), "quick": a.quick, "target": TARGET,
+        **provenance(device), "quick": a.quick, "target": TARGET,
         "cases": [],
     }  # fmt: skip
     for case in cases(a.quick):

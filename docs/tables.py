@@ -345,7 +345,7 @@ def write_samplers_speed() -> None:
     lines = [
         "`python benchmarks/samplers.py --rounds {rounds} --out benchmarks/results/samplers_cpu.json`".format(**r), "",
         f"Microseconds of CPU time per step (of HMC per leapfrog step) on one thread ({r['machine']}, torch {r['torch']}, torchebm "
-        f"{r['peers']['torchebm']}, ebmkit {r['peers']['ebmkit']}; medians of {r['rounds']} interleaved rounds, compute-bound rows ± 5 to 10 %). "
+        f"{r['peers']['torchebm']}, ebmkit {r['peers']['ebmkit']}; medians of {r['rounds']} interleaved rounds). "
         "*Lean* is the leanest loop we could write: one state, one noise buffer, no checks. Every kernel that is timed also follows its "
         "own law (largest |z| {:.1f}). *shared* are conditions of one network, *separate* networks of their own.".format(
             max(abs(z) for c in r["cases"] for z in c["law"].values() if z is not None)

@@ -22,8 +22,9 @@ from ergosum.nets.residual import ResidualEncoder, ResidualEnergy
 from ergosum.nets.slots import SlotEncoder
 from ergosum.nets.transport import Transport
 from ergosum.nets.unet import UNetInnerProduct
-from ergosum.samplers.chain import Info, NonFiniteError, Varying, differentiable_steps, run
+from ergosum.samplers.chain import Info, Varying, differentiable_steps, run
 from ergosum.samplers.descent import Descent
+from ergosum.samplers.guards import NonFiniteError
 from ergosum.settings import FACTORS, DescentSettings, ModelSettings
 from ergosum.shapes import Images, Latents
 

@@ -79,7 +79,7 @@ class Energy(nn.Module):
                 raise ValueError(
                     f"{self}: the value does not depend on x through operations that torch differentiates."
                 )
-            # what torch.autograd.grad calls: its checks cost 25 µs, a tenth of a step on a small energy
+            # what torch.autograd.grad calls, without its checks: they take longer than a step on a small energy should
             (gradient,) = _engine_run_backward(
                 (value,), (torch.ones_like(value),), create_graph, create_graph, (point,), False, accumulate_grad=False
             )

@@ -13,7 +13,8 @@ from torch import Generator, Tensor
 
 from ergosum.compose import Or, conjunction, scaled
 from ergosum.energy import Energy, Term, as_energy
-from ergosum.samplers.chain import NonFiniteError, run
+from ergosum.samplers.chain import run
+from ergosum.samplers.guards import NonFiniteError
 from ergosum.shapes import Batch
 
 __all__ = ["LogZ", "annealed_importance", "bridge", "log_z_difference", "weighted"]

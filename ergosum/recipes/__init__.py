@@ -19,7 +19,8 @@ def _named() -> dict[str, Callable[[], Experiment]]:
     made += [partial(seqmnist.report, f) for f in FACTORS]
     made += [partial(seqmnist.ablation, a, f) for a in ("none", "start", "step") for f in FACTORS]
     made += [partial(seqmnist.loss, o) for o in ("last", "all", "path")]
-    made += [decomposition.tetrominoes, partial(decomposition.comet, "paper"), partial(decomposition.comet, "code")]
+    made += [decomposition.tetrominoes, decomposition.scenes_objects]
+    made += [partial(decomposition.comet, "paper"), partial(decomposition.comet, "code")]
     return {make().name: make for make in made}
 
 

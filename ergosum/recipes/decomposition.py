@@ -11,7 +11,7 @@ from ergosum.settings import (
     PictureSettings,
 )
 
-__all__ = ["comet", "tetrominoes"]
+__all__ = ["comet", "scenes_objects", "tetrominoes"]
 
 CPU = "one thread of a 2-core x86-64 CPU with bfloat16"
 
@@ -33,6 +33,17 @@ def tetrominoes() -> Experiment:
         checkpoint_every=1000,
         log_every=50,
     )  # fmt: skip
+
+
+def scenes_objects() -> Experiment:
+    """Three to five solids on a floor: an energy for the floor with its light, and one for each object."""
+    return tetrominoes().but(
+        name="scenes-objects",
+        shows="three to five solids and their floor, each an energy of its own, found without labels",
+        pictures=PictureSettings(name="scenes", side=64, fewest=3, most=5, count=20_000),
+        model={"components": ("ground", "one", "two", "three", "four", "five")},
+        optimiser={"iterations": 32_000, "batch": 16, "rate": 1.5e-3},
+    )
 
 
 def comet(preset: Literal["paper", "code"]) -> Experiment:

@@ -6,51 +6,42 @@ A sampler is a frozen record of hyper-parameters with two pure methods, `init(en
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from math import isfinite
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor, nn
 
-from ergosum.compose import Not, leaves
 from ergosum.energy import Energy, Term, as_energy
 from ergosum.metrics.diagnostics import ess, mcse, rhat
+from ergosum.samplers.guards import (
+    expect_finite,
+    expect_shape,
+    lowest,
+    refuse_fall,
+    refuse_non_finite,
+    refuse_ungrounded,
+)
+from ergosum.samplers.tensors import freed
 from ergosum.shapes import Batch, PerSample
 
 __all__ = [
     "Chain",
     "Info",
-    "NonFiniteError",
     "Sampler",
     "State",
     "Step",
-    "UnboundedError",
     "Varying",
-    "along",
     "differentiable_steps",
-    "freed",
-    "gaussian",
     "run",
     "sample",
     "start",
 ]
-
-FALL = 1e3
-"""How many times the size of its start an energy with an unbounded negation may fall before it counts as bottomless."""
 
 TOGETHER = 64
 """Steps whose acceptances `sample` adds up in one operation."""
 
 Tally = dict[int, tuple[Tensor, Tensor]]
 """Sums and counts, by place in Info."""
-
-
-class NonFiniteError(ArithmeticError):
-    """A chain or a training run left the finite numbers; the message names the step, the chain and the term."""
-
-
-class UnboundedError(ArithmeticError):
-    """The energy of a composition with a negation falls without bound along a chain."""
 
 
 class State(NamedTuple):
@@ -119,44 +110,10 @@ class Varying(NamedTuple):
     at: Callable[[int, Tensor], Energy]
 
 
-def gaussian(x: Tensor, generator: Generator | None, mask: Tensor | None = None) -> Tensor:
-    """Standard normal noise like x, zero where the mask holds x fixed."""
-    if generator is None or generator.device == x.device:
-        noise = torch.randn_like(x, generator=generator, memory_format=torch.contiguous_format)
-    else:
-        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=generator.device).to(x.device)
-    return noise if mask is None else noise * mask.to(noise)
-
-
-def uniform(x: Tensor, generator: Generator | None) -> Tensor:
-    """Uniform numbers in 0..1, shaped like x."""
-    if generator is None or generator.device == x.device:
-        return torch.rand_like(x, generator=generator, memory_format=torch.contiguous_format)
-    return torch.rand(x.shape, generator=generator, dtype=x.dtype, device=generator.device).to(x.device)
-
-
-def along(value: float | Tensor, x: Tensor) -> float | Tensor:
-    """A number for all chains as it is; one number per chain shaped so that it multiplies x, of x's kind."""
-    if not isinstance(value, Tensor):
-        return value
-    value = value if value.dtype == x.dtype or value.dtype == torch.bool else value.to(x.dtype)
-    return value.to(x.device).reshape(-1, *[1] * (x.ndim - 1)) if value.ndim else value.to(x.device)
-
-
-def freed(gradient: Tensor, mask: Tensor | None) -> Tensor:
-    """The gradient where the mask lets x move, zero elsewhere, whatever it is there."""
-    return gradient if mask is None else torch.where(mask.to(gradient.device).bool(), gradient, 0)
-
-
-def plus(x: Tensor, scale: float | Tensor, direction: Tensor) -> Tensor:
-    """x + scale * direction; one operation where the scale is a number."""
-    return x + scale * direction if isinstance(scale, Tensor) else torch.add(x, direction, alpha=scale)
-
-
 def start(energy: Energy, x: Batch, mask: Tensor | None = None) -> State:
     """The state of a sampler that carries energy and gradient."""
     value, gradient = energy.value_and_gradient(x)
-    _expect_shape(value, x)
+    expect_shape(value, x)
     return State(x, value, freed(gradient, mask))
 
 
@@ -205,46 +162,56 @@ def run(
         UnboundedError: if an energy with a negation falls by more than 1000 times the size of its start.
     """
     build, cut = graph
-    at = energy.at if isinstance(energy, Varying) else None
-    fixed = None if isinstance(energy, Varying) else as_energy(energy)
+    at, fixed = _told(sampler, energy)
     visible = getattr(sampler, "visible", None)
-    if fixed is not None:
-        _refuse_ungrounded(fixed)
-    elif visible is not None or hasattr(sampler, "levels"):
-        raise ValueError(f"{type(sampler).__name__} keeps an energy of its own and cannot follow one that varies.")
+    who, floor = type(sampler).__name__, None
+    # a gradient that is not finite would be clipped or clamped out of sight
     steep = getattr(sampler, "clip", None) is not None or getattr(sampler, "clamp", None) is not None
-    state = x if isinstance(x, State) else None
-    before = x.x if isinstance(x, State) else x
-    floor = None
+    state, before = (x, x.x) if isinstance(x, State) else (None, x)
     if check:
-        _expect_finite(before, None, None, sampler, 0)
+        expect_finite(who, before, 0)
     for n in range(1, steps + 1):
         differentiable = n in build
         if before.requires_grad and (not differentiable or n in cut):
             before = before.detach()
         with torch.set_grad_enabled(differentiable):
-            acting = fixed if at is None else at(1 if state is None else state.n + 1, before)
-            if state is None or at is not None:
-                state = sampler.init(acting, before)._replace(n=0 if state is None else state.n)  # type: ignore[arg-type]
-                if check and state.energy is not None:
-                    _expect_finite(state.energy, before, acting, sampler, 0)
-                    _expect_finite(state.gradient, before, acting, sampler, 0)  # type: ignore[arg-type]
+            acting = fixed or at(1 if state is None else state.n + 1, before)
+            if state is None or fixed is None:
+                state = _entered(sampler, acting, before, 0 if state is None else state.n, check)
             elif state.x is not before:
                 state = state._replace(x=before)
             options = {"create_graph": True} if differentiable else {}
-            state, info = sampler.step(acting, state, generator, **options)  # type: ignore[arg-type]
+            state, info = sampler.step(acting, state, generator, **options)
         if n == 1:
-            _expect_shape(info.energy, state.x)
-            floor = None if fixed is None else lowest(fixed, sampler, info.energy)
-        if check and not isfinite(state.x.sum().item() + info.energy.sum().item()):
-            _expect_finite(state.x, before, acting, sampler, n)
-            _expect_finite(info.energy, before, acting, sampler, n)
-        if check and steep:  # a gradient that is not finite would be clipped or clamped out of sight
-            _expect_finite(info.gradient, before, acting, sampler, n)
-        if floor is not None:
-            refuse_fall(fixed, sampler, info.energy, floor, n)  # type: ignore[arg-type]
+            expect_shape(info.energy, state.x)
+            floor = None if fixed is None or hasattr(sampler, "levels") else lowest(fixed, info.energy)
+        if check:
+            refuse_non_finite(who, acting, before, state.x, info.energy, n)
+            if steep:
+                expect_finite(who, info.gradient, n, acting, before)
+        refuse_fall(who, acting, info.energy, floor, n)
         before = state.x
         yield Step(n, before if visible is None else visible(state), info, state)
+
+
+def _told(sampler: Sampler, energy: Term | Varying) -> tuple[Callable[[int, Tensor], Energy], Energy | None]:
+    """The energy of each step, and the one of all steps where there is one."""
+    if not isinstance(energy, Varying):
+        fixed = as_energy(energy)
+        refuse_ungrounded(fixed)
+        return lambda n, x: fixed, fixed
+    if hasattr(sampler, "visible") or hasattr(sampler, "levels"):
+        raise ValueError(f"{type(sampler).__name__} keeps an energy of its own and cannot follow one that varies.")
+    return energy.at, None
+
+
+def _entered(sampler: Sampler, energy: Energy, x: Tensor, n: int, check: bool) -> State:
+    """The state before step n + 1, where chains start or the energy has changed."""
+    state = sampler.init(energy, x)._replace(n=n)
+    if check and state.energy is not None and state.gradient is not None:
+        expect_finite(type(sampler).__name__, state.energy, 0, energy, x)
+        expect_finite(type(sampler).__name__, state.gradient, 0, energy, x)
+    return state
 
 
 class Chain(NamedTuple):
@@ -342,7 +309,7 @@ def sample(
 
 @contextmanager
 def _frozen(energy: Term | Varying) -> Iterator[None]:
-    """Weights that ask for no gradient: a forward pass then keeps only what the gradient of x needs, up to 20 % less.
+    """Weights that ask for no gradient: a forward pass then keeps only what the gradient of x needs.
 
     Only around a whole run: between two steps of `run` its caller may train.
     """
@@ -383,69 +350,3 @@ def _shown(running: Iterator[Step], steps: int, name: str) -> Iterator[Step]:
             if step.n % 10 == 0 or step.n == steps:
                 bar.update(task, completed=step.n, description=f"{name}  energy {step.info.energy.mean().item():.4g}")
             yield step
-
-
-def _expect_shape(value: Tensor, x: Tensor) -> None:
-    if value.shape != x.shape[:1]:
-        raise ValueError(
-            f"Expected one energy per sample, shape ({len(x)},) for x of shape {tuple(x.shape)}; got shape "
-            f"{tuple(value.shape)}. Sum over everything but the batch."
-        )
-
-
-def _refuse_ungrounded(energy: Energy) -> None:
-    if not energy.grounded:
-        raise ValueError(
-            f"{energy}: a negation alone has no finite integral and cannot be sampled. Compose it with a positive "
-            "energy that says where samples may be: positive & ~this."
-        )
-
-
-def lowest(energy: Energy, sampler: Sampler, value: Tensor) -> float | None:
-    """Below what an energy with an unbounded negation counts as bottomless; None where it has none, or is annealed,
-    which changes its scale.
-    """
-    if hasattr(sampler, "levels") or not _bottomless(energy):
-        return None
-    return value.min().item() - FALL * (1 + value.abs().max().item())
-
-
-def refuse_fall(energy: Energy, sampler: Sampler, value: Tensor, floor: float, n: int) -> None:
-    """Raise if an energy has fallen below its floor."""
-    if value.min().item() < floor:
-        raise UnboundedError(
-            f"{type(sampler).__name__}: the energy of chain {value.argmin().item()} fell below {floor:.3g} at step "
-            f"{n}: in {energy} the negation outweighs the positive terms. Lower its alpha, or bound it: "
-            "negation(term, alpha, margin=...)."
-        )
-
-
-def _bottomless(energy: Energy) -> bool:
-    """Whether the composition holds an unbounded negation."""
-    if isinstance(energy, Not) and energy.margin is None:
-        return True
-    return any(_bottomless(part) for part in energy) if hasattr(energy, "join") else False  # type: ignore[attr-defined]
-
-
-def _expect_finite(value: Tensor, before: Tensor | None, energy: Energy | None, sampler: Sampler, n: int) -> None:
-    if torch.isfinite(value).all():
-        return
-    chain = (~torch.isfinite(value.flatten(1) if value.ndim > 1 else value[:, None]).all(1)).nonzero()[0].item()
-    term = _culprit(energy, before, int(chain)) if energy is not None and before is not None else ""
-    where = f"at step {n}, chain {chain}{term}"
-    if n == 0:
-        raise NonFiniteError(f"{type(sampler).__name__}: the start is not finite {where}.")
-    raise NonFiniteError(f"{type(sampler).__name__} left the finite numbers {where}; try a smaller step size.")
-
-
-def _culprit(energy: Energy, x: Tensor, chain: int) -> str:
-    """Which term first gives a value or gradient that is not finite in a chain."""
-    for leaf in leaves(energy):
-        try:
-            value, gradient = leaf.value_and_gradient(x)
-        except (RuntimeError, ValueError):
-            continue
-        row = chain % len(value)
-        if not (torch.isfinite(value[row]).all() and torch.isfinite(gradient[row]).all()):
-            return f", term {leaf}"
-    return ""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from torch import Generator, Tensor
 
 from ergosum.energy import Energy
-from ergosum.samplers.chain import Info, State, freed, gaussian
+from ergosum.samplers.chain import Info, State
+from ergosum.samplers.tensors import freed, gaussian
 from ergosum.shapes import Batch
 
 __all__ = ["Descent"]

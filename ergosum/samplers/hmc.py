@@ -6,9 +6,10 @@ import torch
 from torch import Generator, Tensor
 
 from ergosum.energy import Energy, summed
-from ergosum.samplers.chain import Info, State, along, freed, gaussian, plus, start
+from ergosum.samplers.chain import Info, State, start
 from ergosum.samplers.langevin import check_positive
 from ergosum.samplers.mala import accept
+from ergosum.samplers.tensors import along, freed, gaussian, plus
 from ergosum.shapes import Batch
 
 __all__ = ["Hmc", "leapfrog"]

@@ -7,7 +7,8 @@ import torch
 from torch import Generator, Tensor
 
 from ergosum.energy import Energy
-from ergosum.samplers.chain import Info, State, along, freed, gaussian
+from ergosum.samplers.chain import Info, State
+from ergosum.samplers.tensors import along, freed, gaussian
 from ergosum.shapes import Batch
 
 __all__ = ["Langevin"]

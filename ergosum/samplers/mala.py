@@ -6,8 +6,9 @@ import torch
 from torch import Generator, Tensor
 
 from ergosum.energy import Energy, summed
-from ergosum.samplers.chain import Info, State, along, freed, gaussian, plus, start, uniform
+from ergosum.samplers.chain import Info, State, start
 from ergosum.samplers.langevin import check_positive
+from ergosum.samplers.tensors import along, freed, gaussian, plus, uniform
 from ergosum.shapes import Batch
 
 __all__ = ["Mala", "accept"]

@@ -7,8 +7,9 @@ import torch
 from torch import Generator, Tensor
 
 from ergosum.energy import Energy
-from ergosum.samplers.chain import Info, State, uniform
+from ergosum.samplers.chain import Info, State
 from ergosum.samplers.hmc import Hmc
+from ergosum.samplers.tensors import uniform
 from ergosum.shapes import Batch
 
 __all__ = ["Ladder", "ParallelTempering"]

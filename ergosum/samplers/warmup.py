@@ -7,7 +7,8 @@ from typing import TypeVar
 from torch import Generator
 
 from ergosum.energy import Term, as_energy
-from ergosum.samplers.chain import NonFiniteError, State, lowest, refuse_fall, run
+from ergosum.samplers.chain import State, run
+from ergosum.samplers.guards import NonFiniteError, lowest, refuse_fall
 from ergosum.samplers.hmc import Hmc
 from ergosum.samplers.mala import Mala
 from ergosum.shapes import Batch
@@ -59,9 +60,8 @@ def warm_up(
     for n in range(1, steps + 1):
         step = next(run(current, energy, state, 1, generator=generator))
         state = step.state
-        floor = lowest(energy, sampler, step.info.energy) if n == 1 else floor
-        if floor is not None:
-            refuse_fall(energy, sampler, step.info.energy, floor, n)
+        floor = lowest(energy, step.info.energy) if n == 1 else floor
+        refuse_fall(type(sampler).__name__, energy, step.info.energy, floor, n)
         rate = step.info.acceptance.mean().item()  # type: ignore[union-attr]
         accepted += rate
         error += (aim - rate - error) / (n + OFFSET)

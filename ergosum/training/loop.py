@@ -21,7 +21,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from ergosum.runfolder import load_recipe, save_recipe, write_json
-from ergosum.samplers.chain import NonFiniteError
+from ergosum.samplers.guards import NonFiniteError
 from ergosum.settings import Experiment, to_dict
 from ergosum.training.log import Log, Update
 from ergosum.training.processes import launch

@@ -1,26 +1,17 @@
 """The benchmark of samplers: what it prints, what it counts, and that it runs alone."""
 
 import importlib
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-PATH = Path(__file__).parents[2] / "benchmarks" / "samplers.py"
 SIDES = {"ours", "plain", "lean", "torchebm", "ebmkit"}
 
 
 @pytest.fixture
-def bench():
-    spec = importlib.util.spec_from_file_location("samplers_benchmark", PATH)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+def bench(script):
+    return script("samplers")
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import torch
 
-from ergosum.samplers.chain import Info, State, gaussian
+from ergosum.samplers.chain import Info, State
 from ergosum.samplers.hmc import Hmc
 from ergosum.samplers.mala import Mala, accept
+from ergosum.samplers.tensors import gaussian
 
 
 @dataclass(frozen=True, kw_only=True)

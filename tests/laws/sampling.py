@@ -16,7 +16,7 @@ SIGMAS = 4.0
 def leaves_its_target_as_it_is(sampler: Any, target: Target, seed: int = 0) -> None:
     """Chains that start as exact draws are exact draws after m steps: every statistic's mean within 4 standard errors.
 
-    Sharper and cheaper than waiting for convergence; a bias of 1 % of a variance shows at n = 20,000 after few steps.
+    Sharper and cheaper than waiting for convergence; a bias of 5 % of a variance shows at n = 20,000 after few steps.
     """
     generator = torch.Generator().manual_seed(seed)
     energy = target.energy()

@@ -6,8 +6,9 @@ from cases import CONDITION, IMAGE
 
 from ergosum.energy import as_energy, summed
 from ergosum.nets.transport import Bowl
-from ergosum.samplers.chain import State, Varying, differentiable_steps, freed, gaussian, run
+from ergosum.samplers.chain import State, Varying, differentiable_steps, run
 from ergosum.samplers.descent import Descent
+from ergosum.samplers.tensors import freed, gaussian
 
 START = torch.tensor([[0.3, -0.8], [1.1, 0.4]], dtype=torch.float64)
 STEPS = 4

@@ -10,26 +10,15 @@ from ergosum.compose import negation
 from ergosum.energies.gaussian import Gaussian
 from ergosum.energy import as_energy
 from ergosum.samplers.annealed import Annealed
-from ergosum.samplers.chain import (
-    Chain,
-    Info,
-    NonFiniteError,
-    Sampler,
-    State,
-    Step,
-    UnboundedError,
-    Varying,
-    along,
-    run,
-    sample,
-    start,
-)
+from ergosum.samplers.chain import Chain, Info, Sampler, State, Step, Varying, run, sample, start
 from ergosum.samplers.descent import Descent
+from ergosum.samplers.guards import NonFiniteError, UnboundedError
 from ergosum.samplers.hmc import Hmc
 from ergosum.samplers.langevin import Langevin
 from ergosum.samplers.mala import Mala
 from ergosum.samplers.presets import ShortRun, anatomy, igebm, jem, short_run
 from ergosum.samplers.tempering import Ladder, ParallelTempering
+from ergosum.samplers.tensors import along
 from ergosum.samplers.warmup import warm_up
 
 every_sampler = pytest.mark.parametrize("name", ROWS)

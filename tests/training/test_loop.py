@@ -13,7 +13,7 @@ from ergosum.decomposer import Trajectory
 from ergosum.decomposition import take_apart
 from ergosum.recipes import RECIPES
 from ergosum.runfolder import build, load_predictor, load_weights, read_json
-from ergosum.samplers.chain import NonFiniteError
+from ergosum.samplers.guards import NonFiniteError
 from ergosum.settings import Experiment, OptimiserSettings
 from ergosum.training import loop, state, task
 from ergosum.training.loop import DeadRunError, train
