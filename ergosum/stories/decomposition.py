@@ -64,40 +64,47 @@ def recombination_sheet(model: Decomposer, one: Tensor, two: Tensor, generator: 
 def decompose_folder(model: Decomposer, folder: Path, out: Path, seed: int = 0, batch: int = 64) -> Iterator[Done]:
     """Latents and masks of every picture of a folder, one `.npz` each, and a sheet of the first; yields its progress.
 
-    Memory does not grow with the number of pictures. A picture whose file is there is passed over, so the job goes on
+    Only names and one batch of pictures are in memory. A picture whose file is there is passed over, so the job goes on
     where it was stopped; files appear whole or not at all. Pictures that cannot be read are skipped, counted and named.
+    Every picture has its own batch and every batch its own noise, so a job that was stopped, even killed, ends with
+    the same files as one that was not.
 
     Raises:
         FileNotFoundError: if there is no such folder, or no picture in it. OSError: if `out` cannot be written.
     """
-    source = Folder(folder, model.canvas)
-    targets = {path: _target(path, source.folder, out) for path in source.files}
-    waiting = [path for path, target in targets.items() if not target.exists()]
-    before, written = len(source) - len(waiting), 0
-    generator = Generator().manual_seed(seed)
-    for first in range(0, len(waiting), batch):
-        read = [(path, _read(source, path)) for path in waiting[first : first + batch]]
-        good = [(path, picture) for path, picture in read if picture is not None]
-        if good:
-            pictures = torch.cat([picture for _, picture in good])
-            if written == 0:
-                _save_sheet(parts_sheet(model, pictures, generator), out / "sheet.png")
-            parts = take_apart(model, pictures, generator)
-            for k, (path, _) in enumerate(good):
-                _save(parts, k, targets[path])
-            written += len(good)
+    _clear(out)
+    source, sheet_at = Folder(folder, model.canvas), out / "sheet.png"
+    own = sheet_at.resolve()
+    files = [path for path in source.files if path.name != own.name or path.resolve() != own]
+    targets = {path: _target(path, source.folder, out) for path in files}
+    waiting = {path for path, target in targets.items() if not target.exists()}
+    before, written = len(files) - len(waiting), 0
+    yield Done(written, before, {})
+    for first in range(0, len(files), batch):
+        block = files[first : first + batch]
+        missing = [path for path in block if path in waiting]
+        if any(source.read(path) is not None for path in missing):
+            read = {path: picture for path in block if (picture := source.read(path)) is not None}
+            pictures, noise = torch.cat(list(read.values())), seed + first
+            if not sheet_at.exists():
+                _save_sheet(parts_sheet(model, pictures, Generator().manual_seed(noise)), sheet_at)
+            parts = take_apart(model, pictures, Generator().manual_seed(noise))
+            for k, path in enumerate(read):
+                if path in waiting:
+                    _save(parts, k, targets[path])
+                    written += 1
         yield Done(written, before, dict(source.skipped))
-    if not waiting:
-        yield Done(0, before, {})
+
+
+def _clear(out: Path) -> None:
+    """Remove the file that a killed job was writing, which `write_atomically` had not renamed yet."""
+    for path in [*out.rglob(".*.npz.????????.npz"), *out.glob(".sheet.png.????????.png")]:
+        path.unlink()
 
 
 def _target(path: Path, folder: Path, out: Path) -> Path:
     """Each picture's own file: its whole name is kept, so that a.png and a.jpg do not meet."""
     return out / path.relative_to(folder).parent / f"{path.name}.npz"
-
-
-def _read(source: Folder, path: Path) -> Tensor | None:
-    return source.read(path)
 
 
 def _save(parts: Parts, k: int, target: Path) -> None:

@@ -1,6 +1,7 @@
 """Pictures taken apart and recombined, as a user meets it."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from ergosum.decomposer import Decomposer
 from ergosum.evaluation.decomposition import colour_patches, decomposition_scores
 from ergosum.metrics.segmentation import foreground_ari
 from ergosum.runfolder import load_predictor
+from ergosum.stories import decomposition as story
 from ergosum.stories.decomposition import decompose_folder
 
 SCORES = {"fg_ari", "ari", "covering", "mse", "mse_mean", "psnr", "ssim", "swap_consistency", "count_accuracy", "rows"}
@@ -56,12 +58,48 @@ def test_a_folder_is_taken_apart_what_cannot_be_read_is_named_and_the_job_goes_o
 def test_a_stopped_job_leaves_whole_files_only(apart, album, tmp_path):
     _, model = load_predictor(apart)
     job = decompose_folder(model, album, tmp_path / "out", batch=1)
-    next(job)
+    assert [next(job).written for _ in range(2)] == [0, 1]
     job.close()
     done = list((tmp_path / "out").rglob("*.npz"))
-    assert len(done) <= 1 and all(np.load(p)["masks"].shape == (4, 36, 36) for p in done)
+    assert len(done) == 1 and all(np.load(p)["masks"].shape == (4, 36, 36) for p in done)
     *_, last = decompose_folder(model, album, tmp_path / "out", batch=1)
     assert last.written + last.before == 3 and len(last.skipped) == 2
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_killed_job_ends_with_the_files_of_one_that_was_not(album, tmp_path, learn, monkeypatch):
+    learn(tmp_path / "comet", "comet-code")  # what it finds depends on the noise that it starts from
+    _, model = load_predictor(tmp_path / "comet")
+    for k in range(4):
+        shutil.copy(album / "a.png", album / f"c{k}.png")
+    *_, last = decompose_folder(model, album, tmp_path / "whole", batch=3)
+    assert last.written == 7
+    save, saved = story._save, []
+
+    def killed(parts, k, target):
+        if len(saved) == 4:  # in the second batch, with a file half written
+            (target.parent / f".{target.name}.k1l_9d00.npz").write_bytes(b"half")
+            raise SystemExit
+        saved.append(target)
+        save(parts, k, target)
+
+    monkeypatch.setattr(story, "_save", killed)
+    with pytest.raises(SystemExit):
+        list(decompose_folder(model, album, tmp_path / "out", batch=3))
+    monkeypatch.undo()
+    *_, last = decompose_folder(model, album, tmp_path / "out", batch=3)
+    assert (last.written, last.before, len(last.skipped)) == (3, 4, 2)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_job_does_not_take_its_own_sheet_apart(apart, album):
+    _, model = load_predictor(apart)
+    for before in (0, 3):
+        *_, last = decompose_folder(model, album, album / "out")
+        assert last.before == before and last.written + before == 3 and len(last.skipped) == 2
 
 
 def test_held_out_pictures_are_taken_apart_and_recombined(apart, tmp_path, capsys):
