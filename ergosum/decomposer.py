@@ -36,11 +36,13 @@ class Trajectory(NamedTuple):
 
     Shape:
         frames: N + 1 tensors (batch, 3, side, side), the start first. infos: N records. latents: (batch, K, D).
+        held: (batch, K), each component's share of the picture, where energies are experts.
     """
 
     frames: list[Tensor]
     infos: list[Info]
     latents: Tensor
+    held: Tensor | None = None
 
 
 class _Folded(Energy):
@@ -60,8 +62,16 @@ class _Folded(Energy):
 
     def curvature(self) -> Tensor:
         """The second derivative of a sum of experts, (batch, 1, height, width)."""
+        return self._precisions().sum(1)
+
+    def masks(self) -> Tensor:
+        """Shares of experts in the precision of every pixel, (batch, K, height, width)."""
+        precisions = self._precisions()[:, :, 0]
+        return precisions / precisions.sum(1, keepdim=True)
+
+    def _precisions(self) -> Tensor:
         assert isinstance(self.energy, DrawnExperts)
-        return reduce(self.energy.precision, "(batch k) ... -> batch ...", "sum", k=self.components)
+        return self.energy.precision.unflatten(0, (-1, self.components))
 
 
 class Decomposer(nn.Module):
@@ -116,17 +126,21 @@ class Decomposer(nn.Module):
         target: Images | None = None,
         components: int | None = None,
         generator: Generator | None = None,
+        attempt: int = 0,
     ) -> Latents:
         """Latents (batch, K, latent) of a frame, or of a pair of frames for a pair encoder.
 
         Args:
             components: K, another than was trained with, for recurrent and slot encoders.
-            generator: of the places where slots start to look in training.
+            generator: of the places where slots start to look in training. attempt: which other places they start
+                from otherwise; no other encoder heeds it.
         Raises:
             ValueError: if a pair encoder gets no target, or an encoder with a fixed K is asked for another.
         """
         k = components or len(self.components)
-        if isinstance(self.encoder, RecurrentEncoder | SlotEncoder):
+        if isinstance(self.encoder, SlotEncoder):
+            return self.encoder(start, k, generator, attempt).float()
+        if isinstance(self.encoder, RecurrentEncoder):
             return self.encoder(start, k, generator).float()
         if k != len(self.components):
             raise ValueError(f"This encoder reads {len(self.components)} components off a picture, not {k}.")
@@ -220,7 +234,8 @@ class Decomposer(nn.Module):
         for step in steps_taken:
             frames.append(step.x)
             infos.append(step.info)
-        return Trajectory(frames, infos, latents)
+        held = closed.masks().mean((2, 3)) if self.model.energy == "experts" and isinstance(closed, _Folded) else None
+        return Trajectory(frames, infos, latents, held)
 
     def _constant(self) -> bool:
         """Whether the same energy acts in every step."""

@@ -14,7 +14,10 @@ from ergosum.decomposer import Decomposer
 from ergosum.nets.experts import DrawnExperts
 from ergosum.shapes import Images, Latents
 
-__all__ = ["Parts", "combine", "masks_of", "recompose", "take_apart"]
+__all__ = ["ATTEMPTS", "Parts", "combine", "masks_of", "read", "recompose", "take_apart"]
+
+ATTEMPTS = 4
+"""How often slots look at a picture, from other places each time."""
 
 
 class Parts(NamedTuple):
@@ -43,11 +46,35 @@ def take_apart(model: Decomposer, pictures: Images, generator: Generator, compon
     side = model.canvas
     if pictures.shape[-2:] != (side, side):
         raise ValueError(f"take_apart: expected pictures of {side} x {side} pixels, got {tuple(pictures.shape[-2:])}.")
-    latents = model.eval().encode(pictures, components=components)
+    latents = read(model, pictures, generator, components)
     alone = [recompose(model, latents, generator, [k]) for k in range(latents.shape[1])]
     return Parts(
         latents, recompose(model, latents, generator), masks_of(model, latents, pictures), torch.stack(alone, 1)
     )
+
+
+@torch.no_grad()
+def read(
+    model: Decomposer, pictures: Images, generator: Generator, components: int | None = None, attempts: int = ATTEMPTS
+) -> Latents:
+    """Latents (batch, K, D) of pictures: of several attempts of a slots encoder, those that recompose a picture best.
+
+    Other encoders, which always answer the same, are asked once.
+    """
+    found = model.eval().encode(pictures, components=components)
+    if model.model.encoder != "slots":
+        return found
+    least = _distance(model, found, pictures, generator)
+    for attempt in range(1, attempts):
+        other = model.encode(pictures, components=components, attempt=attempt)
+        error = _distance(model, other, pictures, generator)
+        found = torch.where((error < least)[:, None, None], other, found)
+        least = torch.minimum(error, least)
+    return found
+
+
+def _distance(model: Decomposer, latents: Latents, pictures: Images, generator: Generator) -> Tensor:
+    return (recompose(model, latents, generator) - pictures).square().flatten(1).mean(1)
 
 
 @torch.no_grad()

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from ergosum.decomposer import Decomposer
-from ergosum.decomposition import combine, masks_of, recompose, take_apart
+from ergosum.decomposition import combine, masks_of, read, recompose, take_apart
 from ergosum.nets.slots import PLACE
-from ergosum.settings import DescentSettings, ModelSettings
+from ergosum.objectives.recomposition import recomposition
+from ergosum.settings import DescentSettings, ModelSettings, ObjectiveSettings
 
 SLOTS = ModelSettings(
     energy="experts", encoder="slots", anchor="none", components=("ground", "one", "two"), tied=True, latent=5 + PLACE,
@@ -100,3 +101,29 @@ def test_the_same_seed_gives_the_same_bits(model, pictures):
 def test_pictures_of_another_size_are_refused(model):
     with pytest.raises(ValueError, match="pictures of 16 x 16 pixels"):
         take_apart(model, torch.rand(1, 3, 20, 20), seeded())
+
+
+def test_of_several_attempts_the_best_recomposed_picture_by_picture_is_kept(pictures):
+    torch.manual_seed(0)
+    model = Decomposer(SLOTS, DescentSettings(steps=1), 16).eval()
+    tried = torch.stack([model.encode(pictures, attempt=n) for n in range(4)])
+    assert not torch.equal(tried[0], tried[1]), "another attempt starts from other places"
+    errors = torch.stack([(recompose(model, z, seeded()) - pictures).square().flatten(1).mean(1) for z in tried])
+    best = tried[errors.argmin(0), torch.arange(len(pictures))]
+    torch.testing.assert_close(read(model, pictures, seeded()), best)
+    assert torch.equal(read(model, pictures, seeded(), attempts=1), tried[0])
+
+
+def test_a_picture_s_components_share_it_out(pictures):
+    torch.manual_seed(0)
+    model = Decomposer(SLOTS, DescentSettings(steps=1), 16).train()
+    path = model(torch.rand(pictures.shape, generator=seeded()), seen=pictures, generator=seeded())
+    torch.testing.assert_close(path.held, masks_of(model, path.latents, pictures).mean((2, 3)))
+
+
+def test_the_price_of_area_is_that_of_components_with_a_place(pictures):
+    torch.manual_seed(0)
+    model = Decomposer(SLOTS, DescentSettings(steps=1), 16).train()
+    path = model(torch.rand(pictures.shape, generator=seeded()), seen=pictures, generator=seeded())
+    free, priced = (recomposition(ObjectiveSettings(area=a), pictures, path).loss for a in (0.0, 0.5))
+    torch.testing.assert_close(priced - free, 0.5 * path.held[:, 1:].sum(1).mean())

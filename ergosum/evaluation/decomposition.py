@@ -1,5 +1,6 @@
 """How well a model takes pictures apart: segments, recomposition, swaps and counts, beside what needs no model."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import Generator, Tensor
 
 from ergosum.data.named import picture_set
-from ergosum.data.record import Pictures
 from ergosum.decomposer import Decomposer
-from ergosum.decomposition import combine, masks_of, recompose, take_apart
+from ergosum.decomposition import combine, masks_of, read, recompose, take_apart
 from ergosum.metrics.counting import count_accuracy, object_count
 from ergosum.metrics.error import mse, psnr
 from ergosum.metrics.segmentation import ari, covering, foreground_ari, objects_shown
@@ -23,8 +23,8 @@ __all__ = ["colour_patches", "decomposition_scores"]
 
 HELD_OUT = 1_000_000
 """Seeds of held-out pictures start here; training pictures are drawn with smaller ones."""
-SMALLEST = 25
-"""Pixels of the smallest segment that counts as an object: one cell of a Tetris piece."""
+SMALLEST = 9
+"""Pixels of the smallest segment that counts as an object."""
 
 
 @torch.no_grad()
@@ -32,8 +32,12 @@ def decomposition_scores(experiment: Experiment, model: Decomposer, n: int, seed
     """Scores on n held-out pictures.
 
     Keys: `mse`, `psnr`, `ssim`, `mse_mean` (of the mean picture) of the recomposition; `fg_ari`, `ari`, `covering`;
-    `swap_consistency` with `swap_share` and `swap_arrival`, where slots are matched; `count_accuracy` of composites
-    of two pictures whose objects do not overlap; `rows`: the segmentation of what needs no model.
+    `swap_consistency` with `swap_share` and `swap_arrival`, means over the components that can be exchanged (slots are
+    matched); `count_accuracy` of `composites`; `rows`: the segmentation of what needs no model.
+
+    Composites: all objects of two pictures of `composite_objects` / 2 objects each, at most as many as n, of which
+    none hides more than a fifth of another's. The composite is taken apart anew and its segments are counted;
+    `count_shown` counts the components that it was composed of and that can be seen in it.
     """
     if n < 2:
         raise ValueError(f"decomposition_scores: expected n >= 2 pictures, got {n}.")
@@ -59,8 +63,8 @@ def decomposition_scores(experiment: Experiment, model: Decomposer, n: int, seed
     }
     result["rows"] += [{"row": row, **_segmentation(labels, data.masks[judged])} for row, labels in plain.items()]
     if n >= 4:
-        result |= _swaps(model, latents, generator)
-        result |= _composites(experiment, model, data, latents)
+        result |= _swaps(model, latents, masks, generator)
+        result |= _composites(experiment, model, n, generator)
     return result
 
 
@@ -91,19 +95,33 @@ def _stripes(images: Tensor, segments: int) -> Tensor:
     return (torch.arange(side) * segments // side).expand(len(images), side, side)
 
 
-def _swaps(model: Decomposer, latents: Tensor, generator: Generator) -> dict[str, float]:
-    """One component of each picture is replaced by its neighbour's, the result is encoded again."""
-    donor = latents.roll(1, 0)
-    k = latents.shape[1] - 1
-    mixed = latents.clone()
-    mixed[:, k] = donor[:, k]
-    again = torch.cat([
-        model.encode(recompose(model, part, generator), components=latents.shape[1]) for part in mixed.split(64)
-    ])  # fmt: skip
-    swapped = torch.zeros(latents.shape[1], dtype=torch.bool)
-    swapped[k] = True
-    told = swap_consistency(latents, donor, _matched(again, mixed), swapped)
-    return {"swap_consistency": told.consistency, "swap_share": told.share, "swap_arrival": told.arrival}
+def _swaps(model: Decomposer, latents: Tensor, masks: Tensor, generator: Generator) -> dict[str, float]:
+    """Each component in turn is replaced by that of a donor and the result is encoded again.
+
+    Of slots only those with a place are exchanged, and the donor is the picture whose component hides least of the
+    others: two solid objects in one place are no picture that could be read again. Otherwise it is the next picture.
+    """
+    slots = model.model.encoder == "slots"
+    hard = (masks.argmax(1, keepdim=True) == torch.arange(masks.shape[1])[:, None, None]).flatten(2).float()
+    told = []
+    for k in range(model.model.globals if slots else 0, latents.shape[1]):
+        donors = _unobtrusive(hard, k, model.model.globals) if slots else torch.arange(len(latents)).roll(1)
+        donor, mixed = latents[donors], latents.clone()
+        mixed[:, k] = donor[:, k]
+        again = torch.cat([
+            read(model, recompose(model, part, generator), generator, latents.shape[1]) for part in mixed.split(64)
+        ])  # fmt: skip
+        swapped = torch.arange(latents.shape[1]) == k
+        told.append(swap_consistency(latents, donor, _matched(again, mixed) if slots else again, swapped))
+    mean = torch.tensor(told).double().mean(0).tolist()
+    return {"swap_share": mean[0], "swap_arrival": mean[1], "swap_consistency": mean[2]}
+
+
+def _unobtrusive(hard: Tensor, k: int, globals: int) -> Tensor:
+    """For each picture the other one whose component k covers least of its own other objects."""
+    others = hard[:, globals:].sum(1) - hard[:, k]
+    hidden = others @ hard[:, k].T - 1e3 * (hard[:, k].sum(1) > 0)  # an empty component is no donor if there is another
+    return hidden.fill_diagonal_(torch.inf).argmin(1)
 
 
 def _matched(found: Tensor, expected: Tensor) -> Tensor:
@@ -113,14 +131,39 @@ def _matched(found: Tensor, expected: Tensor) -> Tensor:
     return found.gather(1, index)
 
 
-def _composites(experiment: Experiment, model: Decomposer, data: Pictures, latents: Tensor) -> dict[str, Any]:
-    """All objects of two pictures in one: is every component somewhere?"""
-    half = len(latents) // 2
-    first, second = slice(0, half), slice(half, 2 * half)
-    apart = ~((~data.masks[first][:, 0]) & (~data.masks[second][:, 0])).flatten(1).any(1)
-    if not apart.any():
-        return {"count_accuracy": None, "composites": 0}
-    both = combine(latents[first][apart], latents[second][apart], globals=experiment.model.globals)
-    counted = object_count(masks_of(model, both, data.images[first][apart]), SMALLEST)
-    expected = objects_shown(data.masks[first][apart]) + objects_shown(data.masks[second][apart])
-    return {"count_accuracy": count_accuracy(counted, expected), "composites": int(apart.sum())}
+def _composites(experiment: Experiment, model: Decomposer, n: int, generator: Generator) -> dict[str, Any]:
+    """All objects of two pictures in one: are they all there?"""
+    each = min(4, experiment.pictures.most)
+    data = picture_set(replace(experiment.pictures, fewest=each, most=each)).draw(n, generator)
+    one, two = _compatible(data.masks[:, 1:], n, generator)
+    told: dict[str, Any] = {"composites": len(one), "composite_objects": 2 * each}
+    if model.model.encoder != "slots" or not len(one):
+        return told | {"count_accuracy": None, "count_shown": None}
+    latents = torch.cat([read(model, part, generator) for part in data.images.split(64)])
+    both = combine(latents[one], latents[two], globals=model.model.globals)
+    counted, shown = [], []
+    for part in both.split(64):
+        picture = recompose(model, part, generator)
+        again = read(model, picture, generator, model.model.globals + 2 * each)
+        shown.append(object_count(masks_of(model, part, picture), SMALLEST))
+        counted.append(object_count(masks_of(model, again, picture), SMALLEST))
+    expected = torch.full((len(one),), 2 * each)
+    return told | {
+        "count_accuracy": count_accuracy(torch.cat(counted), expected),
+        "count_shown": count_accuracy(torch.cat(shown), expected),
+    }
+
+
+def _compatible(objects: Tensor, most: int, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Up to `most` random pairs of pictures of which no object hides more than a fifth of one of the other's.
+
+    Shape:
+        objects: Boolean masks (n, objects, side, side). Returns numbers of pictures (pairs,), twice.
+    """
+    flat = objects.flatten(2).float()
+    size, any_object = flat.sum(2), flat.sum(1)
+    hidden = (torch.einsum("nop,mp->nmo", flat, any_object) / size.clamp(min=1)[:, None]).amax(2)
+    one, two = torch.triu_indices(len(objects), len(objects), 1)
+    free = (torch.maximum(hidden, hidden.T)[one, two] <= 0.2).nonzero()[:, 0]
+    free = free[torch.randperm(len(free), generator=generator)[:most]]
+    return one[free], two[free]

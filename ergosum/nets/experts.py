@@ -48,7 +48,7 @@ class ExpertDecoder(Conditional):
     """The family of experts: a small convolutional decoder draws m and log a around the component's place.
 
     Coordinates enter relative to the place (z ends with x, y, placed, see `nets.slots`), so one content is one object
-    wherever it stands.
+    wherever it stands; a component without a place sees those of the picture.
 
     Args:
         code: width of z. width: channels. side: canvas in pixels, a multiple of 4. spread: unit of coordinates.
@@ -72,6 +72,6 @@ class ExpertDecoder(Conditional):
     def bind(self, z: Tensor, anchor: Tensor | None) -> DrawnExperts:
         """The experts that the latents describe."""
         content, place, placed = z[:, :-PLACE], z[:, -3:-1, None, None], z[:, -1:, None, None]
-        gap = ((self.grid - place) / self.spread * placed).clamp(-8, 8)
-        maps = widen(self.convs(content[:, :, None, None] + widen(self.relative(0.5 * gap))))
+        gap = (self.grid - place) / torch.where(placed > 0, self.spread, 1.0)
+        maps = widen(self.convs(content[:, :, None, None] + widen(self.relative(0.5 * gap.clamp(-8, 8)))))
         return DrawnExperts(maps[:, :3], maps[:, 3:].clamp(-SHARPEST, SHARPEST).exp())

@@ -8,8 +8,8 @@ $$ A_{nk} = \mathrm{softmax}_k\left(q_k \cdot k_{nk} / \sqrt{D} - \beta \|n - p_
    p_k \leftarrow \sum_n \bar A_{nk}\, n $$
 
 The local term is ours: at the start, where contents say nothing yet, it makes each component see its neighbourhood
-instead of the mean of everything, on which training stands still. The first `globals` components have no place: what
-they explain, a background or a light, is everywhere.
+instead of the mean of everything, on which training stands still. The first `globals` components have no place but
+see the picture's own coordinates: what they explain, a background or a light, is everywhere.
 
 Source: Locatello et al. 2020, algorithm 1; Biza et al. 2023, translation only. Differs: the local term, global slots,
 one start for all contents, and places drawn instead of contents.
@@ -29,7 +29,7 @@ PLACE = 3
 class SlotEncoder(nn.Module):
     """K latents (content, x, y, placed) of a picture; K may be another number at test time.
 
-    Places start at random in training, and at a fixed, evenly spread sequence of points otherwise.
+    Places start at random in training, and otherwise at evenly spread points, others for every attempt.
 
     Args:
         latent: numbers per component, PLACE of them for its place. width: channels. globals: components without place.
@@ -63,19 +63,20 @@ class SlotEncoder(nn.Module):
 
     grid: Tensor
 
-    def forward(self, x: Tensor, components: int, generator: Generator | None = None) -> Tensor:
+    def forward(self, x: Tensor, components: int, generator: Generator | None = None, attempt: int = 0) -> Tensor:
         """Latents, by `iterations` rounds of attention."""
         features = widen(self.feature(widen(self.convs(x).flatten(2).transpose(1, 2))))
         batch, k = len(x), components
         placed = (torch.arange(k, device=x.device) >= self.globals).to(features.dtype)
         z = self.start[placed.long()].expand(batch, k, -1)
-        place = self._places(batch, k, generator).to(features)
+        unit = torch.where(placed > 0, self.spread, 1.0)
+        place = self._places(batch, k, generator, attempt).to(features)
         keys, values = self.key(features)[:, None], self.value(features)[:, None]
         for n in range(self.iterations + 1):
-            gap = (self.grid - place[:, :, None]) / self.spread * placed[:, None, None]
+            gap = (self.grid - place[:, :, None] * placed[:, None, None]) / unit[:, None, None]
             where = self.relative(0.5 * gap.clamp(-8, 8))
             match = (widen(self.seen(keys + where)) * widen(self.query(self.before(z)))[:, :, None]).sum(3)
-            near = -0.5 * self.locality.abs() * gap.square().sum(3) + self.everywhere * (1 - placed)[:, None]
+            near = torch.where(placed[:, None] > 0, -0.5 * self.locality.abs() * gap.square().sum(3), self.everywhere)
             share = (match / self.content**0.5 + near).softmax(1) + 1e-8
             share = share / share.sum(2, keepdim=True)
             place = share @ self.grid
@@ -87,11 +88,11 @@ class SlotEncoder(nn.Module):
         flags = placed[:, None].expand(batch, k, 1)
         return torch.cat([z, place * flags, flags], 2)
 
-    def _places(self, batch: int, k: int, generator: Generator | None) -> Tensor:
+    def _places(self, batch: int, k: int, generator: Generator | None, attempt: int) -> Tensor:
         """Where components start to look, (batch, K, 2)."""
         if self.training:
             return 2 * torch.rand(batch, k, 2, generator=generator) - 1
         # Roberts' sequence: points that are evenly spread however many are taken
-        n = torch.arange(1, k + 1, dtype=torch.float64)[:, None]
+        n = torch.arange(1, k + 1, dtype=torch.float64)[:, None] + attempt * k
         steps = torch.tensor([0.7548776662466927, 0.5698402909980532], dtype=torch.float64)
         return (1.5 * ((0.5 + n * steps) % 1) - 0.75).float().expand(batch, k, 2)

@@ -2,7 +2,8 @@ r"""Recompose a picture by descent from noise: the training signal of unsupervis
 
 $$ L = \|x_N - x\|^2, \quad x_n = x_{n-1} - h \nabla \sum_k E(x_{n-1}; z_k), \quad z = Enc(x), \quad x_0 \sim U $$
 
-on the last step (what COMET's released code does) or on every step (what its paper says).
+on the last step (what COMET's released code does) or on every step (what its paper says). `area` times the part of
+the picture that components with a place hold is added: what is everywhere explains all that it can.
 
 Source: Du, Li, Sharma, Tenenbaum, Mordatch 2021, equation (1) and algorithm 1.
 """
@@ -32,6 +33,8 @@ def recomposition(settings: ObjectiveSettings, pictures: Tensor, path: Trajector
         loss = distance(made[-1], pictures)
     else:
         loss = torch.stack([distance(x, pictures) for x in made]).mean()
+    if settings.area and path.held is not None:
+        loss = loss + settings.area * (path.held * path.latents[:, :, -1]).sum(1).mean()
     if settings.decorrelation:
         loss = loss + settings.decorrelation * decorrelation(path.latents)
     with torch.no_grad():

@@ -29,6 +29,7 @@ def tetrominoes() -> Experiment:
             latent=35, width=32, moves=False,
         ),
         descent=DescentSettings(steps=1, training_steps=1),
+        objective=ObjectiveSettings(area=0.003),
         optimiser=OptimiserSettings(iterations=24_000, batch=32, rate=2e-3, precision="bf16", ema=0.999),
         checkpoint_every=1000,
         log_every=50,
@@ -42,7 +43,8 @@ def scenes_objects() -> Experiment:
         shows="three to five solids and their floor, each an energy of its own, found without labels",
         pictures=PictureSettings(name="scenes", side=64, fewest=3, most=5, count=20_000),
         model={"components": ("ground", "one", "two", "three", "four", "five")},
-        optimiser={"iterations": 32_000, "batch": 16, "rate": 1.5e-3},
+        objective={"area": 0.0003},
+        optimiser={"iterations": 28_000, "batch": 16, "rate": 1.5e-3},
     )
 
 

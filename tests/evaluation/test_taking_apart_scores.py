@@ -1,0 +1,38 @@
+"""Which pictures are put together, and which components are exchanged, when decompositions are scored."""
+
+import torch
+
+from ergosum.evaluation.decomposition import _compatible, _unobtrusive
+
+
+def _square(x, y, size=2, side=8):
+    mask = torch.zeros(side, side, dtype=torch.bool)
+    mask[y : y + size, x : x + size] = True
+    return mask
+
+
+def test_pictures_are_put_together_if_no_object_hides_more_than_a_fifth_of_another():
+    left = torch.stack([_square(0, 0), _square(0, 4)])
+    right = torch.stack([_square(5, 0), _square(5, 4)])
+    over = torch.stack([_square(1, 0), _square(5, 6)])  # hides half of left's first
+    objects = torch.stack([left, right, over])
+    one, two = _compatible(objects, 10, torch.Generator().manual_seed(0))
+    assert sorted(zip(one.tolist(), two.tolist(), strict=True)) == [(0, 1)]
+
+
+def test_at_most_as_many_pairs_as_asked_for():
+    apart = torch.stack([_square(x, 0, 1)[None] for x in range(6)])
+    one, two = _compatible(apart, 7, torch.Generator().manual_seed(0))
+    assert len(one) == 7 and len(set(zip(one.tolist(), two.tolist(), strict=True))) == 7 and (one < two).all()
+
+
+def test_a_donor_is_not_the_picture_itself_hides_least_and_has_something_to_give():
+    ground = torch.ones(8, 8, dtype=torch.bool)
+    rows = [
+        (_square(0, 0), _square(4, 0)),
+        (_square(4, 4), _square(0, 0)),  # its second would cover the first one's first
+        (_square(4, 4), _square(4, 6, 2)),
+        (_square(2, 4), torch.zeros(8, 8, dtype=torch.bool)),  # an empty second hides nothing, but gives nothing
+    ]
+    hard = torch.stack([torch.stack([ground, a, b]).flatten(1) for a, b in rows]).float()
+    assert _unobtrusive(hard, 2, globals=1)[0] == 2
