@@ -14,7 +14,7 @@ def _square(x, y, size=2, side=8):
 def test_pictures_are_put_together_if_no_object_hides_more_than_a_fifth_of_another():
     left = torch.stack([_square(0, 0), _square(0, 4)])
     right = torch.stack([_square(5, 0), _square(5, 4)])
-    over = torch.stack([_square(1, 0), _square(5, 6)])  # hides half of left's first
+    over = torch.stack([_square(1, 0), _square(5, 5)])  # hides halves of both
     objects = torch.stack([left, right, over])
     one, two = _compatible(objects, 10, torch.Generator().manual_seed(0))
     assert sorted(zip(one.tolist(), two.tolist(), strict=True)) == [(0, 1)]
