@@ -4,7 +4,7 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 
 __all__ = ["SOURCES", "parser_for"]
 
-SOURCES = "digits (bundled), mnist, or a folder of images; default: mnist where it is at hand, else digits"
+SOURCES = "digits (bundled), mnist, fashion, or a folder of images; default: mnist where it is at hand, else digits"
 """Help text of `--source`."""
 
 

@@ -1,15 +1,20 @@
-"""Where digits come from: scikit-learn's bundled digits, MNIST's idx files, or a folder of images.
+"""Where digits come from: scikit-learn's bundled digits, MNIST's idx files, or a folder of images; and Fashion-MNIST's
+clothes in their stead.
 
-Each source has fixed training and held-out parts. Nothing is downloaded unless MNIST is asked for and neither
-`ERGOSUM_DATA` nor the user's cache has it; a download is checked by its digest before it gets its final name.
+Each source has fixed training and held-out parts. Nothing is downloaded unless MNIST or Fashion-MNIST is asked for and
+neither `ERGOSUM_DATA` nor the user's cache has it; a download is checked by its digest before it gets its final name.
 """
 
 import gzip
 import hashlib
 import http.client
+import io
 import os
+import struct
 import urllib.request
+import zipfile
 import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +26,8 @@ from torch import Tensor
 
 from ergosum.data.record import Digits
 
-__all__ = ["MNIST_FILES", "checksum", "default_source", "load_digits", "load_image"]
+__all__ = ["FASHION_FILES", "MNIST_FILES", "SOURCES", "centre", "checksum", "cut", "default_source", "load_digits",
+           "load_image"]  # fmt: skip
 
 Split = Literal["train", "test"]
 
@@ -36,11 +42,22 @@ MNIST_FILES = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
+FASHION_URL = (
+    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/b2617bb6d3ffa2e429640350f613e3291e10b141/"
+    "doc/img/fashion-mnist-sprite.png"
+)
+FASHION_FILES = ("fashion_mnist_sprite_900.npz", "fashion-mnist-sprite.png")
+"""What may hold the 900 pictures: an archive with the array `images`, or the sprite as it is published."""
+FASHION_PIXELS = "86efcd8ae29baccc34638f6a479365dfbb1b54fe1c3cac41a71a694b9d4cd220"
+"""sha256 of the 900 pictures' bytes one after the other, from whichever file."""
+_BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, SyntaxError, EOFError, zlib.error, struct.error,
+           zipfile.BadZipFile, Image.DecompressionBombError)  # fmt: skip
+"""What gzip, NumPy and Pillow raise for broken files."""
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif"}
 
 
 def load_digits(source: str, split: Split, canvas: int = 28, limit: int = 0) -> Digits:
-    """Digits of one or several sources ('digits+mnist'), centred on a square canvas.
+    """Digits (or clothes) of one or several sources ('digits+mnist'), centred on a square canvas.
 
     A `limit` keeps the first digits of each source. Sources joined by '+' are repeated so that each makes up about
     the same share.
@@ -53,7 +70,7 @@ def load_digits(source: str, split: Split, canvas: int = 28, limit: int = 0) -> 
         images, labels = _LOADERS[name](split) if name in _LOADERS else _folder(name, split)
         if limit:
             images, labels = images[:limit], labels[:limit]
-        parts.append((_centre(images, canvas), labels))
+        parts.append((centre(images, canvas), labels))
     longest = max(len(labels) for _, labels in parts)
     if len(parts) > 1 and split == "train" and not limit:
         repeat = [max(1, longest // len(labels)) for _, labels in parts]
@@ -63,7 +80,7 @@ def load_digits(source: str, split: Split, canvas: int = 28, limit: int = 0) -> 
 
 def default_source() -> str:
     """`mnist` where all of its files are at hand, so that nothing is downloaded unasked; else the bundled `digits`."""
-    return "mnist" if all(_at_hand(name) for name in MNIST_FILES) else "digits"
+    return "mnist" if all(_at_hand("mnist", _packed(name)) for name in MNIST_FILES) else "digits"
 
 
 def checksum(digits: Digits) -> str:
@@ -71,8 +88,12 @@ def checksum(digits: Digits) -> str:
     return hashlib.sha256((digits.images * 255).round().to(torch.uint8).cpu().numpy().tobytes()).hexdigest()[:16]
 
 
-def _centre(images: Tensor, canvas: int) -> Tensor:
-    """Resize 28-pixel digits to the canvas, keeping the margin in proportion."""
+def centre(images: Tensor, canvas: int) -> Tensor:
+    """Resize 28-pixel digits to the canvas, keeping the margin in proportion.
+
+    Shape:
+        images: (n, 1, 28, 28) in [0, 1]. Returns (n, 1, canvas, canvas) in [0, 1].
+    """
     if images.shape[-1] == canvas:
         return images
     return F.interpolate(images, (canvas, canvas), mode="bicubic", antialias=True).clamp(0, 1)
@@ -91,10 +112,6 @@ def _bundled(split: Split) -> tuple[Tensor, Tensor]:
     return images[part], labels[part]
 
 
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "ergosum" / "mnist"
-
-
 def _mnist(split: Split) -> tuple[Tensor, Tensor]:
     prefix = "train" if split == "train" else "t10k"
     images = _idx(f"{prefix}-images-idx3-ubyte", 3)
@@ -103,55 +120,113 @@ def _mnist(split: Split) -> tuple[Tensor, Tensor]:
 
 
 def _idx(name: str, ndim: int) -> np.ndarray:
-    path = _find(name)
-    try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise OSError(f"{path} is truncated or not gzip ({error}). Delete it and try again.") from error
-    if hashlib.sha256(raw).hexdigest() != MNIST_FILES[name]:
-        raise OSError(f"{path} is not MNIST's {name}: its checksum differs. Delete it and try again.")
-    sizes = np.frombuffer(raw, ">i4", ndim, offset=4)
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * ndim).reshape(sizes).copy()
+    def decode(content: bytes, suffix: str) -> np.ndarray:
+        raw = gzip.decompress(content) if suffix == ".gz" else content
+        _check(raw, MNIST_FILES[name])
+        sizes = np.frombuffer(raw, ">i4", ndim, offset=4)
+        return np.frombuffer(raw, np.uint8, offset=4 + 4 * ndim).reshape(sizes).copy()
+
+    urls = [f"{base}{name}.gz" for base in MNIST_URLS]
+    return _read(f"MNIST's {name}.gz", "mnist", _packed(name), urls, decode)
 
 
-def _at_hand(name: str) -> Path | None:
-    """Where one of MNIST's files lies, packed or not: in ERGOSUM_DATA, its folder mnist, or the cache."""
+def _packed(name: str) -> tuple[str, str]:
+    return f"{name}.gz", name
+
+
+def _fashion(split: Split) -> tuple[Tensor, Tensor]:
+    """900 pictures of Fashion-MNIST, 90 per class in the order of the labels; every tenth is held out."""
+    what = f"Fashion-MNIST's {FASHION_FILES[1]} (or {FASHION_FILES[0]})"
+    pixels = _read(what, "fashion", FASHION_FILES, [FASHION_URL], _clothes)
+    images, number = torch.from_numpy(pixels).float()[:, None] / 255, torch.arange(len(pixels))
+    part = (number % 10 == 9) == (split == "test")
+    return images[part], (number // 90)[part]
+
+
+def _clothes(content: bytes, suffix: str) -> np.ndarray:
+    """The pictures in the archive or in the sprite: uint8 (900, 28, 28)."""
+    if suffix == ".npz":
+        images = np.ascontiguousarray(np.load(io.BytesIO(content))["images"])
+    else:
+        with Image.open(io.BytesIO(content)) as sprite:
+            images = cut(np.asarray(sprite.convert("L")))
+    if images.shape != (900, 28, 28) or images.dtype != np.uint8:
+        raise ValueError(f"expected pictures (900, 28, 28) in uint8, got {images.shape} in {images.dtype}")
+    _check(images.tobytes(), FASHION_PIXELS)
+    return images
+
+
+def cut(sprite: np.ndarray, cell: int = 28) -> np.ndarray:
+    """The cells of a sprite row by row, from the upper left.
+
+    Shape:
+        sprite: (rows * cell, columns * cell). Returns (rows * columns, cell, cell).
+    Raises:
+        ValueError: if the sprite is no whole number of cells high and wide.
+    """
+    if sprite.ndim != 2 or sprite.shape[0] % cell or sprite.shape[1] % cell:
+        raise ValueError(f"cut: expected whole cells of {cell}x{cell} pixels, got a sprite of shape {sprite.shape}")
+    rows, columns = sprite.shape[0] // cell, sprite.shape[1] // cell
+    cells = sprite.reshape(rows, cell, columns, cell).transpose(0, 2, 1, 3)
+    return np.ascontiguousarray(cells).reshape(-1, cell, cell)
+
+
+def _check(content: bytes, expected: str) -> None:
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise ValueError("its checksum differs")
+
+
+def _cache(folder: str) -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "ergosum" / folder
+
+
+def _at_hand(folder: str, names: Sequence[str]) -> Path | None:
+    """Where one of some files lies: in ERGOSUM_DATA's folder of that name, ERGOSUM_DATA itself, or the cache."""
     root = os.environ.get("ERGOSUM_DATA")
-    places = [Path(root) / "mnist", Path(root)] if root else []
-    candidates = (folder / file for folder in [*places, _cache()] for file in (f"{name}.gz", name))
+    places = [Path(root) / folder, Path(root)] if root else []
+    candidates = (place / name for place in [*places, _cache(folder)] for name in names)
     return next((c for c in candidates if c.is_file()), None)
 
 
-def _find(name: str) -> Path:
-    if found := _at_hand(name):
-        return found
+_Decode = Callable[[bytes, str], np.ndarray]
+"""From a file's content and suffix to what it holds, checked."""
+
+
+def _read(what: str, folder: str, names: Sequence[str], urls: Sequence[str], decode: _Decode) -> np.ndarray:
+    """What a file holds that is at hand under one of its names, or else is downloaded."""
+    path = _at_hand(folder, names) or _download(what, folder, urls, decode)
+    content = path.read_bytes()
+    try:
+        return decode(content, path.suffix)
+    except _BROKEN as error:
+        raise OSError(f"{path} is damaged or not {what}: {error}. Delete it and try again.") from error
+
+
+def _download(what: str, folder: str, urls: Sequence[str], decode: _Decode) -> Path:
+    """A file in the cache, from the first address that sends it whole."""
     if root := os.environ.get("ERGOSUM_DATA"):
         raise FileNotFoundError(
-            f"MNIST's {name}.gz is neither in ERGOSUM_DATA={root} nor in its folder mnist. Put it there, or unset "
+            f"{what} is neither in ERGOSUM_DATA={root} nor in its folder {folder}. Put it there, or unset "
             "ERGOSUM_DATA to download it."
         )
-    return _download(name)
-
-
-def _download(name: str) -> Path:
-    folder = _cache()
-    folder.mkdir(parents=True, exist_ok=True)
-    final, partial = folder / f"{name}.gz", folder / f"{name}.gz.part"
-    errors = []
-    for base in MNIST_URLS:
+    cache, errors = _cache(folder), []
+    cache.mkdir(parents=True, exist_ok=True)
+    for url in urls:
+        final = cache / url.rsplit("/", 1)[1]
+        partial = final.with_name(f"{final.name}.part")
         try:
-            with urllib.request.urlopen(f"{base}{name}.gz", timeout=30) as reply:
-                partial.write_bytes(reply.read())
-            if hashlib.sha256(gzip.decompress(partial.read_bytes())).hexdigest() != MNIST_FILES[name]:
-                raise OSError("wrong checksum")
+            with urllib.request.urlopen(url, timeout=30) as reply:
+                content = reply.read()
+            decode(content, final.suffix)
+            partial.write_bytes(content)
             partial.replace(final)
             return final
-        except (OSError, EOFError, zlib.error, http.client.HTTPException) as error:
-            errors.append(f"{base}: {error}")
+        except (*_BROKEN, http.client.HTTPException) as error:
+            errors.append(f"{url}: {error}")
         finally:
             partial.unlink(missing_ok=True)
     raise OSError(
-        f"Could not download MNIST's {name}.gz ({'; '.join(errors)}). Set ERGOSUM_DATA to a folder that has it, or use "
+        f"Could not download {what} ({'; '.join(errors)}). Set ERGOSUM_DATA to a folder that has it, or use "
         "the bundled source 'digits', which needs no network."
     )
 
@@ -161,7 +236,7 @@ def _folder(name: str, split: Split) -> tuple[Tensor, Tensor]:
     folder = Path(name)
     if not folder.is_dir():
         raise ValueError(
-            f"Unknown source {name!r}: expected digits, mnist, a folder of images, or several joined by '+'."
+            f"Unknown source {name!r}: expected {', '.join(SOURCES)}, a folder of images, or several joined by '+'."
         )
     files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in _IMAGE_SUFFIXES)
     files = [f for i, f in enumerate(files) if (i % 10 == 9) == (split == "test")]
@@ -217,4 +292,6 @@ def load_image(path: Path | str, canvas: int = 28) -> Tensor:
     return frame if frame.shape[0] == 3 else torch.cat([frame, torch.zeros(2, canvas, canvas)])
 
 
-_LOADERS = {"digits": _bundled, "mnist": _mnist}
+_LOADERS = {"digits": _bundled, "mnist": _mnist, "fashion": _fashion}
+SOURCES = tuple(_LOADERS)
+"""Sources that have a name; a folder of images is one too."""

@@ -1,4 +1,6 @@
-"""Digits from the package, from MNIST's files and from folders; and every way in which files can be broken."""
+"""Digits from the package, from MNIST's files, Fashion-MNIST's and from folders; and every way in which files can be
+broken.
+"""
 
 import gzip
 import hashlib
@@ -11,9 +13,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sprites import archive, sprite
 
 from ergosum.data import sources
-from ergosum.data.sources import MNIST_FILES, checksum, default_source, load_digits, load_image
+from ergosum.data.sources import FASHION_FILES, MNIST_FILES, checksum, cut, default_source, load_digits, load_image
 
 TEST_LABELS = "t10k-labels-idx1-ubyte"
 
@@ -99,9 +102,9 @@ def test_mnist_is_read_packed_or_not_from_its_folder_or_the_one_above(no_mnist, 
 @pytest.mark.parametrize(
     "harm, message",
     [
-        (lambda b: b[: len(b) // 2], "is truncated or not gzip"),
-        (lambda b: b"no gzip at all", "is truncated or not gzip"),
-        (lambda b: b"", "its checksum differs|truncated"),
+        (lambda b: b[: len(b) // 2], "ended before the end-of-stream marker"),
+        (lambda b: b"no gzip at all", "Not a gzipped file"),
+        (lambda b: b"", "its checksum differs"),
         (lambda b: gzip.compress(gzip.decompress(b)[:-1]), "its checksum differs"),
         (lambda b: gzip.compress(gzip.decompress(b)[:-1] + b"\x07"), "its checksum differs"),
     ],
@@ -110,7 +113,9 @@ def test_a_broken_file_is_named_and_nothing_is_written(no_mnist, small_mnist, ha
     for name, content in small_mnist.items():
         (no_mnist / f"{name}.gz").write_bytes(harm(content) if name == TEST_LABELS else content)
     before = listing(no_mnist.parent)
-    with pytest.raises(OSError, match=rf"{TEST_LABELS}.*({message}).*Delete it and try again"):
+    with pytest.raises(
+        OSError, match=rf"{TEST_LABELS}.gz is damaged or not MNIST's .*{message}.*Delete it and try again"
+    ):
         load_digits("mnist", "test")
     assert listing(no_mnist.parent) == before
 
@@ -184,6 +189,129 @@ def test_mnist_is_the_default_where_all_of_it_is_at_hand_packed_or_not(no_mnist,
     assert len(load_digits(default_source(), "test").labels) == 11
 
 
+def test_fashion_has_ninety_pictures_of_every_class_of_which_nine_are_held_out(fashion):
+    train, test = (load_digits("fashion", s) for s in ("train", "test"))
+    assert train.labels.bincount().tolist() == [81] * 10 and test.labels.bincount().tolist() == [9] * 10
+    assert train.images.shape == (810, 1, 28, 28) and train.images.max() == 1 and train.images.min() == 0
+    seen = {v.numpy().tobytes() for v in train.images} | {v.numpy().tobytes() for v in test.images}
+    assert len(seen) == 900
+    if fashion.suffix == ".npz":
+        labels = torch.from_numpy(np.load(fashion)["labels"]).long()
+        assert torch.equal(test.labels, labels[9::10])
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_the_sprite_of_fashion_is_cut_into_the_pictures_of_the_archive(fashion, no_mnist, mode):
+    if fashion.suffix != ".npz":
+        pytest.skip(f"only the sprite is at hand, and not {FASHION_FILES[0]}")
+    (no_mnist / FASHION_FILES[1]).write_bytes(sprite(np.load(fashion)["images"], mode))
+    sprited = load_digits("fashion", "test")
+    (no_mnist / FASHION_FILES[0]).write_bytes(fashion.read_bytes())
+    assert all(map(torch.equal, sprited, load_digits("fashion", "test")))
+
+
+def number_of(images):
+    """What the uppermost row of a stand-in for Fashion-MNIST says."""
+    return (images[:, 0, 0, :10].round().long() << torch.arange(10)).sum(1).tolist()
+
+
+@pytest.mark.parametrize("place", ["given", "given/fashion", "cache/ergosum/fashion"])
+@pytest.mark.parametrize("suffix", ["npz", "png"])
+def test_fashion_is_read_from_either_file_in_its_folder_the_one_above_or_the_cache(
+    no_mnist, small_fashion, place, suffix
+):
+    folder = no_mnist.parent / place
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FASHION_FILES[suffix == "png"]).write_bytes(small_fashion[suffix])
+    train, test = (load_digits("fashion", s) for s in ("train", "test"))
+    assert number_of(test.images) == list(range(9, 900, 10))
+    assert sorted(number_of(train.images) + number_of(test.images)) == list(range(900))
+    assert test.labels.tolist() == [i // 90 for i in range(9, 900, 10)]
+
+
+def test_fashion_joins_other_sources(no_mnist, small_mnist, small_fashion):
+    for name, content in small_mnist.items():
+        (no_mnist / f"{name}.gz").write_bytes(content)
+    (no_mnist / FASHION_FILES[0]).write_bytes(small_fashion["npz"])
+    assert len(load_digits("mnist+fashion", "train").labels) == 810 + 11 * (810 // 11)
+    assert load_digits("mnist+fashion", "test").images.shape == (11 + 90, 1, 28, 28)
+
+
+def test_a_sprite_is_cut_row_by_row_into_whole_cells():
+    cells = cut(np.arange(6).reshape(2, 3).repeat(4, 0).repeat(4, 1), 4)
+    assert cells.shape == (6, 4, 4) and (cells == np.arange(6)[:, None, None]).all()
+    for shape in ((9, 8), (8, 9), (2, 8, 8)):
+        with pytest.raises(ValueError, match="whole cells of 4x4"):
+            cut(np.zeros(shape), 4)
+
+
+def blank(n=900, dtype=np.uint8):
+    return np.zeros((n, 28, 28), dtype)
+
+
+BROKEN_ARCHIVES = {
+    "truncated": (lambda b: b[: len(b) // 2], ""), "empty": (lambda b: b"", ""), "text": (lambda b: b"hello", ""),
+    "other pixels": (lambda b: archive(images=blank()), "its checksum differs"),
+    "fewer": (lambda b: archive(images=blank(899)), r"expected pictures \(900, 28, 28\) in uint8"),
+    "floats": (lambda b: archive(images=blank(dtype=np.float32)), "got .* in float32"),
+    "no images": (lambda b: archive(pictures=blank()), "images is not a file in the archive"),
+}  # fmt: skip
+BROKEN_SPRITES = {
+    "truncated": (lambda b: b[: len(b) // 2], "truncated"), "empty": (lambda b: b"", "cannot identify"),
+    "text": (lambda b: b"<html>", "cannot identify"), "other pixels": (lambda b: sprite(blank()), "checksum differs"),
+    "fewer": (lambda b: sprite(blank(30)), r"got \(30, 28, 28\)"),
+    "no cells": (lambda b: sprite(np.zeros((30, 20, 20))), "whole cells of 28x28"),
+}  # fmt: skip
+HARMS = [
+    *((FASHION_FILES[0], "npz", *harm) for harm in BROKEN_ARCHIVES.values()),
+    *((FASHION_FILES[1], "png", *harm) for harm in BROKEN_SPRITES.values()),
+]
+
+
+@pytest.mark.parametrize("name, suffix, harm, message", HARMS, ids=[*BROKEN_ARCHIVES, *BROKEN_SPRITES])
+def test_a_broken_file_of_fashion_is_named_and_nothing_is_written(no_mnist, small_fashion, name, suffix, harm, message):
+    (no_mnist / name).write_bytes(harm(small_fashion[suffix]))
+    with pytest.raises(
+        OSError, match=rf"{name} is damaged or not Fashion-MNIST's .*{message}.*Delete it and try again"
+    ):
+        load_digits("fashion", "test")
+    assert listing(no_mnist.parent) == [f"given/{name}"]
+
+
+def test_a_missing_fashion_is_named_and_never_downloaded_where_a_folder_was_given(no_mnist, monkeypatch):
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *a, **k: pytest.fail("tried to download"))
+    with pytest.raises(FileNotFoundError, match=rf"{FASHION_FILES[1]} \(or {FASHION_FILES[0]}\) is neither in ERGOSUM"):
+        load_digits("fashion", "test")
+    assert listing(no_mnist.parent) == []
+
+
+@pytest.mark.parametrize("reply", [*BAD_REPLIES.values(), sprite(blank())], ids=[*BAD_REPLIES, "other pixels"])
+def test_a_download_of_fashion_that_fails_leaves_no_half_file(no_mnist, monkeypatch, reply):
+    monkeypatch.delenv("ERGOSUM_DATA")
+
+    def urlopen(url, timeout):
+        assert url == sources.FASHION_URL
+        if isinstance(reply, Exception):
+            raise reply
+        return Reply(reply)
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    with pytest.raises(OSError, match=r"Could not download Fashion-MNIST's .*ERGOSUM_DATA.*'digits'"):
+        load_digits("fashion", "test")
+    assert listing(no_mnist.parent) == []
+
+
+def test_a_download_of_fashion_is_kept_and_not_repeated(no_mnist, small_fashion, monkeypatch):
+    monkeypatch.delenv("ERGOSUM_DATA")
+    served = []
+    monkeypatch.setattr(
+        urllib.request, "urlopen", lambda url, timeout: served.append(url) or io.BytesIO(small_fashion["png"])
+    )
+    train, test = (load_digits("fashion", s) for s in ("train", "test"))
+    assert len(train.labels) == 810 and len(test.labels) == 90 and served == [sources.FASHION_URL]
+    assert listing(no_mnist.parent) == [f"cache/ergosum/fashion/{FASHION_FILES[1]}"]
+
+
 def picture(path, mode="L", size=(28, 28), value=128):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new(mode, size, value).save(path)
@@ -202,7 +330,7 @@ def test_a_folder_of_images_takes_labels_from_its_sub_folders_and_holds_out_ever
 def test_a_folder_without_images_and_an_unknown_source_are_told_apart(tmp_path):
     with pytest.raises(FileNotFoundError, match="No train images"):
         load_digits(str(tmp_path), "train")
-    with pytest.raises(ValueError, match="Unknown source 'digit': expected digits, mnist, a folder"):
+    with pytest.raises(ValueError, match="Unknown source 'digit': expected digits, mnist, fashion, a folder"):
         load_digits("digit", "train")
 
 
