@@ -34,7 +34,7 @@ class DataSettings:
     """Which sequences to learn from."""
 
     source: str = "digits"
-    """Digit sources joined by '+': `digits` (bundled), `mnist` (`ERGOSUM_DATA`, cache or download), or a folder."""
+    """Sources joined by '+': `digits` (bundled), `mnist` or `fashion` (`ERGOSUM_DATA`, cache or download), a folder."""
     factors: tuple[str, ...] = FACTORS
     """Factors that may change along a sequence: any of colour, angle, scale."""
     nuisance: tuple[str, ...] = ()
@@ -75,7 +75,8 @@ class PictureSettings:
     """Which single pictures to take apart (task = recomposition)."""
 
     name: str = "tetrominoes"
-    """Data set: tetrominoes, shapes, scenes, toy, lighting, still, or a folder of pictures."""
+    """Data set: tetrominoes, shapes, scenes, toy, lighting, still; digits, mnist, fashion (one to a picture); a folder of
+    pictures; or several joined by '+', such as digits+fashion, of which each picture is from one."""
     side: int = 36
     """Side of a picture in pixels: a multiple of 4."""
     fewest: int = 3

@@ -36,4 +36,4 @@ def pictures_of(start: str, experiment: "Experiment", seed: int) -> "Tensor":
 
     if start:
         return load_image(start, experiment.pictures.side)[None]
-    return picture_set(experiment.pictures).draw(8, torch.Generator().manual_seed(HELD_OUT + seed)).images
+    return picture_set(experiment.pictures, split="test").draw(8, torch.Generator().manual_seed(HELD_OUT + seed)).images

@@ -31,9 +31,10 @@ SMALLEST = 9
 def decomposition_scores(experiment: Experiment, model: Decomposer, n: int, seed: int) -> dict[str, Any]:
     """Scores on n held-out pictures.
 
-    Keys: `mse`, `psnr`, `ssim`, `mse_mean` (of the mean picture) of the recomposition; `fg_ari`, `ari`, `covering`;
-    `swap_consistency` with `swap_share` and `swap_arrival`, means over the components that can be exchanged (slots are
-    matched); `count_accuracy` of `composites`; `rows`: the segmentation of what needs no model.
+    Keys: `mse`, `psnr`, `ssim`, `mse_mean` (of the mean picture) of the recomposition; `fg_ari`, `ari`, `covering` of
+    the pictures that show two objects or more (None if there is none); `swap_consistency` with `swap_share` and
+    `swap_arrival`, means over the components that can be exchanged (slots are matched); `count_accuracy` of
+    `composites`; `rows`: the segmentation of what needs no model.
 
     Composites: all objects of two pictures of `composite_objects` / 2 objects each, at most as many as n, of which
     none hides more than a fifth of another's. The composite is taken apart anew and its segments are counted;
@@ -42,7 +43,7 @@ def decomposition_scores(experiment: Experiment, model: Decomposer, n: int, seed
     if n < 2:
         raise ValueError(f"decomposition_scores: expected n >= 2 pictures, got {n}.")
     generator = Generator().manual_seed(HELD_OUT + seed)
-    data = picture_set(experiment.pictures).draw(n, generator)
+    data = picture_set(experiment.pictures, split="test").draw(n, generator)
     chunks = [take_apart(model, data.images[i : i + 64], generator) for i in range(0, n, 64)]
     whole, masks, latents = (torch.cat([getattr(c, k) for c in chunks]) for k in ("whole", "masks", "latents"))
     mean = data.images.mean(0, keepdim=True).expand_as(data.images)
@@ -68,7 +69,9 @@ def decomposition_scores(experiment: Experiment, model: Decomposer, n: int, seed
     return result
 
 
-def _segmentation(predicted: Tensor, masks: Tensor) -> dict[str, float]:
+def _segmentation(predicted: Tensor, masks: Tensor) -> dict[str, float | None]:
+    if not len(masks):  # no picture shows two objects
+        return dict.fromkeys(("fg_ari", "ari", "covering"))
     return {
         "fg_ari": foreground_ari(predicted, masks).mean().item(),
         "ari": ari(predicted, masks).mean().item(),
@@ -134,7 +137,7 @@ def _matched(found: Tensor, expected: Tensor) -> Tensor:
 def _composites(experiment: Experiment, model: Decomposer, n: int, generator: Generator) -> dict[str, Any]:
     """All objects of two pictures in one: are they all there?"""
     each = min(4, experiment.pictures.most)
-    data = picture_set(replace(experiment.pictures, fewest=each, most=each)).draw(n, generator)
+    data = picture_set(replace(experiment.pictures, fewest=each, most=each), split="test").draw(n, generator)
     one, two = _compatible(data.masks[:, 1:], n, generator)
     told: dict[str, Any] = {"composites": len(one), "composite_objects": 2 * each}
     if model.model.encoder != "slots" or not len(one):

@@ -6,16 +6,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ergosum.data.glyphs import Glyphs
+from ergosum.data.mixed import Mixed
+from ergosum.data.named import NAMES, picture_set
 from ergosum.data.record import Pictures
 from ergosum.data.scenes import Scenes
 from ergosum.data.sequences import LEVELS, SequenceData
 from ergosum.data.shapes import LEVELS as SHAPE_LEVELS
 from ergosum.data.shapes import Shapes
+from ergosum.data.sources import SOURCES
 from ergosum.data.tetrominoes import SIDE, Tetrominoes
 from ergosum.report.strips import sheet
-from ergosum.settings import FACTORS, DataSettings
+from ergosum.settings import FACTORS, DataSettings, PictureSettings
 
-__all__ = ["SHEETS", "overlay", "scenes", "sequences", "shapes", "tetrominoes"]
+__all__ = ["SHEETS", "glyphs", "mixed", "overlay", "scenes", "sequences", "shapes", "sheet_of", "tetrominoes"]
 
 COLUMNS = 8
 """Pictures per row of a sheet."""
@@ -24,6 +28,8 @@ MASK_COLOURS = torch.tensor(
      [0.72, 0.53, 0.90], [0.96, 0.60, 0.36], [0.38, 0.80, 0.80], [0.93, 0.60, 0.78]]
 )  # fmt: skip
 """Of the background and of up to eight objects."""
+CLASSES = {"fashion": ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")}
+"""Names of the ten classes where these are no digits."""
 
 
 def sequences(source: str = "digits", seed: int = 0, canvas: int = 28) -> Image.Image:
@@ -118,12 +124,48 @@ def scenes(variant: str, seed: int = 0, side: int = 64) -> Image.Image:
     return sheet(rows, zoom=2, boxed=())
 
 
+def glyphs(source: str, seed: int = 0, canvas: int = 28) -> Image.Image:
+    """Pictures of the training part and held-out ones with their masks; then every class in a row of its own."""
+    generator = torch.Generator().manual_seed(seed)
+    training, held_out = Glyphs(source, canvas), Glyphs(source, canvas, "test")
+    rows = []
+    for name, data in {"training": training, "held out": held_out}.items():
+        rows += _with_masks(data.at(torch.randperm(len(data), generator=generator)[:COLUMNS]), name)
+    for number, name in enumerate(CLASSES.get(source, tuple("0123456789"))):
+        members = (training.digits.labels == number).nonzero()[:, 0]
+        chosen = members[torch.randperm(len(members), generator=generator)[:COLUMNS]]
+        rows.append((name, training.at(chosen).images))
+    return sheet(rows, zoom=max(2, 112 // canvas), boxed=())
+
+
+def mixed(names: str, seed: int = 0, canvas: int = 28) -> Image.Image:
+    """Pictures as they come from sets joined by '+', with their masks; then each set by itself.
+
+    `canvas` counts from 64 unless all sets are of digits or clothes.
+    """
+    parts = names.split("+")
+    small = set(parts) <= set(SOURCES)
+    data = picture_set(PictureSettings(name=names, side=canvas if small else max(64, canvas)))
+    if not isinstance(data, Mixed):
+        raise ValueError(f"{names} is a folder, and not sets joined by '+'.")
+    generator = torch.Generator().manual_seed(seed)
+    rows = [row for _ in range(3) for row in _with_masks(data.draw(COLUMNS, generator), "mixed")]
+    for name, part in zip(parts, data.sets, strict=True):
+        drawn = part.draw(2 * COLUMNS, generator)
+        rows += [(name, images) for images in drawn.images.split(COLUMNS)]
+    return sheet(rows, zoom=max(2, 112 // data.side), boxed=())
+
+
 def _with_masks(pictures: Pictures, name: str) -> list[tuple[str, Tensor]]:
     return [(name, pictures.images), ("masks", overlay(pictures))]
 
 
 def _scenes(variant: str) -> Callable[[str, int, int], Image.Image]:
     return lambda source, seed, canvas: scenes(variant, seed, max(64, canvas))
+
+
+def _glyphs(name: str) -> Callable[[str, int, int], Image.Image]:
+    return lambda source, seed, canvas: glyphs(name, seed, canvas)
 
 
 SHEETS: dict[str, Callable[[str, int, int], Image.Image]] = {
@@ -134,5 +176,21 @@ SHEETS: dict[str, Callable[[str, int, int], Image.Image]] = {
     "toy": _scenes("toy"),
     "lighting": _scenes("lighting"),
     "still": _scenes("still"),
+    **{source: _glyphs(source) for source in SOURCES},
 }
-"""Data sets that `ergosum data show` knows."""
+"""Data sets that `ergosum data show` knows; picture sets may be joined by '+'."""
+
+
+def sheet_of(name: str) -> Callable[[str, int, int], Image.Image]:
+    """What draws the sheet of a data set, or of picture sets joined by '+'.
+
+    Raises:
+        ValueError: if there is no such set.
+    """
+    if name in SHEETS:
+        return SHEETS[name]
+    if "+" in name and set(name.split("+")) <= set(NAMES):
+        return lambda source, seed, canvas: mixed(name, seed, canvas)
+    raise ValueError(
+        f"There is no data set {name!r} to show; expected one of {', '.join(SHEETS)}, or several joined by '+'."
+    )

@@ -11,13 +11,16 @@ from torch import Generator
 
 from ergosum.data import pictures
 from ergosum.data.folder import Folder
+from ergosum.data.glyphs import Glyphs
+from ergosum.data.mixed import Mixed
 from ergosum.data.pictures import BLOCK, Stored, measure_speed, one_hot, store
 from ergosum.data.scenes import Scenes
 from ergosum.data.shapes import Shapes
 from ergosum.data.tetrominoes import Tetrominoes
 from ergosum.stories.sheets import SHEETS, overlay
 
-SETS = [Tetrominoes((1, 3)), Shapes((2, 4), colour=True), Shapes(), Scenes((1, 3), side=16)]
+SETS = [Tetrominoes((1, 3)), Shapes((2, 4), colour=True), Shapes(), Scenes((1, 3), side=16),
+        Mixed([Glyphs(side=36), Tetrominoes((1, 3), 36)])]  # fmt: skip
 
 
 class Counted:
@@ -40,7 +43,7 @@ def same(a, b):
     return all(torch.equal(x.nan_to_num(9), y.nan_to_num(9)) for x, y in zip(a, b, strict=True))
 
 
-@pytest.mark.parametrize("data", [*SETS, Scenes(3, variant="toy")], ids=lambda d: str(d.settings))
+@pytest.mark.parametrize("data", [*SETS, Scenes(3, variant="toy"), Glyphs(side=32)], ids=lambda d: str(d.settings))
 def test_pictures_are_the_same_where_the_caller_computes_in_fewer_digits(data):
     plain = data.draw(4, Generator().manual_seed(0))
     with torch.autocast("cpu", torch.bfloat16):
@@ -173,7 +176,9 @@ def test_the_speed_is_printed(capsys):
 
 
 @pytest.mark.parametrize("name", sorted(set(SHEETS) - {"sequences"}))
-def test_a_sheet_shows_pictures_in_every_row(name):
+def test_a_sheet_shows_pictures_in_every_row(name, request):
+    if name in ("mnist", "fashion"):
+        request.getfixturevalue(name)
     image = np.asarray(SHEETS[name]("digits", 0, 28))
     assert image.shape[2] == 3 and image.shape[0] > 700 and image.shape[1] > 700 and image.std() > 10
     assert not np.array_equal(image, np.asarray(SHEETS[name]("digits", 1, 28)))

@@ -1,0 +1,61 @@
+"""Several modalities in one set: each picture comes from one of several sets, which nothing but the picture tells."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from ergosum.data.pictures import PictureSet
+from ergosum.data.record import Pictures
+
+__all__ = ["Mixed"]
+
+
+class Mixed:
+    """Pictures of two or more sets, each with equal probability.
+
+    The one factor is the number of the set, from 0; factors and attributes of the sets are left out, since they differ
+    in meaning. Masks have room for the most objects of all sets.
+
+    Args:
+        sets: of pictures of one side.
+    Raises:
+        ValueError: if there are fewer than two sets, or their sides differ.
+    """
+
+    factors: tuple[str, ...] = ("set",)
+    attributes: tuple[str, ...] = ()
+
+    def __init__(self, sets: Sequence[PictureSet]) -> None:
+        sides = [part.side for part in sets]
+        if len(sets) < 2:
+            raise ValueError(f"Mixed: expected two or more sets, got {len(sets)}.")
+        if len(set(sides)) > 1:
+            raise ValueError(f"Mixed: expected pictures of one side, got {', '.join(map(str, sides))}.")
+        self.sets = tuple(sets)
+        self.side = sides[0]
+        self.objects = max(part.objects for part in sets)
+        self.levels: tuple[Tensor, ...] = (torch.arange(float(len(sets))),)
+        self.settings: dict[str, Any] = {"sets": [{"set": type(part).__name__, **part.settings} for part in sets]}
+
+    def draw(self, n: int, generator: Generator) -> Pictures:
+        """`n` random pictures in random order, on the generator's device.
+
+        Raises:
+            ValueError: if `n` < 1.
+        """
+        if n < 1:
+            raise ValueError(f"draw: expected n >= 1 pictures, got {n!r}.")
+        device = generator.device
+        which = torch.randint(len(self.sets), (n,), generator=generator, device=device)
+        images = torch.empty(n, 3, self.side, self.side, device=device)
+        masks = torch.zeros(n, 1 + self.objects, self.side, self.side, dtype=torch.bool, device=device)
+        for number, part in enumerate(self.sets):
+            places = (which == number).nonzero()[:, 0]
+            if len(places):
+                drawn = part.draw(len(places), generator)
+                images[places] = drawn.images
+                masks[places] = F.pad(drawn.masks, (0, 0, 0, 0, 0, self.objects - part.objects))
+        return Pictures(images, which[:, None].float(), masks, images.new_zeros(n, self.objects, 0))
