@@ -7,8 +7,8 @@ from ergosum.cli.arguments import SOURCES, parser_for
 __all__ = ["run"]
 
 NAMES = (
-    "sequences, tetrominoes, shapes, scenes, toy, lighting, still, digits, mnist, fashion, or sets of pictures joined by "
-    "'+', such as digits+fashion"
+    "sequences, tetrominoes, shapes, scenes, toy, lighting, still, digits, mnist, fashion, or sets of pictures joined "
+    "by '+', such as digits+fashion"
 )
 """Help text of the data set's name."""
 
