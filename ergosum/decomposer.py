@@ -17,7 +17,8 @@ from ergosum.compose import And
 from ergosum.energy import Conditional, Energy
 from ergosum.nets.comet import CometEnergy, RecurrentEncoder
 from ergosum.nets.encoders import StridedEncoder
-from ergosum.nets.experts import DrawnExperts, ExpertDecoder
+from ergosum.nets.experts import DrawnExperts, ExpertDecoder, GlobalExperts
+from ergosum.nets.pyramid import PyramidEncoder
 from ergosum.nets.residual import ResidualEncoder, ResidualEnergy
 from ergosum.nets.slots import SlotEncoder
 from ergosum.nets.transport import Transport
@@ -25,6 +26,7 @@ from ergosum.nets.unet import UNetInnerProduct
 from ergosum.samplers.chain import Info, Varying, differentiable_steps, run
 from ergosum.samplers.descent import Descent
 from ergosum.samplers.guards import NonFiniteError
+from ergosum.samplers.tensors import gaussian
 from ergosum.settings import FACTORS, DescentSettings, ModelSettings
 from ergosum.shapes import Images, Latents
 
@@ -36,13 +38,15 @@ class Trajectory(NamedTuple):
 
     Shape:
         frames: N + 1 tensors (batch, 3, side, side), the start first. infos: N records. latents: (batch, K, D).
-        held: (batch, K), each component's share of the picture, where energies are experts.
+        held: (batch, K), each component's share of the picture, where energies are experts. posterior: mean and
+        logarithm of the variance, (batch, K, D) each, that noisy latents were drawn from.
     """
 
     frames: list[Tensor]
     infos: list[Info]
     latents: Tensor
     held: Tensor | None = None
+    posterior: tuple[Tensor, Tensor] | None = None
 
 
 class _Folded(Energy):
@@ -85,11 +89,13 @@ class Decomposer(nn.Module):
         super().__init__()
         self.model, self.descent, self.canvas = model, descent, canvas
         self.components = model.components
-        outputs = len(self.components) * model.latent
+        outputs = len(self.components) * model.latent * (2 if model.noisy else 1)
         channels = 6 if model.encoder == "pair" else 3
         if model.encoder in ("residual", "comet"):
             blocks = 3 if model.encoder == "comet" else 2
             self.encoder: nn.Module = ResidualEncoder(outputs, channels, model.width, blocks)
+        elif model.encoder == "pyramid":
+            self.encoder = PyramidEncoder(outputs, channels, model.width, canvas)
         elif model.encoder == "recurrent":
             self.encoder = RecurrentEncoder(model.latent, model.width)
         elif model.encoder == "slots":
@@ -108,7 +114,8 @@ class Decomposer(nn.Module):
         if model.energy == "transport":
             return Transport(code, model.width, self.canvas)
         if model.energy == "experts":
-            return ExpertDecoder(code, model.width, self.canvas)
+            kind = ExpertDecoder if model.encoder == "slots" else GlobalExperts
+            return kind(code, model.width, self.canvas)
         if model.energy == "comet":
             return CometEnergy(code, model.width, self.canvas, model.position)
         if model.energy == "unet":
@@ -128,7 +135,7 @@ class Decomposer(nn.Module):
         generator: Generator | None = None,
         attempt: int = 0,
     ) -> Latents:
-        """Latents (batch, K, latent) of a frame, or of a pair of frames for a pair encoder.
+        """Latents (batch, K, latent) of a frame, or of a pair of frames for a pair encoder; means of noisy latents.
 
         Args:
             components: K, another than was trained with, for recurrent and slot encoders.
@@ -148,7 +155,12 @@ class Decomposer(nn.Module):
             if target is None:
                 raise ValueError("A pair encoder reads the change off two frames: pass the later frame as target.")
             start = torch.cat([start, target], 1)
-        return self.encoder(start).float().unflatten(1, (len(self.components), self.model.latent))
+        return self._read(start)[0]
+
+    def _read(self, pictures: Images) -> list[Tensor]:
+        """What an encoder with a fixed K says: latents, and of noisy ones also the logarithm of the variance."""
+        said = self.encoder(pictures).float().unflatten(1, (-1, len(self.components), self.model.latent))
+        return list(said.unbind(1))
 
     def _code(self, latents: Tensor, moves: Tensor | None, k: int, fraction: float) -> Tensor:
         z = latents[:, k]
@@ -215,7 +227,12 @@ class Decomposer(nn.Module):
         d = self.descent
         steps = steps or (d.training_steps if self.training and d.training_steps else d.steps)
         graph = differentiable_steps(d.gradient, steps, d.window) if self.training else (set(), set())
+        posterior = None
         with torch.set_grad_enabled(self.training):
+            if latents is None and self.model.noisy and self.training:
+                mean, log_variance = self._read(start if seen is None else seen)
+                posterior = mean, log_variance
+                latents = mean + (log_variance / 2).exp() * gaussian(mean, generator)
             if latents is None:
                 latents = self.encode(start if seen is None else seen, target, generator=generator)
             closed = self.bind(latents, start, moves, 1.0, active) if self._constant() else None
@@ -235,7 +252,7 @@ class Decomposer(nn.Module):
             frames.append(step.x)
             infos.append(step.info)
         held = closed.masks().mean((2, 3)) if self.model.energy == "experts" and isinstance(closed, _Folded) else None
-        return Trajectory(frames, infos, latents, held)
+        return Trajectory(frames, infos, latents, held, posterior)
 
     def _constant(self) -> bool:
         """Whether the same energy acts in every step."""

@@ -10,11 +10,27 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from ergosum.calibrate import scale_of
+from ergosum.compose import And, Scaled
 from ergosum.decomposer import Decomposer
 from ergosum.nets.experts import DrawnExperts
+from ergosum.samplers.chain import run
+from ergosum.samplers.descent import Descent
 from ergosum.shapes import Images, Latents
 
-__all__ = ["ATTEMPTS", "Parts", "combine", "masks_of", "read", "recompose", "take_apart"]
+__all__ = [
+    "ATTEMPTS",
+    "Parts",
+    "Share",
+    "combine",
+    "loudness",
+    "masks_of",
+    "read",
+    "recompose",
+    "refuse_unlike",
+    "take_apart",
+    "together",
+]
 
 ATTEMPTS = 4
 """How often slots look at a picture, from other places each time."""
@@ -114,3 +130,71 @@ def combine(*latents: Latents, globals: int = 0) -> Latents:
         raise ValueError(f"combine: expected latents of one batch and width, got {sorted(shapes)}.")
     first, *others = latents
     return torch.cat([first, *(z[:, globals:] for z in others)], 1)
+
+
+class Share(NamedTuple):
+    """What one model gives to a picture that several make: components (all if None) of its latents, and a weight.
+
+    Shape:
+        latents: (batch, K, D).
+    """
+
+    model: Decomposer
+    latents: Latents
+    active: Sequence[int] | None = None
+    weight: float = 1.0
+
+
+def loudness(model: Decomposer, pictures: Images, generator: Generator, noise: float = 0.1) -> float:
+    """The weight that brings a model's energy to unit temperature on its own pictures (see `calibrate.scale_of`).
+
+    Models trained apart have energies of any scale; in a sum of the two, uncalibrated, the louder one wins.
+    """
+    latents = read(model, pictures, generator)
+    return scale_of(model.bind(latents, None), pictures, noise=noise, generator=generator).weight
+
+
+def refuse_unlike(models: Sequence[Decomposer]) -> None:
+    """Refuse models whose energies cannot be added: other canvases, or experts with energies of another kind.
+
+    Raises:
+        ValueError: which ones they are.
+    """
+    kinds = [(m.canvas, m.model.energy) for m in models]
+    if len({(side, energy == "experts") for side, energy in kinds}) != 1:
+        raise ValueError(f"Energies to add: expected one canvas, and experts with experts, got {kinds}.")
+
+
+@torch.no_grad()
+def together(shares: Sequence[Share], generator: Generator) -> tuple[Images, Tensor]:
+    """The picture at the bottom of a sum of several models' components, and each component's share of its pixels.
+
+    Gaussian experts are summed exactly, in one Newton step; other energies descend with each model's own step size.
+
+    Shape:
+        Returns (batch, 3, side, side) in [0, 1], and (batch, all components, side, side).
+    Raises:
+        ValueError: as `refuse_unlike`, or if batches differ.
+    """
+    refuse_unlike([s.model for s in shares])
+    side, batch = shares[0].model.canvas, len(shares[0].latents)
+    if any(len(s.latents) != batch for s in shares):
+        raise ValueError(f"together: expected latents of one batch, got {[len(s.latents) for s in shares]}.")
+    exact = shares[0].model.model.energy == "experts"
+    terms, alone = [], []
+    for s in shares:
+        model = s.model.eval()
+        unit = s.weight * (1.0 if exact else model.log_step.exp().item())
+        terms.append(Scaled(unit, model.bind(s.latents, None, active=s.active)))
+        chosen = range(s.latents.shape[1]) if s.active is None else s.active
+        alone += [(unit, model.bind(s.latents, None, active=[k])) for k in chosen]
+    energy = And(*terms)
+    x = torch.rand((batch, 3, side, side), generator=generator)
+    if exact:
+        felt = torch.stack([unit * one.curvature()[:, 0] for unit, one in alone], 1)  # type: ignore[operator]
+        x = x - energy.gradient(x) / felt.sum(1, keepdim=True)
+    else:
+        for step in run(Descent(step_size=1.0), energy, x, max(s.model.descent.steps for s in shares), check=True):
+            x = step.x
+        felt = torch.stack([unit * one.gradient(x).abs().sum(1) for unit, one in alone], 1)
+    return x.clamp(0, 1), felt / felt.sum(1, keepdim=True).clamp(min=torch.finfo(felt.dtype).tiny)

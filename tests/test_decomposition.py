@@ -1,10 +1,12 @@
 """Pictures taken apart and put together, with experts whose latents are written by hand."""
 
+import math
+
 import pytest
 import torch
 
 from ergosum.decomposer import Decomposer
-from ergosum.decomposition import combine, masks_of, read, recompose, take_apart
+from ergosum.decomposition import Share, combine, loudness, masks_of, read, recompose, take_apart, together
 from ergosum.nets.slots import PLACE
 from ergosum.objectives.recomposition import recomposition
 from ergosum.settings import DescentSettings, ModelSettings, ObjectiveSettings
@@ -127,3 +129,45 @@ def test_the_price_of_area_is_that_of_components_with_a_place(pictures):
     path = model(torch.rand(pictures.shape, generator=seeded()), seen=pictures, generator=seeded())
     free, priced = (recomposition(ObjectiveSettings(area=a), pictures, path).loss for a in (0.0, 0.5))
     torch.testing.assert_close(priced - free, 0.5 * path.held[:, 1:].sum(1).mean())
+
+
+@pytest.fixture
+def twins(pictures):
+    """A model, and the same with ten times its energy."""
+    made = []
+    for louder in (0.0, math.log(10)):
+        torch.manual_seed(0)
+        model = Decomposer(SLOTS, DescentSettings(steps=1), 16).eval()
+        model.energies[0].convs[-2].bias.data[12:] += louder  # the logarithm of the precision
+        made.append(model)
+    return made
+
+
+def test_one_model_with_itself_is_its_own_recombination(model, pictures):
+    one, two = (model.eval().encode(p) for p in (pictures, 1 - pictures))
+    objects = range(1, one.shape[1])
+    made, masks = together([Share(model, one), Share(model, two, objects)], seeded())
+    both = combine(one, two, globals=1)
+    torch.testing.assert_close(made, recompose(model, both, seeded()), rtol=1e-4, atol=1e-5)
+    assert masks.shape == (3, both.shape[1], 16, 16)
+    torch.testing.assert_close(masks, masks_of(model, both, made), rtol=1e-3, atol=1e-4)
+
+
+def test_calibrated_models_weigh_the_same_however_loud_they_are(twins, pictures):
+    quiet, loud = twins
+    weights = [loudness(m, pictures, seeded()) for m in twins]
+    assert weights[0] / weights[1] == pytest.approx(10, rel=1e-4)
+    one, two = (5 * torch.randn(3, 3, 5 + PLACE, generator=seeded(s)) for s in (1, 2))
+    equal = together([Share(quiet, one), Share(quiet, two)], seeded())[0]
+    raw = together([Share(quiet, one), Share(loud, two)], seeded())[0]
+    made = together([Share(quiet, one, weight=weights[0]), Share(loud, two, weight=weights[1])], seeded())[0]
+    torch.testing.assert_close(made, equal, rtol=1e-3, atol=1e-4)
+    assert not torch.allclose(raw, equal, atol=1e-2)
+
+
+def test_models_of_other_canvases_or_energies_are_not_added(model, pictures):
+    torch.manual_seed(0)
+    other = Decomposer(model.model, model.descent, 20).eval()
+    z = model.eval().encode(pictures)
+    with pytest.raises(ValueError, match="expected one canvas, and experts with experts"):
+        together([Share(model, z), Share(other, z)], seeded())

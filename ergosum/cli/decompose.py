@@ -10,23 +10,24 @@ __all__ = ["run"]
 
 def run(arguments: list[str]) -> None:
     """Components, masks and latents of pictures, and a sheet."""
-    parser = parser_for("decompose", "Take pictures apart: components, masks, latents (.npz), and a sheet.")
+    parser = parser_for("decompose", "Take pictures apart: components, masks, latents (.npz), and two sheets.")
     parser.add_argument("run", type=str, help="run folder, or name of a card such as tetrominoes")
     parser.add_argument("--start", type=str, default="", help="image or folder of images; default: held-out pictures")
-    parser.add_argument("--out", type=str, required=True, help="folder for sheet.png and the .npz files")
+    parser.add_argument("--out", type=str, required=True, help="folder for sheet.png, maps.png and the .npz files")
     parser.add_argument("--seed", type=int, default=0, help="seed of held-out pictures and of the noise to start from")
     chosen = parser.parse_args(arguments)
     import torch
 
     from ergosum.report.animation import save_strip
-    from ergosum.stories.decomposition import decompose_folder, parts_sheet
+    from ergosum.stories.decomposition import decompose_folder, maps_sheet, parts_sheet
 
     experiment, model = recomposer(chosen.run)
     out = Path(chosen.out)
     if not Path(chosen.start).is_dir() or not chosen.start:
         pictures = pictures_of(chosen.start, experiment, chosen.seed)
-        save_strip(parts_sheet(model, pictures, torch.Generator().manual_seed(chosen.seed)), out / "sheet.png")
-        print(out / "sheet.png")
+        for draw, name in ((parts_sheet, "sheet.png"), (maps_sheet, "maps.png")):
+            save_strip(draw(model, pictures, torch.Generator().manual_seed(chosen.seed)), out / name)
+            print(out / name)
         return
     from rich.progress import Progress
 

@@ -15,17 +15,27 @@ def run(arguments: list[str]) -> None:
     parser.add_argument("--start", type=str, nargs="*", default=[], help="two images; default: held-out pictures")
     parser.add_argument("--out", type=str, default="recombined.png", help="picture to write (.png)")
     parser.add_argument("--seed", type=int, default=0, help="seed of held-out pictures and of the noise to start from")
+    parser.add_argument(
+        "--with", dest="other", default="", metavar="RUN", help="another run or card: its objects join the first's"
+    )
     chosen = parser.parse_args(arguments)
     if len(chosen.start) not in (0, 2):
         raise ValueError(f"--start: expected two images, got {len(chosen.start)}.")
     import torch
 
     from ergosum.report.animation import save_strip
-    from ergosum.stories.decomposition import recombination_sheet
+    from ergosum.stories.decomposition import recombination_sheet, union_sheet
 
     experiment, model = recomposer(chosen.run)
     first, second = chosen.start or ("", "")
     one = pictures_of(first, experiment, chosen.seed)
-    two = pictures_of(second, experiment, chosen.seed + 1)
-    save_strip(recombination_sheet(model, one, two, torch.Generator().manual_seed(chosen.seed)), Path(chosen.out))
+    generator = torch.Generator().manual_seed(chosen.seed)
+    if chosen.other:
+        theirs, other = recomposer(chosen.other)
+        two = pictures_of(second, theirs, chosen.seed + 1)
+        picture = union_sheet(model, other, (one, two), generator)
+    else:
+        two = pictures_of(second, experiment, chosen.seed + 1)
+        picture = recombination_sheet(model, one, two, generator)
+    save_strip(picture, Path(chosen.out))
     print(chosen.out)

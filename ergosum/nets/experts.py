@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from ergosum.energy import Conditional, Energy
 from ergosum.nets.blocks import coordinates, widen
+from ergosum.nets.pyramid import PyramidDecoder
 from ergosum.nets.slots import PLACE
 from ergosum.shapes import Batch, PerSample
 
-__all__ = ["DrawnExperts", "ExpertDecoder"]
+__all__ = ["DrawnExperts", "ExpertDecoder", "GlobalExperts"]
 
 SHARPEST = 12.0
 """Largest logarithm of a precision, either way."""
@@ -74,4 +75,27 @@ class ExpertDecoder(Conditional):
         content, place, placed = z[:, :-PLACE], z[:, -3:-1, None, None], z[:, -1:, None, None]
         gap = (self.grid - place) / torch.where(placed > 0, self.spread, 1.0)
         maps = widen(self.convs(content[:, :, None, None] + widen(self.relative(0.5 * gap.clamp(-8, 8)))))
-        return DrawnExperts(maps[:, :3], maps[:, 3:].clamp(-SHARPEST, SHARPEST).exp())
+        return _experts(maps)
+
+
+class GlobalExperts(Conditional):
+    """The family of experts without places: a decoder from one code to the whole picture (`nets/pyramid.py`).
+
+    Args:
+        code: width of z. width: channels. side: canvas in pixels, a multiple of 16.
+    Shape:
+        z: (batch, code). x: (batch, 3, side, side).
+    """
+
+    def __init__(self, code: int, width: int = 32, side: int = 64) -> None:
+        super().__init__()
+        self.decoder = PyramidDecoder(code, 4, width, side)
+
+    def bind(self, z: Tensor, anchor: Tensor | None) -> DrawnExperts:
+        """The experts that the latents describe."""
+        return _experts(widen(self.decoder(z)))
+
+
+def _experts(maps: Tensor) -> DrawnExperts:
+    """Experts of four maps: red, green and blue of the mean, and the logarithm of the precision."""
+    return DrawnExperts(maps[:, :3], maps[:, 3:].clamp(-SHARPEST, SHARPEST).exp())

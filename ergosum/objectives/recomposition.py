@@ -3,7 +3,8 @@ r"""Recompose a picture by descent from noise: the training signal of unsupervis
 $$ L = \|x_N - x\|^2, \quad x_n = x_{n-1} - h \nabla \sum_k E(x_{n-1}; z_k), \quad z = Enc(x), \quad x_0 \sim U $$
 
 on the last step (what COMET's released code does) or on every step (what its paper says). `area` times the part of
-the picture that components with a place hold is added: what is everywhere explains all that it can.
+the picture that components with a place hold is added: what is everywhere explains all that it can. Noisy latents
+pay for what they say (`objectives/bottleneck.py`).
 
 Source: Du, Li, Sharma, Tenenbaum, Mordatch 2021, equation (1) and algorithm 1.
 """
@@ -13,17 +14,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ergosum.decomposer import Trajectory
+from ergosum.objectives.bottleneck import divergence, total_correlation
 from ergosum.objectives.prediction import Terms, decorrelation
 from ergosum.settings import ObjectiveSettings
 
 __all__ = ["recomposition"]
 
 
-def recomposition(settings: ObjectiveSettings, pictures: Tensor, path: Trajectory) -> Terms:
+def recomposition(settings: ObjectiveSettings, pictures: Tensor, path: Trajectory, rows: int = 1) -> Terms:
     """Loss of a trajectory against the pictures it should end in.
 
     `Terms.copy_error` is the error of the batch's mean picture: what a model that ignores its input can reach.
 
+    Args:
+        rows: pictures in the data set, for the total correlation of noisy latents.
     Shape:
         pictures: (batch, 3, side, side) in [0, 1]. path: frames of that shape, the noise first.
     """
@@ -33,6 +37,12 @@ def recomposition(settings: ObjectiveSettings, pictures: Tensor, path: Trajector
         loss = distance(made[-1], pictures)
     else:
         loss = torch.stack([distance(x, pictures) for x in made]).mean()
+    if path.posterior is not None:
+        mean, log_variance = path.posterior
+        loss = loss + settings.divergence * divergence(mean, log_variance).mean()
+        if settings.correlation:
+            together = total_correlation(path.latents, mean, log_variance, rows)
+            loss = loss + settings.correlation * together
     if settings.area and path.held is not None:
         loss = loss + settings.area * (path.held * path.latents[:, :, -1]).sum(1).mean()
     if settings.decorrelation:

@@ -13,12 +13,23 @@ from torch import Generator, Tensor
 from ergosum.data.folder import Folder
 from ergosum.data.record import Pictures
 from ergosum.decomposer import Decomposer
-from ergosum.decomposition import Parts, combine, masks_of, recompose, take_apart
+from ergosum.decomposition import (
+    Parts,
+    Share,
+    combine,
+    loudness,
+    masks_of,
+    read,
+    recompose,
+    refuse_unlike,
+    take_apart,
+    together,
+)
 from ergosum.report.strips import sheet
 from ergosum.runfolder import write_atomically
 from ergosum.stories.sheets import overlay
 
-__all__ = ["Done", "decompose_folder", "parts_sheet", "recombination_sheet"]
+__all__ = ["Done", "decompose_folder", "maps_sheet", "parts_sheet", "recombination_sheet", "union_sheet"]
 
 SHOWN = 8
 """Pictures on a sheet."""
@@ -38,27 +49,86 @@ def parts_sheet(model: Decomposer, pictures: Tensor, generator: Generator) -> Im
     parts = take_apart(model, pictures, generator)
     count = parts.latents.shape[1]
     rows = [("picture", pictures), ("recomposed", parts.whole), ("masks", _flat(parts.masks, pictures))]
-    names = model.components if len(model.components) == count else tuple(str(k + 1) for k in range(count))
-    rows += [(f"{name} alone", parts.alone[:, k]) for k, name in enumerate(names)]
-    rows += [(f"mask of {name}", parts.masks[:, k, None].expand(-1, 3, -1, -1)) for k, name in enumerate(names)]
+    rows += [(f"{name} alone", parts.alone[:, k]) for k, name in enumerate(_names(model, count))]
     growing = [recompose(model, parts.latents, generator, list(range(k + 1))) for k in range(1, count)]
     rows += [(f"sum of the first {k + 2}", frames) for k, frames in enumerate(growing)]
     return sheet(rows, boxed=())
 
 
+def maps_sheet(model: Decomposer, pictures: Tensor, generator: Generator) -> Image.Image:
+    """What each energy is about: its share of every pixel, and where its gradient pulls at the picture.
+
+    Gradients are summed in size over colours; white is the largest pull that any component has on the picture.
+    """
+    pictures = pictures[:SHOWN]
+    latents = read(model, pictures, generator)
+    masks = masks_of(model, latents, pictures)
+    bound = [model.bind(latents, None, active=[k]) for k in range(latents.shape[1])]
+    pulls = torch.stack([energy.gradient(pictures).abs().sum(1) for energy in bound], 1)
+    pulls = pulls / pulls.amax((1, 2, 3), keepdim=True).clamp(min=torch.finfo(pulls.dtype).tiny)
+    rows = [("picture", pictures)]
+    for k, name in enumerate(_names(model, latents.shape[1])):
+        rows += [(f"share of {name}", _grey(masks[:, k])), (f"pull of {name}", _grey(pulls[:, k]))]
+    return sheet(rows, boxed=())
+
+
 def recombination_sheet(model: Decomposer, one: Tensor, two: Tensor, generator: Generator) -> Image.Image:
-    """Two rows of pictures and what becomes of them: one component exchanged, each in turn, and all objects of both."""
+    """Two rows of pictures and what becomes of them.
+
+    One component exchanged, each in turn; the first picture with a component of every other; all objects of both.
+    """
     one, two = one[:SHOWN], two[:SHOWN]
-    a, b = (take_apart(model, p, generator).latents for p in (one, two))
+    a, b = (read(model, p, generator) for p in (one, two))
+    names = _names(model, a.shape[1])
     rows = [("picture A", one), ("picture B", two)]
-    for k in range(a.shape[1]):
-        mixed = a.clone()
-        mixed[:, k] = b[:, k]
-        name = model.components[k] if k < len(model.components) else str(k + 1)
-        rows.append((f"A with B's {name}", recompose(model, mixed, generator)))
+    for k, name in enumerate(names):
+        rows.append((f"A with B's {name}", recompose(model, _exchanged(a, b, k), generator)))
+    first = a[:1].expand_as(a)
+    for k, name in enumerate(names):
+        rows.append((f"the first A, {name} from every B", recompose(model, _exchanged(first, b, k), generator)))
     both = combine(a, b, globals=model.model.globals if model.model.encoder == "slots" else 0)
     rows += [("all of both", recompose(model, both, generator)), ("its masks", _flat(masks_of(model, both, one), one))]
     return sheet(rows, boxed=())
+
+
+def union_sheet(
+    one: Decomposer, other: Decomposer, pictures: tuple[Tensor, Tensor], generator: Generator
+) -> Image.Image:
+    """Components of two models that were trained apart in one picture: all of the first, all objects of the second.
+
+    Below, the same without calibration: the louder model wins.
+
+    Raises:
+        ValueError: if the models' canvases or kinds of energy differ.
+    """
+    models = (one, other)
+    refuse_unlike(models)
+    latents = [read(m, p, generator) for m, p in zip(models, pictures, strict=True)]
+    weights = [loudness(m, p, generator) for m, p in zip(models, pictures, strict=True)]
+    slots = other.model.encoder == "slots"
+    objects = list(range(other.model.globals if slots else 0, latents[1].shape[1]))
+    shares = [Share(one, latents[0][:SHOWN]), Share(other, latents[1][:SHOWN], objects)]
+    weighted = [share._replace(weight=weight) for share, weight in zip(shares, weights, strict=True)]
+    made, masks = together(weighted, generator)
+    rows = [("picture A", pictures[0][:SHOWN]), ("picture B, of the other model", pictures[1][:SHOWN])]
+    rows += [("all of A, objects of B", made), ("its masks", _flat(masks, made))]
+    rows += [("uncalibrated", together(shares, generator)[0])]
+    return sheet(rows, boxed=())
+
+
+def _names(model: Decomposer, count: int) -> tuple[str, ...]:
+    """Names of components, or their numbers where there are others than in training."""
+    return model.components if len(model.components) == count else tuple(str(k + 1) for k in range(count))
+
+
+def _exchanged(own: Tensor, donor: Tensor, k: int) -> Tensor:
+    mixed = own.clone()
+    mixed[:, k] = donor[:, k]
+    return mixed
+
+
+def _grey(maps: Tensor) -> Tensor:
+    return maps[:, None].expand(-1, 3, -1, -1)
 
 
 def decompose_folder(model: Decomposer, folder: Path, out: Path, seed: int = 0, batch: int = 64) -> Iterator[Done]:

@@ -105,8 +105,17 @@ def test_a_job_does_not_take_its_own_sheet_apart(apart, album):
 def test_held_out_pictures_are_taken_apart_and_recombined(apart, tmp_path, capsys):
     assert main(["decompose", str(apart), "--out", str(tmp_path / "parts")]) == 0
     assert main(["recombine", str(apart), "--out", str(tmp_path / "r.png")]) == 0
-    assert Image.open(tmp_path / "parts" / "sheet.png").size[1] > 300 and Image.open(tmp_path / "r.png").size[0] > 300
-    assert capsys.readouterr().out.split() == [str(tmp_path / "parts" / "sheet.png"), str(tmp_path / "r.png")]
+    drawn = [tmp_path / "parts" / "sheet.png", tmp_path / "parts" / "maps.png", tmp_path / "r.png"]
+    assert all(min(Image.open(p).size) > 300 for p in drawn)
+    assert capsys.readouterr().out.split() == [str(p) for p in drawn]
+
+
+def test_two_models_share_a_picture(apart, tmp_path, capsys, learn):
+    assert main(["recombine", str(apart), "--with", str(apart), "--out", str(tmp_path / "u.png")]) == 0
+    assert min(Image.open(tmp_path / "u.png").size) > 300
+    learn(tmp_path / "comet", "comet-code")
+    assert main(["recombine", str(apart), "--with", str(tmp_path / "comet"), "--out", str(tmp_path / "v.png")]) == 1
+    assert "expected one canvas, and experts with experts" in capsys.readouterr().err
 
 
 def test_a_run_that_takes_apart_is_scored(apart, capsys):
