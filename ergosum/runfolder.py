@@ -15,11 +15,23 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ergosum.baselines.additive import Additive
+from ergosum.baselines.factor_vae import FactorVae
 from ergosum.baselines.feedforward import FeedForward
+from ergosum.baselines.info_gan import InfoGan
+from ergosum.baselines.monet import Monet
+from ergosum.baselines.rival import Rival
+from ergosum.baselines.slot_attention import SlotAttention
+from ergosum.baselines.vae import BetaVae
 from ergosum.decomposer import Decomposer
 from ergosum.settings import Experiment, from_dict, to_dict
 
 __all__ = ["build", "load_predictor", "load_recipe", "read_json", "save_weights", "write_atomically", "write_json"]
+
+_RIVALS: dict[str, type[Rival]] = {
+    "vae": BetaVae, "factor_vae": FactorVae, "info_gan": InfoGan, "monet": Monet, "slot_attention": SlotAttention,
+    "additive": Additive,
+}  # fmt: skip
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -59,10 +71,12 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path} is not valid JSON ({error}).") from error
 
 
-def build(experiment: Experiment) -> Decomposer | FeedForward:
+def build(experiment: Experiment) -> Decomposer | FeedForward | Rival:
     """The predictor of an experiment with random weights from torch's present generator."""
     if experiment.predictor == "feedforward":
         return FeedForward(experiment.model, experiment.data.canvas)
+    if experiment.predictor in _RIVALS:
+        return _RIVALS[experiment.predictor](experiment.rival, experiment.pictures.side)
     canvas = experiment.data.canvas if experiment.task == "prediction" else experiment.pictures.side
     return Decomposer(experiment.model, experiment.descent, canvas)
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 __all__ = [
     "FACTORS",
+    "RIVALS",
     "DataSettings",
     "DescentSettings",
     "Experiment",
@@ -16,12 +17,15 @@ __all__ = [
     "ObjectiveSettings",
     "OptimiserSettings",
     "PictureSettings",
+    "RivalSettings",
     "from_dict",
     "to_dict",
 ]
 
 FACTORS = ("colour", "angle", "scale")
 """The factors of change, in the order in which factor tensors hold them: hue [rad], angle [degrees], scale [1]."""
+RIVALS = ("vae", "factor_vae", "info_gan", "monet", "slot_attention", "additive")
+"""Published models of single pictures that decomposers are compared with."""
 
 
 def _require(condition: bool, name: str, expected: str, got: object) -> None:
@@ -103,9 +107,10 @@ class ModelSettings:
     anchor: Literal["none", "start", "step"] = "start"
     """What the energy is conditioned on beside z: nothing, E(x; z); the frame the prediction starts from, E(x; x_t, z);
     or the frame where each step starts, E(x; x_n, z)."""
-    encoder: Literal["strided", "residual", "pair", "comet", "recurrent", "slots"] = "strided"
+    encoder: Literal["strided", "residual", "pair", "comet", "pyramid", "recurrent", "slots"] = "strided"
     """Encoder: `strided` (fast), `residual` (Table 1 of the founding report), `pair`, which sees both frames; of single
-    pictures: `comet`, `recurrent` (COMET's for objects), or `slots` (components that compete for places)."""
+    pictures: `comet`, `pyramid` (that of most VAEs), `recurrent` (COMET's for objects), or `slots` (components that
+    compete for places)."""
     components: tuple[str, ...] = ("colour",)
     """Names of the K energies; for unsupervised runs any names, such as one, two, three."""
     tied: bool = False
@@ -118,6 +123,8 @@ class ModelSettings:
     """Show the comet energy where its pixels are, which makes objects of parts of the picture."""
     globals: int = 1
     """Components of a slots encoder that have no place: what is everywhere, >= 0."""
+    noisy: bool = False
+    """Latents are normal: the encoder gives their mean and spread, and training draws them (pictures only)."""
     moves: bool = True
     """Append the signed number of levels to move to each z_k. Without it z_k comes from the frame alone."""
 
@@ -131,8 +138,10 @@ class ModelSettings:
             not (self.energy == "transport" and self.anchor == "none"), "model.anchor",
             "'start' or 'step' for the transport energy, which moves the pixels of its anchor", self.anchor,
         )  # fmt: skip
-        _require((self.energy == "experts") == (self.encoder == "slots"), "model.encoder",
-                 "'slots' with energy 'experts' and with no other", self.encoder)  # fmt: skip
+        _require(self.energy == "experts" or self.encoder != "slots", "model.encoder",
+                 "'slots' with energy 'experts' only", self.encoder)  # fmt: skip
+        _require(not self.noisy or self.encoder in ("comet", "pyramid"), "model.noisy",
+                 "False, or an encoder comet or pyramid", self.encoder)  # fmt: skip
         _require(self.encoder != "slots" or self.latent >= 4, "model.latent", "at least 4: 3 numbers are the place",
                  self.latent)  # fmt: skip
         _require(self.globals >= 0, "model.globals", "an integer >= 0", self.globals)
@@ -178,12 +187,47 @@ class ObjectiveSettings:
     """Squared or absolute pixel error."""
     decorrelation: float = 0.0
     """Weight of the squared correlations between latents of different components, >= 0."""
+    divergence: float = 0.0
+    """Price of a nat of divergence of noisy latents from a standard normal, in mean squared error, >= 0."""
+    correlation: float = 0.0
+    """Price of a nat of total correlation between all numbers of noisy latents, in mean squared error, >= 0."""
+    area: float = 0.0
+    """Price of a picture that is held by components with a place alone, in mean squared error, >= 0."""
     persistent: float = 0.0
     """Probability that a start frame is the model's own earlier prediction (persistent roll-outs), 0 .. 0.99."""
 
     def __post_init__(self) -> None:
         _require(self.decorrelation >= 0, "objective.decorrelation", "a number >= 0", self.decorrelation)
+        for name in ("area", "divergence", "correlation"):
+            _require(getattr(self, name) >= 0, f"objective.{name}", "a number >= 0", getattr(self, name))
         _require(0 <= self.persistent < 1, "objective.persistent", "0 <= p < 1", self.persistent)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RivalSettings:
+    """Sizes and weights of a published model of pictures (predictor = vae .. additive)."""
+
+    latent: int = 64
+    """Numbers per latent, D >= 1."""
+    components: int = 1
+    """Latents per picture, K: 1 for vae, factor_vae and info_gan, at least 2 for monet and slot_attention."""
+    width: int = 32
+    """Channels of the finest features, >= 4."""
+    likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
+    """Of the pixels of vae and factor_vae: a Gaussian of variance 1/2, or Bernoulli's."""
+    beta: float = 1.0
+    """Weight of the divergence of latents from their prior, in nats, >= 0."""
+    gamma: float = 10.0
+    """Weight of the total correlation of factor_vae, or of the divergence of monet's masks, in nats, >= 0."""
+    information: float = 1.0
+    """Weight of how well info_gan reads its codes back, >= 0."""
+
+    def __post_init__(self) -> None:
+        _require(self.latent >= 1, "rival.latent", "an integer >= 1", self.latent)
+        _require(self.components >= 1, "rival.components", "an integer >= 1", self.components)
+        _require(self.width >= 4, "rival.width", "an integer >= 4", self.width)
+        for name in ("beta", "gamma", "information"):
+            _require(getattr(self, name) >= 0, f"rival.{name}", "a number >= 0", getattr(self, name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,8 +269,11 @@ class Experiment:
     """One line: what it costs, and on what machine that was measured."""
     task: Literal["prediction", "recomposition"] = "prediction"
     """Predict the frame `data.lag` later from a frame, or recompose a picture from noise."""
-    predictor: Literal["decomposer", "feedforward"] = "decomposer"
-    """The system itself, or the feed-forward U-Net of equal size that it is compared with."""
+    predictor: Literal[
+        "decomposer", "feedforward", "vae", "factor_vae", "info_gan", "monet", "slot_attention", "additive"
+    ] = "decomposer"
+    """The system itself, or what it is compared with: of sequences the feed-forward U-Net of equal size, of pictures
+    beta-VAE, FactorVAE, InfoGAN, MONet, slot attention, or an autoencoder with additive decoders."""
     data: DataSettings = field(default_factory=DataSettings)
     """Sequences, for prediction."""
     pictures: PictureSettings = field(default_factory=PictureSettings)
@@ -237,6 +284,8 @@ class Experiment:
     """Inner descent."""
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
     """Objective."""
+    rival: RivalSettings = field(default_factory=RivalSettings)
+    """Published model, for a predictor that is one."""
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
     """Optimiser."""
     warm_start: str = ""
@@ -263,10 +312,11 @@ class Experiment:
         )  # fmt: skip
         alone = self.descent.noise or self.objective.decorrelation
         _require(
-            self.devices == 1 or not (alone or self.model.encoder == "slots"), "devices",
-            "1 with descent.noise, objective.decorrelation or slots, which depend on how a batch is shared out",
-            self.devices,
+            self.devices == 1 or not (alone or self.model.encoder == "slots" or self.predictor in RIVALS), "devices",
+            "1 with descent.noise, objective.decorrelation, slots or a published model, which depend on how a batch is "
+            "shared out", self.devices,
         )  # fmt: skip
+        self._check_rival()
         _require(
             self.predictor == "decomposer" or not (self.active or self.freeze_encoder), "predictor",
             "'decomposer' with active components or a frozen encoder", self.predictor,
@@ -294,11 +344,12 @@ class Experiment:
             "False with a pair encoder, which reads the move off the two frames", self.model.moves,
         )  # fmt: skip
         _require(
-            self.task == "prediction" or (self.model.tied and not self.model.moves and self.model.anchor == "none"),
+            self.task == "prediction" or self.predictor in RIVALS
+            or (self.model.tied and not self.model.moves and self.model.anchor == "none"),
             "task", "tied energies without moves and anchor for recomposition", self.task,
         )  # fmt: skip
         _require(
-            self.task == "recomposition" or self.model.encoder not in ("comet", "recurrent", "slots"),
+            self.task == "recomposition" or self.model.encoder not in ("comet", "pyramid", "recurrent", "slots"),
             "model.encoder", "strided, residual or pair for prediction", self.model.encoder,
         )  # fmt: skip
         unseen = self.data.signs == "both" and not self.model.moves and self.model.encoder != "pair"
@@ -306,6 +357,22 @@ class Experiment:
             self.task == "recomposition" or not unseen, "data.signs",
             "'forward' when neither the move nor the second frame is given to the encoder", self.data.signs,
         )  # fmt: skip
+
+    def _check_rival(self) -> None:
+        of_pictures, k = self.predictor in RIVALS, self.rival.components
+        _require(
+            self.predictor == "decomposer" or of_pictures == (self.task == "recomposition"), "predictor",
+            "'decomposer' or 'feedforward' for prediction, anything but 'feedforward' for recomposition",
+            self.predictor,
+        )  # fmt: skip
+        if not of_pictures:
+            return
+        _require(self.pictures.side % 16 == 0, "pictures.side", "a multiple of 16 for a published model",
+                 self.pictures.side)  # fmt: skip
+        _require(k == 1 or self.predictor not in ("vae", "factor_vae", "info_gan"), "rival.components",
+                 "1 for vae, factor_vae and info_gan, which have one latent", k)  # fmt: skip
+        _require(k > 1 or self.predictor not in ("monet", "slot_attention"), "rival.components",
+                 "at least 2 for monet and slot_attention", k)  # fmt: skip
 
     def but(self, **changes: Any) -> "Experiment":
         """A copy with changes; a dict given for a section changes only the fields it names."""

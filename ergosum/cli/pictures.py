@@ -19,8 +19,11 @@ def recomposer(name: str) -> "tuple[Experiment, Decomposer]":
     """
     from ergosum import zoo
     from ergosum.runfolder import load_predictor
+    from ergosum.settings import RIVALS
 
     experiment, model = load_predictor(zoo.find(name))
+    if experiment.predictor in RIVALS:
+        raise ValueError(f"{name} is a {experiment.predictor}, which is trained to be scored; expected a decomposer.")
     if experiment.task != "recomposition":
         raise ValueError(f"{name} predicts sequences; expected a run that takes pictures apart, such as tetrominoes.")
     return experiment, model  # type: ignore[return-value]

@@ -19,10 +19,13 @@ def run(arguments: list[str]) -> None:
     chosen = parser.parse_args(arguments)
     from ergosum import zoo
     from ergosum.data.sources import default_source
-    from ergosum.runfolder import read_json
+    from ergosum.runfolder import load_recipe, read_json
+    from ergosum.settings import RIVALS
     from ergosum.stories.run import tell
 
     folder = zoo.find(chosen.run)
+    if load_recipe(folder).predictor in RIVALS:
+        raise ValueError(f"{chosen.run} is a published model, which has scores (`ergosum score`) and no report.")
     source = chosen.source or default_source()
     stored = read_json(folder / "scores.json") if (folder / "scores.json").exists() else {}
     scores = stored.get(source, stored)  # a card holds scores for every source, a run those measured last

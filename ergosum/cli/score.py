@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,11 @@ SEGMENTS = {"fg_ari": 3, "ari": 3, "covering": 3}
 PICTURES = {"mse": 5, "mse_mean": 5, "psnr": 2, "ssim": 3, "swap_consistency": 3, "swap_share": 3, "swap_arrival": 3,
             "count_accuracy": 3}  # fmt: skip
 """Columns of pictures recomposed and recombined."""
+FACTORS = {"beta_vae": 3, "factor_vae": 3, "mig": 3, "mcc": 3, "sap": 3, "disentanglement": 3, "completeness": 3,
+           "informativeness": 3}  # fmt: skip
+"""Columns of what latents tell of a scene's factors."""
+PER_SEQUENCE = 25
+"""Pictures whose factors are looked for, for each of the n that are recomposed."""
 READ = {"hue_deg": 2, "angle_deg": 2, "log_scale": 4, "psnr": 2}
 """Columns of what is read off the frames of timelines and compositions: mean absolute errors, PSNR."""
 
@@ -32,7 +37,10 @@ def run(arguments: list[str]) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object alone")
     parser.add_argument("--seed", type=int, default=0, help="other held-out digits and trajectories")
     parser.add_argument(
-        "--n", type=int, default=200, help="sequences in the table, >= 1; control uses an eighth of them"
+        "--n",
+        type=int,
+        default=200,
+        help="sequences in the table, >= 1; control uses an eighth of them, factors of pictures 25 times as many",
     )
     parser.add_argument("--source", type=str, default="", help=SOURCES)
     chosen = parser.parse_args(arguments)
@@ -81,10 +89,19 @@ def score(name: str, source: str, n: int, seed: int) -> dict[str, Any]:
 
 
 def _of_pictures(name: str, experiment: Any, model: Any, n: int, seed: int) -> dict[str, Any]:
+    from ergosum.baselines.rival import Rival
+    from ergosum.data.named import picture_set
     from ergosum.evaluation.decomposition import decomposition_scores
+    from ergosum.evaluation.factors import factor_scores, on_grid, rival_scores
 
     told = {"card": name, "source": experiment.pictures.name, "n": n, "seed": seed}
-    return told | decomposition_scores(experiment, model, n, seed)
+    if isinstance(model, Rival):
+        told |= rival_scores(experiment, model, n, seed)
+    else:
+        told |= decomposition_scores(experiment, model, n, seed)
+    if on_grid(picture_set(experiment.pictures)):
+        told |= factor_scores(experiment, model, PER_SEQUENCE * n, seed)
+    return told
 
 
 def _keep(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
@@ -126,9 +143,12 @@ def _tables(result: dict[str, Any]) -> "list[Table]":
     tables = []
     if "fg_ari" in result:
         tables.append(_table(("row",), SEGMENTS, result["rows"]))
-        tables.append(_table(("card",), PICTURES, [result]))
     elif "rows" in result:
         tables.append(_table(("factor", "set", "row"), ROW, result["rows"]))
+    if "mse_mean" in result:
+        tables.append(_table(("card",), PICTURES, [result]))
+    if "factor_rows" in result:
+        tables.append(_table(("row",), FACTORS, _of_codes(result["factor_rows"])))
     if "response" in result:
         table = Table("levels per frame", *result["response_factors"], box=None)
         for name, row in zip(result["response_rows"], result["response"], strict=True):
@@ -142,6 +162,14 @@ def _tables(result: dict[str, Any]) -> "list[Table]":
         rows = [{"at once": r["factors"], "way": r["row"], **r} for r in result["composition"]]
         tables.append(_table(("at once", "way"), READ, rows))
     return tables
+
+
+def _of_codes(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A line for the codes of every row, and one for their principal components where these were judged."""
+    for row in rows:
+        yield row | row["dci"]
+        if "dci_pca" in row:
+            yield {"row": "its components", **{k: row.get(f"{k}_pca") for k in FACTORS}, **row["dci_pca"]}
 
 
 def _table(names: Sequence[str], decimals: dict[str, int], rows: Iterable[dict[str, Any]]) -> "Table":

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from ergosum.recipes import decomposition, seqmnist
+from ergosum.recipes import decomposition, rivals, seqmnist
 from ergosum.settings import FACTORS, Experiment
 
 __all__ = ["RECIPES", "find"]
@@ -21,6 +21,7 @@ def _named() -> dict[str, Callable[[], Experiment]]:
     made += [partial(seqmnist.loss, o) for o in ("last", "all", "path")]
     made += [decomposition.tetrominoes, decomposition.scenes_objects]
     made += [partial(decomposition.comet, "paper"), partial(decomposition.comet, "code")]
+    made += [partial(rivals.rival, p, row) for p in rivals.SETS for row in rivals.ROWS]
     return {make().name: make for make in made}
 
 

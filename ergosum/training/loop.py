@@ -27,7 +27,7 @@ from ergosum.training.log import Log, Update
 from ergosum.training.processes import launch
 from ergosum.training.schedule import learning_rate
 from ergosum.training.state import State
-from ergosum.training.task import Outcome, Prediction, Recomposition, task_of
+from ergosum.training.task import Coding, Outcome, Prediction, Recomposition, task_of
 
 __all__ = ["DeadRunError", "Update", "train"]
 
@@ -142,7 +142,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _updates(state: State, fabric: Fabric, task: Prediction | Recomposition) -> Iterator[Update]:
+def _updates(state: State, fabric: Fabric, task: Prediction | Recomposition | Coding) -> Iterator[Update]:
     e = state.experiment
     batch = e.optimiser.batch
     share = slice(
@@ -188,6 +188,8 @@ def _watch(state: State, error: float, copied: float, outcome: Outcome) -> None:
     weight = max(0.02, 1 / state.iteration)
     state.error += weight * (error - state.error)
     state.copy_error += weight * (copied - state.copy_error)
+    if outcome.first is None:
+        return
     moved = (outcome.last.detach().clamp(0, 1) - outcome.first).square().mean().item()
     state.still = state.still + 1 if moved < DEAD_SHARE * copied else 0
     if state.still >= DEAD_AFTER:
@@ -204,7 +206,7 @@ def _diagnose(state: State, who: str) -> str:
     )
 
 
-def _write_summary(state: State, task: Prediction | Recomposition, out: Path) -> None:
+def _write_summary(state: State, task: Prediction | Recomposition | Coding, out: Path) -> None:
     e = state.experiment
     summary = {
         "name": e.name,

@@ -13,16 +13,16 @@ from ergosum.data.sources import checksum
 from ergosum.objectives.prediction import Terms, prediction
 from ergosum.objectives.recomposition import recomposition
 from ergosum.objectives.rollouts import RollOuts
-from ergosum.settings import Experiment
+from ergosum.settings import RIVALS, Experiment
 
-__all__ = ["Outcome", "Prediction", "Recomposition", "Task", "task_of"]
+__all__ = ["Coding", "Outcome", "Prediction", "Recomposition", "Task", "task_of"]
 
 
 class Outcome(NamedTuple):
-    """Terms of a batch, and the frames where the model began and ended."""
+    """Terms of a batch, and the frames where the model began (None: nowhere) and ended."""
 
     terms: Terms
-    first: Tensor
+    first: Tensor | None
     last: Tensor
 
 
@@ -124,7 +124,8 @@ class Recomposition:
     def run(self, model: nn.Module, batch: Begun, generator: Generator) -> Outcome:
         """Descend from noise, with latents read off the picture."""
         path = model(batch.noise, generator=generator, seen=batch.picture)
-        return Outcome(recomposition(self.experiment.objective, batch.picture, path), batch.noise, path.frames[-1])
+        terms = recomposition(self.experiment.objective, batch.picture, path, len(self.pictures))
+        return Outcome(terms, batch.noise, path.frames[-1])
 
     def keep(self, batch: Begun, last: Tensor) -> None:
         """Nothing to keep."""
@@ -145,6 +146,51 @@ class Recomposition:
         return {"source": self.experiment.pictures.name, "data_sha256": self.pictures.folder.name}
 
 
-def task_of(experiment: Experiment, device: str) -> Prediction | Recomposition:
+class Seen(NamedTuple):
+    """A picture."""
+
+    picture: Tensor
+
+
+class Coding:
+    """Code a picture and draw it again, as published models do: the model has the loss, the task the pictures."""
+
+    keeps = False
+
+    def __init__(self, experiment: Experiment, device: str) -> None:
+        self.experiment, self.device = experiment, device
+        self.pictures = store(picture_set(experiment.pictures), experiment.pictures.count, seed=0)
+
+    def draw(self, n: int, generator: Generator) -> Seen:
+        """Stored pictures, with replacement."""
+        return Seen(self.pictures.images(torch.randint(len(self.pictures), (n,), generator=generator)).to(self.device))
+
+    def run(self, model: nn.Module, batch: Seen, generator: Generator) -> Outcome:
+        """The model's own loss; it begins nowhere, so there is no input to give back."""
+        done = model(batch.picture, generator)
+        return Outcome(done.terms, None, done.made)
+
+    def keep(self, batch: Seen, last: Tensor) -> None:
+        """Nothing to keep."""
+
+    def blame(self, model: nn.Module, batch: Seen) -> str:
+        """Which part first leaves the finite numbers."""
+        return model.blame(batch.picture)  # type: ignore[operator]
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing beyond the generator."""
+        return {}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Nothing to take up."""
+
+    def about(self) -> dict[str, str]:
+        """Name of the stored pictures, which holds a digest of set and settings."""
+        return {"source": self.experiment.pictures.name, "data_sha256": self.pictures.folder.name}
+
+
+def task_of(experiment: Experiment, device: str) -> Prediction | Recomposition | Coding:
     """The task of an experiment."""
+    if experiment.predictor in RIVALS:
+        return Coding(experiment, device)
     return (Prediction if experiment.task == "prediction" else Recomposition)(experiment, device)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ergosum.baselines.feedforward import FeedForward
-from ergosum.baselines.trivial import trivial
+from ergosum.baselines.trivial import Predict, trivial
 from ergosum.data.render import render
 from ergosum.settings import ModelSettings
 
@@ -14,7 +14,7 @@ AFTER = torch.tensor([[2.0, 100.0, 0.8]] * 12)
 
 def test_each_trivial_predictor_does_what_its_name_says(digits):
     mean = digits.images.mean(0, keepdim=True)
-    rows = trivial(mean)
+    rows: dict[str, Predict] = dict(trivial(mean))
     start, target = (render(digits.images, f) for f in (BEFORE, AFTER))
     assert rows["blank"](start, BEFORE, AFTER).abs().max() == 0
     assert torch.equal(rows["copy"](start, BEFORE, AFTER), start)

@@ -35,16 +35,18 @@ from ergosum.metrics.ssim import ssim
 from ergosum.metrics.swap import swap_consistency
 from ergosum.nets.blocks import ConditionedBlock
 from ergosum.nets.body import UNetBody
+from ergosum.nets.broadcast import BroadcastDecoder
 from ergosum.nets.classifier import DigitClassifier
 from ergosum.nets.comet import CometEnergy, RecurrentEncoder
 from ergosum.nets.encoders import StridedEncoder
 from ergosum.nets.experts import DrawnExperts, ExpertDecoder
+from ergosum.nets.pyramid import PyramidDecoder, PyramidEncoder
 from ergosum.nets.residual import Block, ResidualEncoder, ResidualEnergy
 from ergosum.nets.slots import SlotEncoder
 from ergosum.nets.transport import Bowl, Transport
 from ergosum.nets.unet import UNetInnerProduct
 
-ROOMS = ("nets", "samplers", "metrics", "energies", "energy", "compose", "formula")
+ROOMS = ("nets", "baselines", "samplers", "metrics", "energies", "energy", "compose", "formula")
 BATCH, SIDE, CODE = 3, 12, 5
 
 
@@ -149,6 +151,9 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
     "SlotEncoder": (lambda: _Asked(SlotEncoder(9, 4, SIDE)).eval(), (IMAGE,)),
     "Block": (lambda: Block(3, 4, CODE), (IMAGE, CONDITION.z)),
     "UNetBody": (lambda: UNetBody(3, 7, CODE, 4, SIDE), (IMAGE, CONDITION.z)),
+    "PyramidEncoder": (lambda: PyramidEncoder(6, 3, 4, 32), (noise(BATCH, 3, 32, 32, seed=12),)),
+    "PyramidDecoder": (lambda: PyramidDecoder(CODE, 3, 4, 32), (CONDITION.z,)),
+    "BroadcastDecoder": (lambda: BroadcastDecoder(CODE, 4, 4, SIDE), (CONDITION.z,)),
     "ConditionedBlock": (lambda: ConditionedBlock(3, CODE), (IMAGE, CONDITION.z)),
 }
 """Networks and what they take; each row of a batch passes on its own."""
@@ -360,6 +365,20 @@ ELSEWHERE = {
     "agreement": "energies/test_experts.py",
     "Agreement": "energies/test_experts.py",
     "composite": "energies/test_masks.py",
+    "FeedForward": "evaluation/test_baselines.py",
+    "Predict": "evaluation/test_baselines.py",
+    "trivial": "evaluation/test_baselines.py",
+    "Rival": "baselines/test_rivals.py",
+    "Practice": "baselines/test_rivals.py",
+    "frozen": "baselines/test_rivals.py",
+    "BetaVae": "baselines/test_rivals.py",
+    "FactorVae": "baselines/test_rivals.py",
+    "InfoGan": "baselines/test_rivals.py",
+    "Monet": "baselines/test_rivals.py",
+    "SlotAttention": "baselines/test_rivals.py",
+    "Additive": "baselines/test_rivals.py",
+    "divergence": "baselines/test_vae_terms.py",
+    "permuted": "baselines/test_vae_terms.py",
 }
 """Records, abstract classes and parts: the file that says what holds for them."""
 

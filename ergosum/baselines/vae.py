@@ -1,0 +1,73 @@
+r"""beta-VAE: one latent vector, pressed towards a standard normal.
+
+$$ L = -\mathbb E_{q(z|x)} \log p(x|z) + \beta\, KL(q(z|x) \| N(0, 1)) $$
+
+Sums over pixels and channels and over the D codes; the mean over the batch. Pixels are the decoder's output through a
+sigmoid: Bernoulli's probability, or the mean of a Gaussian of variance 1/2, so that $-\log p(x|z) = \|x - m(z)\|^2$ up
+to a constant. (With variance s^2 instead, beta counts 2 s^2 times as much.)
+
+Source: Higgins et al. 2017, equation 4; likelihoods as in Locatello et al. 2019. Differs: fewer updates with a larger,
+falling learning rate, as every row of our tables.
+"""
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from ergosum.baselines.rival import Rival
+from ergosum.nets.blocks import widen
+from ergosum.nets.pyramid import PyramidDecoder, PyramidEncoder
+from ergosum.samplers.tensors import gaussian
+from ergosum.settings import RivalSettings
+from ergosum.shapes import Images, Latents
+
+__all__ = ["BetaVae", "divergence"]
+
+
+class BetaVae(Rival):
+    """A variational autoencoder of four strided convolutions (`nets/pyramid.py`); K = 1."""
+
+    def __init__(self, settings: RivalSettings, side: int) -> None:
+        super().__init__(settings, side)
+        self.encoder = PyramidEncoder(2 * settings.latent, 3, settings.width, side)
+        self.decoder = PyramidDecoder(settings.latent, 3, settings.width, side)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def posterior(self, pictures: Images) -> tuple[Tensor, Tensor]:
+        """Mean and logarithm of the variance of every code, (batch, D) each."""
+        mean, log_variance = widen(self.encoder(pictures)).chunk(2, 1)
+        return mean, log_variance
+
+    def encode(self, pictures: Images, generator: Generator | None = None) -> Latents:
+        """Posterior means, (batch, 1, D)."""
+        return self.posterior(pictures)[0][:, None]
+
+    def recompose(self, latents: Latents) -> Images:
+        """The mean of $p(x|z)$."""
+        return widen(self.decoder(latents[:, 0])).sigmoid()
+
+    def bound(self, pictures: Images, generator: Generator) -> tuple[Tensor, Images, Tensor]:
+        """The objective, the means of the pictures, and the sample z that they come from."""
+        mean, log_variance = self.posterior(pictures)
+        z = mean + (log_variance / 2).exp() * gaussian(mean, generator)
+        logits = widen(self.decoder(z))
+        made = logits.sigmoid()
+        if self.settings.likelihood == "bernoulli":
+            surprise = F.binary_cross_entropy_with_logits(logits, pictures, reduction="none")
+        else:
+            surprise = (made - pictures).square()
+        price = self.settings.beta * divergence(mean, log_variance)
+        return (surprise.flatten(1).sum(1) + price).mean(), made, z
+
+    def objective(self, pictures: Images, generator: Generator) -> tuple[Tensor, Images]:
+        """Minus the weighted evidence bound in nats."""
+        return self.bound(pictures, generator)[:2]
+
+
+def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    r"""$KL(N(\mu, \sigma^2) \| N(0, 1)) = \frac12 \sum_d (\mu_d^2 + \sigma_d^2 - 1 - \log \sigma_d^2)$ in nats.
+
+    Shape:
+        mean, log_variance: (batch, D). Returns (batch,).
+    """
+    return (mean.square() + log_variance.exp() - 1 - log_variance).sum(1) / 2
