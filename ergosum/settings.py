@@ -79,8 +79,8 @@ class PictureSettings:
     """Which single pictures to take apart (task = recomposition)."""
 
     name: str = "tetrominoes"
-    """Data set: tetrominoes, shapes, scenes, toy, lighting, still; digits, mnist, fashion (one to a picture); a folder of
-    pictures; or several joined by '+', such as digits+fashion, of which each picture is from one."""
+    """Data set: tetrominoes, shapes, scenes, toy, lighting, still; digits, mnist, fashion (one to a picture); a folder
+    of pictures; or several joined by '+', such as digits+fashion, of which each picture is from one."""
     side: int = 36
     """Side of a picture in pixels: a multiple of 4."""
     fewest: int = 3

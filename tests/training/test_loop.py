@@ -52,10 +52,10 @@ def test_every_recipe_takes_three_steps_and_can_be_used(name, learn, tmp_path, r
     generator = torch.Generator().manual_seed(0)
     if experiment.task == "recomposition":
         picture = torch.rand(2, 3, experiment.pictures.side, experiment.pictures.side, generator=generator)
-        rival = isinstance(predictor, Rival)
-        whole = (
-            predictor.recompose(predictor.encode(picture)) if rival else take_apart(predictor, picture, generator).whole
-        )
+        if isinstance(predictor, Rival):
+            whole = predictor.recompose(predictor.encode(picture))
+        else:
+            whole = take_apart(predictor, picture, generator).whole
         assert whole.shape == picture.shape
     else:
         frame = torch.rand(2, 3, 28, 28, generator=generator)
