@@ -120,11 +120,11 @@ def _codes(model: nn.Module, pictures: Tensor) -> Tensor:
 def _measured(codes: Tensor, factors: Tensor, seed: int) -> dict[str, Any]:
     """All metrics; every row of a table draws the same numbers. At 5,000 pictures batches are as many as published."""
     generator = Generator().manual_seed(seed)
-    batches = {"train": 2 * len(codes), "evaluate": len(codes)}
+    n = len(codes)
     importance = dci(codes, factors, generator)
     return {
-        "beta_vae": beta_vae(codes, factors, generator, **batches),
-        "factor_vae": factor_vae(codes, factors, generator, **batches),
+        "beta_vae": beta_vae(codes, factors, generator, 2 * n, n),
+        "factor_vae": factor_vae(codes, factors, generator, 2 * n, n),
         "mig": mig(codes, factors),
         "mcc": mcc(codes, factors),
         "sap": sap(codes, factors, generator),

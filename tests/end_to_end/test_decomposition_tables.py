@@ -1,0 +1,58 @@
+"""The table of global factors is made of scores on disk."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from ergosum.runfolder import write_json
+
+DOCS = Path(__file__).parents[2] / "docs"
+ROW = {"beta_vae": 0.8, "factor_vae": 0.5, "mig": 0.1, "mcc": 0.6, "sap": 0.05,
+       "dci": {"disentanglement": 0.2, "completeness": 0.3, "informativeness": 0.4}}  # fmt: skip
+
+
+@pytest.fixture
+def tables(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    import decomposition_tables
+
+    yield decomposition_tables
+    for name in ("decomposition_tables", "tables"):
+        sys.modules.pop(name)
+
+
+def write_run(folder, seed, **scores):
+    names = ("random encoder", "oracle", "permuted", "rotated", "noise")
+    rows = [{"row": "vae", **ROW}, *({"row": n, **ROW, "codes": 7} for n in names)]
+    told = {**ROW, "seed": seed, "codes": 64, "mse": 0.01, "psnr": 20.0, "mse_mean": 0.02, "psnr_mean": 17.0,
+            "factor_rows": rows, **scores}  # fmt: skip
+    write_json(folder / "scores.json", told)
+    write_json(folder / "run.json", {"cpu_seconds": 240.0})
+
+
+def test_the_page_is_begun_and_its_tables_are_replaced(tables, tmp_path):
+    page = tmp_path / "decompose.md"
+    tables.write(tmp_path / "runs", page, 3)
+    assert "No run has been scored yet." in page.read_text() and "| row |" not in page.read_text()
+    for seed, mcc in enumerate((0.5, 0.7)):
+        write_run(tmp_path / "runs" / f"still-vae-b4-d64-seed{seed}", seed, mcc=mcc)
+    write_run(tmp_path / "runs" / "shapes-monet-seed0", 0, codes=80, mig_pca=0.25, dci_pca=ROW["dci"])
+    write_json(tmp_path / "runs" / "still-monet-seed0" / "run.json", {"died": "gave back its input"})
+    page.write_text(page.read_text() + "\nProse below.\n")
+    tables.write(tmp_path / "runs", page, 3)
+    text = page.read_text()
+    assert text.endswith("Prose below.\n") and text.count("<!-- table 1 -->") == 1
+    (vae,) = [line for line in text.splitlines() if line.startswith("| beta-VAE, beta = 4, D = 64, Gaussian")]
+    assert "| 64 | 2 |" in vae and "0.600 ± 0.141" in vae and "240 ± 0" in vae and "83.6, 10.9, 66.1" in vae
+    (components,) = [line for line in text.splitlines() if line.startswith("| their 64 principal components")]
+    assert "| 64 | 1 |" in components and "0.250" in components
+    for row in ("| oracle |", "| noise |", "| mean picture |", "random weights", "| COMET, as published |"):
+        assert row in text
+    assert "MONet, K = 4" in text.partition("`shapes`")[2] and "| MONet, K = 4" not in text.partition("`shapes`")[0]
+
+
+def test_every_row_is_a_recipe_and_every_published_number_has_a_row(tables):
+    assert len(tables.names()) == len(set(tables.names())) >= 22
+    assert set(tables.PUBLISHED) - {"COMET"} <= set(tables.ROWS)
+    assert tables.finished(Path("nowhere")) is False
