@@ -1,14 +1,17 @@
 """Regenerate every picture of README and docs: `make figures` (from the shipped cards; bundled digits, seed 0)."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from ergosum import zoo
 from ergosum.control import Bank
+from ergosum.data.named import picture_set
 from ergosum.data.render import render
 from ergosum.data.sources import load_digits
 from ergosum.evaluation.control import true_frames
+from ergosum.evaluation.decomposition import HELD_OUT, compatible
 from ergosum.formula import parse as parse_formula
 from ergosum.report.animation import save_animation, save_strip
 from ergosum.report.plane import draw_densities, on_grid
@@ -17,6 +20,7 @@ from ergosum.runfolder import load_predictor
 from ergosum.samplers.chain import sample
 from ergosum.samplers.mala import Mala
 from ergosum.stories.composition import compose_images
+from ergosum.stories.decomposition import addition_sheet, parts_sheet
 from ergosum.stories.plane import planar_names, sample_plane
 from ergosum.stories.sheets import sequences
 from ergosum.timeline import parse
@@ -34,6 +38,8 @@ def main() -> None:
     densities()
     save_strip(sample_plane("ring & 0.5*~box", "mala").image, FIGURES / "chains.png")
     composed(bank)
+    apart("tetrominoes", 3)
+    apart("scenes-objects", 4)
 
 
 def start_digit(label: int, scale: float, place: int = 0) -> tuple:
@@ -95,6 +101,17 @@ def composed(bank: Bank) -> None:
     digits, start = start_digit(3, 0.9)
     sheet_of = compose_images(bank, "colour & (angle_back | scale)", render(digits.images, start), 8)
     save_strip(sheet_of, FIGURES / "composed.png")
+
+
+def apart(card: str, objects: int) -> None:
+    """Held-out pictures taken apart, and all objects of two of them in one."""
+    experiment, model = load_predictor(zoo.find(card))
+    generator = torch.Generator().manual_seed(HELD_OUT)
+    exactly = replace(experiment.pictures, fewest=objects, most=objects)
+    data = picture_set(exactly, "test").draw(100, generator)
+    one, two = (data.images[pairs[:8]] for pairs in compatible(data.masks[:, 1:], 8, generator))
+    save_strip(addition_sheet(model, one, two, generator), FIGURES / f"{card}-recombined.png")
+    save_strip(parts_sheet(model, data.images, generator), FIGURES / f"{card}-apart.png")
 
 
 if __name__ == "__main__":

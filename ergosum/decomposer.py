@@ -283,6 +283,11 @@ class Decomposer(nn.Module):
         return last.clamp(0, 1) if self.descent.clamp else last
 
     @property
+    def globals(self) -> int:
+        """Components that are everywhere instead of being an object: those of a slots encoder that have no place."""
+        return self.model.globals if self.model.encoder == "slots" else 0
+
+    @property
     def knows_moves(self) -> bool:
         """Whether the energies are told how far to move."""
         return self.model.moves

@@ -19,7 +19,7 @@ from ergosum.metrics.ssim import ssim
 from ergosum.metrics.swap import swap_consistency
 from ergosum.settings import Experiment
 
-__all__ = ["colour_patches", "decomposition_scores"]
+__all__ = ["HELD_OUT", "colour_patches", "compatible", "decomposition_scores"]
 
 HELD_OUT = 1_000_000
 """Seeds of held-out pictures start here; training pictures are drawn with smaller ones."""
@@ -107,8 +107,8 @@ def _swaps(model: Decomposer, latents: Tensor, masks: Tensor, generator: Generat
     slots = model.model.encoder == "slots"
     hard = (masks.argmax(1, keepdim=True) == torch.arange(masks.shape[1])[:, None, None]).flatten(2).float()
     told = []
-    for k in range(model.model.globals if slots else 0, latents.shape[1]):
-        donors = _unobtrusive(hard, k, model.model.globals) if slots else torch.arange(len(latents)).roll(1)
+    for k in range(model.globals, latents.shape[1]):
+        donors = _unobtrusive(hard, k, model.globals) if slots else torch.arange(len(latents)).roll(1)
         donor, mixed = latents[donors], latents.clone()
         mixed[:, k] = donor[:, k]
         again = torch.cat([
@@ -138,16 +138,16 @@ def _composites(experiment: Experiment, model: Decomposer, n: int, generator: Ge
     """All objects of two pictures in one: are they all there?"""
     each = min(4, experiment.pictures.most)
     data = picture_set(replace(experiment.pictures, fewest=each, most=each), split="test").draw(n, generator)
-    one, two = _compatible(data.masks[:, 1:], n, generator)
+    one, two = compatible(data.masks[:, 1:], n, generator)
     told: dict[str, Any] = {"composites": len(one), "composite_objects": 2 * each}
     if model.model.encoder != "slots" or not len(one):
         return told | {"count_accuracy": None, "count_shown": None}
     latents = torch.cat([read(model, part, generator) for part in data.images.split(64)])
-    both = combine(latents[one], latents[two], globals=model.model.globals)
+    both = combine(latents[one], latents[two], globals=model.globals)
     counted, shown = [], []
     for part in both.split(64):
         picture = recompose(model, part, generator)
-        again = read(model, picture, generator, model.model.globals + 2 * each)
+        again = read(model, picture, generator, model.globals + 2 * each)
         shown.append(object_count(masks_of(model, part, picture), SMALLEST))
         counted.append(object_count(masks_of(model, again, picture), SMALLEST))
     expected = torch.full((len(one),), 2 * each)
@@ -157,7 +157,7 @@ def _composites(experiment: Experiment, model: Decomposer, n: int, generator: Ge
     }
 
 
-def _compatible(objects: Tensor, most: int, generator: Generator) -> tuple[Tensor, Tensor]:
+def compatible(objects: Tensor, most: int, generator: Generator) -> tuple[Tensor, Tensor]:
     """Up to `most` random pairs of pictures of which no object hides more than a fifth of one of the other's.
 
     Shape:

@@ -11,7 +11,6 @@ Source: Kingma & Welling 2014, appendix B; Chen et al. 2018, equation 2 and appe
 
 import math
 
-import torch
 from torch import Tensor
 
 from ergosum.shapes import PerSample

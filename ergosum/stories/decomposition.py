@@ -29,7 +29,8 @@ from ergosum.report.strips import sheet
 from ergosum.runfolder import write_atomically
 from ergosum.stories.sheets import overlay
 
-__all__ = ["Done", "decompose_folder", "maps_sheet", "parts_sheet", "recombination_sheet", "union_sheet"]
+__all__ = ["Done", "addition_sheet", "decompose_folder", "maps_sheet", "parts_sheet", "recombination_sheet",
+           "union_sheet"]  # fmt: skip
 
 SHOWN = 8
 """Pictures on a sheet."""
@@ -86,9 +87,13 @@ def recombination_sheet(model: Decomposer, one: Tensor, two: Tensor, generator: 
     first = a[:1].expand_as(a)
     for k, name in enumerate(names):
         rows.append((f"the first A, {name} from every B", recompose(model, _exchanged(first, b, k), generator)))
-    both = combine(a, b, globals=model.model.globals if model.model.encoder == "slots" else 0)
-    rows += [("all of both", recompose(model, both, generator)), ("its masks", _flat(masks_of(model, both, one), one))]
-    return sheet(rows, boxed=())
+    return sheet([*rows, *_all_of_both(model, a, b, generator)], boxed=())
+
+
+def addition_sheet(model: Decomposer, one: Tensor, two: Tensor, generator: Generator) -> Image.Image:
+    """Two rows of pictures, all objects of both in one picture, and its masks."""
+    a, b = (read(model, p, generator) for p in (one, two))
+    return sheet([("picture A", one), ("picture B", two), *_all_of_both(model, a, b, generator)], boxed=())
 
 
 def union_sheet(
@@ -105,8 +110,7 @@ def union_sheet(
     refuse_unlike(models)
     latents = [read(m, p, generator) for m, p in zip(models, pictures, strict=True)]
     weights = [loudness(m, p, generator) for m, p in zip(models, pictures, strict=True)]
-    slots = other.model.encoder == "slots"
-    objects = list(range(other.model.globals if slots else 0, latents[1].shape[1]))
+    objects = list(range(other.globals, latents[1].shape[1]))
     shares = [Share(one, latents[0][:SHOWN]), Share(other, latents[1][:SHOWN], objects)]
     weighted = [share._replace(weight=weight) for share, weight in zip(shares, weights, strict=True)]
     made, masks = together(weighted, generator)
@@ -119,6 +123,12 @@ def union_sheet(
 def _names(model: Decomposer, count: int) -> tuple[str, ...]:
     """Names of components, or their numbers where there are others than in training."""
     return model.components if len(model.components) == count else tuple(str(k + 1) for k in range(count))
+
+
+def _all_of_both(model: Decomposer, a: Tensor, b: Tensor, generator: Generator) -> list[tuple[str, Tensor]]:
+    both = combine(a, b, globals=model.globals)
+    made = recompose(model, both, generator)
+    return [("all of both", made), ("its masks", _flat(masks_of(model, both, made), made))]
 
 
 def _exchanged(own: Tensor, donor: Tensor, k: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 import torch
 
-from ergosum.evaluation.decomposition import _compatible, _unobtrusive
+from ergosum.evaluation.decomposition import _unobtrusive, compatible
 
 
 def _square(x, y, size=2, side=8):
@@ -16,13 +16,13 @@ def test_pictures_are_put_together_if_no_object_hides_more_than_a_fifth_of_anoth
     right = torch.stack([_square(5, 0), _square(5, 4)])
     over = torch.stack([_square(1, 0), _square(5, 5)])  # hides halves of both
     objects = torch.stack([left, right, over])
-    one, two = _compatible(objects, 10, torch.Generator().manual_seed(0))
+    one, two = compatible(objects, 10, torch.Generator().manual_seed(0))
     assert sorted(zip(one.tolist(), two.tolist(), strict=True)) == [(0, 1)]
 
 
 def test_at_most_as_many_pairs_as_asked_for():
     apart = torch.stack([_square(x, 0, 1)[None] for x in range(6)])
-    one, two = _compatible(apart, 7, torch.Generator().manual_seed(0))
+    one, two = compatible(apart, 7, torch.Generator().manual_seed(0))
     assert len(one) == 7 and len(set(zip(one.tolist(), two.tolist(), strict=True))) == 7 and (one < two).all()
 
 

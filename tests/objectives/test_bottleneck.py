@@ -1,0 +1,68 @@
+"""What noisy latents cost, against closed forms."""
+
+import math
+
+import pytest
+import torch
+
+from ergosum.decomposer import Decomposer
+from ergosum.objectives.bottleneck import divergence, total_correlation
+from ergosum.objectives.recomposition import recomposition
+from ergosum.settings import DescentSettings, ModelSettings, ObjectiveSettings
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_divergence_is_torch_s():
+    mean, log_variance = torch.randn(4, 2, 3, generator=seeded()), torch.randn(4, 2, 3, generator=seeded(1))
+    q = torch.distributions.Normal(mean, (log_variance / 2).exp())
+    expected = torch.distributions.kl_divergence(q, torch.distributions.Normal(0.0, 1.0)).sum((1, 2))
+    torch.testing.assert_close(divergence(mean, log_variance), expected)
+    assert divergence(torch.zeros(2, 5), torch.zeros(2, 5)).tolist() == [0, 0]
+
+
+def test_total_correlation_grows_by_the_information_that_two_numbers_share():
+    n, spread = 2000, 0.1
+    free = torch.randn(n, 2, generator=seeded(), dtype=torch.float64)
+    bound = torch.stack([free[:, 0], 0.9 * free[:, 0] + (1 - 0.81) ** 0.5 * free[:, 1]], 1)
+    log_variance = torch.full((n, 2), math.log(spread), dtype=torch.float64)
+    noise = spread**0.5 * torch.randn(n, 2, generator=seeded(1), dtype=torch.float64)
+    apart, shared = (total_correlation(mean + noise, mean, log_variance, n).item() for mean in (free, bound))
+    rho = 0.9 / (1 + spread)
+    # the mean of n log-ratios of standard deviation about 1, twice; and the bias of n kernels, equal in both but for
+    # terms of order 1 / n
+    assert shared - apart == pytest.approx(-0.5 * math.log(1 - rho**2), abs=0.1)
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    settings = ModelSettings(
+        energy="experts", encoder="pyramid", anchor="none", components=("one", "two"), tied=True, latent=3, width=4,
+        moves=False, noisy=True,
+    )  # fmt: skip
+    return Decomposer(settings, DescentSettings(steps=1), 32)
+
+
+def test_noisy_latents_are_drawn_in_training_and_means_otherwise(model):
+    pictures, noise = (torch.rand(2, 3, 32, 32, generator=seeded(s)) for s in (0, 1))
+    one, again, other = (model.train()(noise, seen=pictures, generator=seeded(s)) for s in (2, 2, 3))
+    assert torch.equal(one.latents, again.latents) and not torch.equal(one.latents, other.latents)
+    mean, log_variance = one.posterior
+    assert mean.shape == log_variance.shape == one.latents.shape == (2, 2, 3)
+    told = model.eval()(noise, seen=pictures, generator=seeded(2))
+    assert told.posterior is None
+    torch.testing.assert_close(told.latents, mean.detach())
+    torch.testing.assert_close(model.encode(pictures), told.latents)
+
+
+def test_the_price_of_a_nat_is_added(model):
+    pictures, noise = (torch.rand(4, 3, 32, 32, generator=seeded(s)) for s in (0, 1))
+    path = model.train()(noise, seen=pictures, generator=seeded(2))
+    free = recomposition(ObjectiveSettings(), pictures, path, 100).loss
+    said = recomposition(ObjectiveSettings(divergence=0.1), pictures, path, 100).loss - free
+    torch.testing.assert_close(said, 0.1 * divergence(*path.posterior).mean())
+    shared = recomposition(ObjectiveSettings(correlation=0.1), pictures, path, 100).loss - free
+    torch.testing.assert_close(shared, 0.1 * total_correlation(path.latents, *path.posterior, 100))
