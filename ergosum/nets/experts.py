@@ -82,18 +82,19 @@ class GlobalExperts(Conditional):
     """The family of experts without places: a decoder from one code to the whole picture (`nets/pyramid.py`).
 
     Args:
-        code: width of z. width: channels. side: canvas in pixels, a multiple of 16.
+        code: width of z. width: channels. side: canvas in pixels; what a multiple of 16 has more of is cut off.
     Shape:
         z: (batch, code). x: (batch, 3, side, side).
     """
 
     def __init__(self, code: int, width: int = 32, side: int = 64) -> None:
         super().__init__()
-        self.decoder = PyramidDecoder(code, 4, width, side)
+        self.side = side
+        self.decoder = PyramidDecoder(code, 4, width, -(-side // 16) * 16)
 
     def bind(self, z: Tensor, anchor: Tensor | None) -> DrawnExperts:
         """The experts that the latents describe."""
-        return _experts(widen(self.decoder(z)))
+        return _experts(widen(self.decoder(z))[..., : self.side, : self.side])
 
 
 def _experts(maps: Tensor) -> DrawnExperts:

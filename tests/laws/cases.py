@@ -39,7 +39,7 @@ from ergosum.nets.broadcast import BroadcastDecoder
 from ergosum.nets.classifier import DigitClassifier
 from ergosum.nets.comet import CometEnergy, RecurrentEncoder
 from ergosum.nets.encoders import StridedEncoder
-from ergosum.nets.experts import DrawnExperts, ExpertDecoder
+from ergosum.nets.experts import DrawnExperts, ExpertDecoder, GlobalExperts
 from ergosum.nets.pyramid import PyramidDecoder, PyramidEncoder
 from ergosum.nets.residual import Block, ResidualEncoder, ResidualEnergy
 from ergosum.nets.slots import SlotEncoder
@@ -90,6 +90,7 @@ FAMILIES: dict[str, Callable[[], nn.Module]] = {
     "CometEnergy": lambda: rough(CometEnergy(CODE, 4, SIDE)),
     "CometEnergy, placed": lambda: rough(CometEnergy(CODE, 4, SIDE, position=True)),
     "ExpertDecoder": lambda: rough(ExpertDecoder(CODE, 4, SIDE)),
+    "GlobalExperts": lambda: rough(GlobalExperts(CODE, 4, SIDE)),
     "ResidualEnergy, anchored": lambda: rough(ResidualEnergy(CODE, 4, SIDE, anchored=True)),
 }
 
