@@ -310,11 +310,10 @@ class Experiment:
             self.devices >= 1 and self.optimiser.batch % self.devices == 0, "optimiser.batch",
             f"a multiple of devices = {self.devices}", self.optimiser.batch,
         )  # fmt: skip
-        alone = self.descent.noise or self.objective.decorrelation
         _require(
-            self.devices == 1 or not (alone or self.model.encoder == "slots" or self.predictor in RIVALS), "devices",
-            "1 with descent.noise, objective.decorrelation, slots or a published model, which depend on how a batch is "
-            "shared out", self.devices,
+            self.devices == 1 or not self.undivided, "devices",
+            "1 with descent.noise, objective.decorrelation, slots, noisy latents or a published model, which depend on "
+            "how a batch is shared out", self.devices,
         )  # fmt: skip
         self._check_rival()
         _require(
@@ -357,6 +356,12 @@ class Experiment:
             self.task == "recomposition" or not unseen, "data.signs",
             "'forward' when neither the move nor the second frame is given to the encoder", self.data.signs,
         )  # fmt: skip
+
+    @property
+    def undivided(self) -> bool:
+        """Whether what is learnt depends on how a batch is shared out, so that one process must have all of it."""
+        drawn = self.descent.noise or self.model.noisy or self.predictor in RIVALS
+        return bool(drawn or self.objective.decorrelation or self.model.encoder == "slots")
 
     def _check_rival(self) -> None:
         of_pictures, k = self.predictor in RIVALS, self.rival.components

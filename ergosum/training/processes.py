@@ -56,8 +56,8 @@ def _refuse_uneven_shares(experiment: Experiment, processes: int) -> None:
     batch = experiment.optimiser.batch
     if batch % processes:
         raise ValueError(f"optimiser.batch: expected a multiple of the {processes} processes, got {batch}.")
-    if processes > 1 and (experiment.descent.noise or experiment.objective.decorrelation):
+    if processes > 1 and experiment.undivided:
         raise ValueError(
-            "descent.noise and objective.decorrelation depend on how a batch is shared out: expected one process, "
-            f"got {processes}."
+            "descent.noise, objective.decorrelation, slots, noisy latents and published models depend on how a batch "
+            f"is shared out: expected one process, got {processes}."
         )

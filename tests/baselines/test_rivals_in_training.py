@@ -12,6 +12,7 @@ from ergosum.runfolder import build, load_predictor, load_weights, read_json
 from ergosum.settings import RIVALS, Experiment, PictureSettings, RivalSettings, from_dict, to_dict
 from ergosum.training import loop
 from ergosum.training.loop import train
+from ergosum.training.processes import _refuse_uneven_shares
 
 SMALL = {"pictures": {"side": 16}, "rival": {"width": 8, "latent": 4}}
 FACTOR_KEYS = {"beta_vae", "factor_vae", "mig", "mcc", "sap", "dci", "factors", "codes"}
@@ -102,6 +103,13 @@ def test_a_recipe_written_before_there_were_rivals_is_read_as_it_was():
 def test_settings_that_make_no_sense_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         find("still-vae-b4-d64").but(**changes)
+
+
+@pytest.mark.parametrize("name", ["still-vae-b4-d64", "tetrominoes"])
+def test_processes_that_torchrun_started_are_refused_too(name):
+    _refuse_uneven_shares(find(name), 1)
+    with pytest.raises(ValueError, match=r"published models depend on .* expected one process, got 2"):
+        _refuse_uneven_shares(find(name), 2)
 
 
 @pytest.fixture(scope="module")
