@@ -38,14 +38,14 @@ class Trajectory(NamedTuple):
 
     Shape:
         frames: N + 1 tensors (batch, 3, side, side), the start first. infos: N records. latents: (batch, K, D).
-        held: (batch, K), each component's share of the picture, where energies are experts. posterior: mean and
-        logarithm of the variance, (batch, K, D) each, that noisy latents were drawn from.
+        masks: (batch, K, side, side), each component's share of every pixel, where energies are experts. posterior:
+        mean and logarithm of the variance, (batch, K, D) each, that noisy latents were drawn from.
     """
 
     frames: list[Tensor]
     infos: list[Info]
     latents: Tensor
-    held: Tensor | None = None
+    masks: Tensor | None = None
     posterior: tuple[Tensor, Tensor] | None = None
 
 
@@ -251,8 +251,8 @@ class Decomposer(nn.Module):
         for step in steps_taken:
             frames.append(step.x)
             infos.append(step.info)
-        held = closed.masks().mean((2, 3)) if self.model.energy == "experts" and isinstance(closed, _Folded) else None
-        return Trajectory(frames, infos, latents, held, posterior)
+        masks = closed.masks() if self.model.energy == "experts" and isinstance(closed, _Folded) else None
+        return Trajectory(frames, infos, latents, masks, posterior)
 
     def _constant(self) -> bool:
         """Whether the same energy acts in every step."""

@@ -192,13 +192,15 @@ class ObjectiveSettings:
     correlation: float = 0.0
     """Price of a nat of total correlation between all numbers of noisy latents, in mean squared error, >= 0."""
     area: float = 0.0
-    """Price of a picture that is held by components with a place alone, in mean squared error, >= 0."""
+    """Price of a picture that is held by components with a place alone, in mean squared error, >= 0 (slots only)."""
+    indecision: float = 0.0
+    """Price of a nat of doubt about whose each pixel is, in mean squared error, >= 0 (experts only)."""
     persistent: float = 0.0
     """Probability that a start frame is the model's own earlier prediction (persistent roll-outs), 0 .. 0.99."""
 
     def __post_init__(self) -> None:
         _require(self.decorrelation >= 0, "objective.decorrelation", "a number >= 0", self.decorrelation)
-        for name in ("area", "divergence", "correlation"):
+        for name in ("area", "indecision", "divergence", "correlation"):
             _require(getattr(self, name) >= 0, f"objective.{name}", "a number >= 0", getattr(self, name))
         _require(0 <= self.persistent < 1, "objective.persistent", "0 <= p < 1", self.persistent)
 
@@ -315,6 +317,12 @@ class Experiment:
             "1 with descent.noise, objective.decorrelation, slots, noisy latents or a published model, which depend on "
             "how a batch is shared out", self.devices,
         )  # fmt: skip
+        _require(not self.objective.area or self.model.encoder == "slots", "objective.area", "0 without slots",
+                 self.objective.area)  # fmt: skip
+        _require(not self.objective.indecision or self.model.energy == "experts", "objective.indecision",
+                 "0 without experts", self.objective.indecision)  # fmt: skip
+        _require(not (self.objective.divergence or self.objective.correlation) or self.model.noisy, "model.noisy",
+                 "True with objective.divergence or correlation", self.model.noisy)  # fmt: skip
         self._check_rival()
         _require(
             self.predictor == "decomposer" or not (self.active or self.freeze_encoder), "predictor",

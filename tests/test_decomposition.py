@@ -116,11 +116,11 @@ def test_of_several_attempts_the_best_recomposed_picture_by_picture_is_kept(pict
     assert torch.equal(read(model, pictures, seeded(), attempts=1), tried[0])
 
 
-def test_a_picture_s_components_share_it_out(pictures):
+def test_the_path_tells_whose_each_pixel_is(pictures):
     torch.manual_seed(0)
     model = Decomposer(SLOTS, DescentSettings(steps=1), 16).train()
     path = model(torch.rand(pictures.shape, generator=seeded()), seen=pictures, generator=seeded())
-    torch.testing.assert_close(path.held, masks_of(model, path.latents, pictures).mean((2, 3)))
+    torch.testing.assert_close(path.masks, masks_of(model, path.latents, pictures))
 
 
 def test_the_price_of_area_is_that_of_components_with_a_place(pictures):
@@ -128,7 +128,20 @@ def test_the_price_of_area_is_that_of_components_with_a_place(pictures):
     model = Decomposer(SLOTS, DescentSettings(steps=1), 16).train()
     path = model(torch.rand(pictures.shape, generator=seeded()), seen=pictures, generator=seeded())
     free, priced = (recomposition(ObjectiveSettings(area=a), pictures, path).loss for a in (0.0, 0.5))
-    torch.testing.assert_close(priced - free, 0.5 * path.held[:, 1:].sum(1).mean())
+    torch.testing.assert_close(priced - free, 0.5 * path.masks[:, 1:].sum(1).mean())
+
+
+def test_the_price_of_indecision_is_that_of_the_masks_entropy(pictures):
+    torch.manual_seed(0)
+    model = Decomposer(SLOTS, DescentSettings(steps=1), 16).train()
+    path = model(torch.rand(pictures.shape, generator=seeded()), seen=pictures, generator=seeded())
+    even, sure = torch.full_like(path.masks, 1 / 3), torch.zeros_like(path.masks)
+    sure[:, 0] = 1
+    told = [
+        recomposition(ObjectiveSettings(indecision=0.5), pictures, path._replace(masks=m)).loss for m in (even, sure)
+    ]
+    free = recomposition(ObjectiveSettings(), pictures, path).loss
+    torch.testing.assert_close(torch.stack(told) - free, torch.tensor([0.5 * math.log(3), 0.0]))
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@ r"""Recompose a picture by descent from noise: the training signal of unsupervis
 $$ L = \|x_N - x\|^2, \quad x_n = x_{n-1} - h \nabla \sum_k E(x_{n-1}; z_k), \quad z = Enc(x), \quad x_0 \sim U $$
 
 on the last step (what COMET's released code does) or on every step (what its paper says). `area` times the part of
-the picture that components with a place hold is added: what is everywhere explains all that it can. Noisy latents
-pay for what they say (`objectives/bottleneck.py`).
+the picture that components with a place hold is added: what is everywhere explains all that it can. `indecision` times
+the entropy of the masks is added: of two components on one object, one lets go. Noisy latents pay for what they say
+(`objectives/bottleneck.py`).
 
 Source: Du, Li, Sharma, Tenenbaum, Mordatch 2021, equation (1) and algorithm 1.
 """
@@ -43,8 +44,10 @@ def recomposition(settings: ObjectiveSettings, pictures: Tensor, path: Trajector
         if settings.correlation:
             together = total_correlation(path.latents, mean, log_variance, rows)
             loss = loss + settings.correlation * together
-    if settings.area and path.held is not None:
-        loss = loss + settings.area * (path.held * path.latents[:, :, -1]).sum(1).mean()
+    if path.masks is not None and settings.area:
+        loss = loss + settings.area * (path.masks.mean((2, 3)) * path.latents[:, :, -1]).sum(1).mean()
+    if path.masks is not None and settings.indecision:
+        loss = loss - settings.indecision * torch.special.xlogy(path.masks, path.masks).sum(1).mean()
     if settings.decorrelation:
         loss = loss + settings.decorrelation * decorrelation(path.latents)
     with torch.no_grad():

@@ -34,6 +34,8 @@ __all__ = ["Done", "addition_sheet", "decompose_folder", "maps_sheet", "parts_sh
 
 SHOWN = 8
 """Pictures on a sheet."""
+NOTHING = 0.3
+"""Grey of a component where it does not count."""
 
 
 class Done(NamedTuple):
@@ -45,12 +47,17 @@ class Done(NamedTuple):
 
 
 def parts_sheet(model: Decomposer, pictures: Tensor, generator: Generator) -> Image.Image:
-    """Pictures in columns: as they are, recomposed, masks, each component alone, and sums that grow by one."""
+    """Pictures in columns: as they are, recomposed, masks, each component, and sums that grow by one.
+
+    A component is shown where it counts: its own minimum, fading to grey where its share of the picture ends.
+    """
     pictures = pictures[:SHOWN]
     parts = take_apart(model, pictures, generator)
     count = parts.latents.shape[1]
     rows = [("picture", pictures), ("recomposed", parts.whole), ("masks", _flat(parts.masks, pictures))]
-    rows += [(f"{name} alone", parts.alone[:, k]) for k, name in enumerate(_names(model, count))]
+    share = parts.masks[:, :, None]
+    counts = parts.alone * share + NOTHING * (1 - share)
+    rows += [(name, counts[:, k]) for k, name in enumerate(_names(model, count))]
     growing = [recompose(model, parts.latents, generator, list(range(k + 1))) for k in range(1, count)]
     rows += [(f"sum of the first {k + 2}", frames) for k, frames in enumerate(growing)]
     return sheet(rows, boxed=())
