@@ -39,7 +39,8 @@ class Trajectory(NamedTuple):
     Shape:
         frames: N + 1 tensors (batch, 3, side, side), the start first. infos: N records. latents: (batch, K, D).
         masks: (batch, K, side, side), each component's share of every pixel, where energies are experts. posterior:
-        mean and logarithm of the variance, (batch, K, D) each, that noisy latents were drawn from.
+        mean and logarithm of the variance, (batch, K, noisy) each, that the first numbers of noisy latents were drawn
+        from; the place of a slot is not noisy.
     """
 
     frames: list[Tensor]
@@ -99,7 +100,7 @@ class Decomposer(nn.Module):
         elif model.encoder == "recurrent":
             self.encoder = RecurrentEncoder(model.latent, model.width)
         elif model.encoder == "slots":
-            self.encoder = SlotEncoder(model.latent, model.width, canvas, model.globals)
+            self.encoder = SlotEncoder(model.latent, model.width, canvas, model.globals, noisy=model.noisy)
         else:
             self.encoder = StridedEncoder(outputs, channels, model.width)
         count = 1 if model.tied else len(self.components)
@@ -144,23 +145,28 @@ class Decomposer(nn.Module):
         Raises:
             ValueError: if a pair encoder gets no target, or an encoder with a fixed K is asked for another.
         """
+        return self._read(start, target, components, generator, attempt)[0]
+
+    def _read(
+        self, start: Images, target: Images | None, components: int | None, generator: Generator | None, attempt: int
+    ) -> tuple[Latents, Tensor]:
+        """Latents, and the logarithm of the variance of those of their first numbers that are noisy."""
         k = components or len(self.components)
+        width = self.model.latent
         if isinstance(self.encoder, SlotEncoder):
-            return self.encoder(start, k, generator, attempt).float()
+            said = self.encoder(start, k, generator, attempt).float()
+            return said[..., :width], said[..., width:]
         if isinstance(self.encoder, RecurrentEncoder):
-            return self.encoder(start, k, generator).float()
+            said = self.encoder(start, k, generator).float()
+            return said, said[..., :0]
         if k != len(self.components):
             raise ValueError(f"This encoder reads {len(self.components)} components off a picture, not {k}.")
         if self.model.encoder == "pair":
             if target is None:
                 raise ValueError("A pair encoder reads the change off two frames: pass the later frame as target.")
             start = torch.cat([start, target], 1)
-        return self._read(start)[0]
-
-    def _read(self, pictures: Images) -> list[Tensor]:
-        """What an encoder with a fixed K says: latents, and of noisy ones also the logarithm of the variance."""
-        said = self.encoder(pictures).float().unflatten(1, (-1, len(self.components), self.model.latent))
-        return list(said.unbind(1))
+        said = self.encoder(start).float().unflatten(1, (k, -1))
+        return said[..., :width], said[..., width:]
 
     def _code(self, latents: Tensor, moves: Tensor | None, k: int, fraction: float) -> Tensor:
         z = latents[:, k]
@@ -229,12 +235,12 @@ class Decomposer(nn.Module):
         graph = differentiable_steps(d.gradient, steps, d.window) if self.training else (set(), set())
         posterior = None
         with torch.set_grad_enabled(self.training):
-            if latents is None and self.model.noisy and self.training:
-                mean, log_variance = self._read(start if seen is None else seen)
-                posterior = mean, log_variance
-                latents = mean + (log_variance / 2).exp() * gaussian(mean, generator)
             if latents is None:
-                latents = self.encode(start if seen is None else seen, target, generator=generator)
+                latents, log_variance = self._read(start if seen is None else seen, target, None, generator, 0)
+                if self.model.noisy and self.training:
+                    mean, sure = latents.split([log_variance.shape[2], latents.shape[2] - log_variance.shape[2]], 2)
+                    posterior = mean, log_variance
+                    latents = torch.cat([mean + (log_variance / 2).exp() * gaussian(mean, generator), sure], 2)
             closed = self.bind(latents, start, moves, 1.0, active) if self._constant() else None
 
         def energy_at(n: int, x: Tensor) -> Energy:

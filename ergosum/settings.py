@@ -124,7 +124,7 @@ class ModelSettings:
     globals: int = 1
     """Components of a slots encoder that have no place: what is everywhere, >= 0."""
     noisy: bool = False
-    """Latents are normal: the encoder gives their mean and spread, and training draws them (pictures only)."""
+    """Latents (of slots, contents) are normal: the encoder gives mean and spread, and training draws them."""
     moves: bool = True
     """Append the signed number of levels to move to each z_k. Without it z_k comes from the frame alone."""
 
@@ -140,8 +140,8 @@ class ModelSettings:
         )  # fmt: skip
         _require(self.energy == "experts" or self.encoder != "slots", "model.encoder",
                  "'slots' with energy 'experts' only", self.encoder)  # fmt: skip
-        _require(not self.noisy or self.encoder in ("comet", "pyramid"), "model.noisy",
-                 "False, or an encoder comet or pyramid", self.encoder)  # fmt: skip
+        _require(not self.noisy or self.encoder in ("comet", "pyramid", "slots"), "model.noisy",
+                 "False, or an encoder comet, pyramid or slots", self.encoder)  # fmt: skip
         _require(self.encoder != "slots" or self.latent >= 4, "model.latent", "at least 4: 3 numbers are the place",
                  self.latent)  # fmt: skip
         _require(self.globals >= 0, "model.globals", "an integer >= 0", self.globals)
@@ -187,6 +187,8 @@ class ObjectiveSettings:
     """Squared or absolute pixel error."""
     decorrelation: float = 0.0
     """Weight of the squared correlations between latents of different components, >= 0."""
+    ramp: float = 0.0
+    """Part of training in which the prices of area and indecision grow from nothing, 0 .. 1."""
     divergence: float = 0.0
     """Price of a nat of divergence of noisy latents from a standard normal, in mean squared error, >= 0."""
     correlation: float = 0.0
@@ -202,6 +204,7 @@ class ObjectiveSettings:
         _require(self.decorrelation >= 0, "objective.decorrelation", "a number >= 0", self.decorrelation)
         for name in ("area", "indecision", "divergence", "correlation"):
             _require(getattr(self, name) >= 0, f"objective.{name}", "a number >= 0", getattr(self, name))
+        _require(0 <= self.ramp <= 1, "objective.ramp", "0 .. 1", self.ramp)
         _require(0 <= self.persistent < 1, "objective.persistent", "0 <= p < 1", self.persistent)
 
 

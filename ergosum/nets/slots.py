@@ -34,13 +34,16 @@ class SlotEncoder(nn.Module):
     Args:
         latent: numbers per component, PLACE of them for its place. width: channels. globals: components without place.
         iterations: rounds of attention. spread: s, half-width of a component's neighbourhood, picture from -1 to 1.
+        noisy: say also how sure contents are.
     Shape:
-        x: (batch, 3, side, side), side a multiple of 4. Returns (batch, K, latent).
+        x: (batch, 3, side, side), side a multiple of 4. Returns (batch, K, latent); if noisy, the logarithm of the
+        contents' variance follows, (batch, K, 2 * latent - PLACE).
     """
 
     def __init__(
-        self, latent: int, width: int = 32, side: int = 36, globals: int = 1, iterations: int = 3, spread: float = 0.4
-    ) -> None:
+        self, latent: int, width: int = 32, side: int = 36, globals: int = 1, iterations: int = 3, spread: float = 0.4,
+        noisy: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.content, self.globals, self.iterations, self.spread = latent - PLACE, globals, iterations, spread
         d = self.content
@@ -59,6 +62,7 @@ class SlotEncoder(nn.Module):
         self.locality, self.everywhere = nn.Parameter(torch.tensor(1.0)), nn.Parameter(torch.tensor(-1.0))
         self.before, self.after = nn.LayerNorm(d), nn.LayerNorm(d)
         self.update = nn.GRUCell(d, d)
+        self.said = nn.Linear(d, 2 * d) if noisy else None
         self.refine = nn.Sequential(nn.Linear(d, 2 * d), nn.SiLU(), nn.Linear(2 * d, d))
 
     grid: Tensor
@@ -86,7 +90,10 @@ class SlotEncoder(nn.Module):
             z = widen(self.update(held.flatten(0, 1), z.flatten(0, 1))).unflatten(0, (batch, k))
             z = z + widen(self.refine(self.after(z)))
         flags = placed[:, None].expand(batch, k, 1)
-        return torch.cat([z, place * flags, flags], 2)
+        if self.said is None:
+            return torch.cat([z, place * flags, flags], 2)
+        mean, log_variance = widen(self.said(z)).chunk(2, 2)
+        return torch.cat([mean, place * flags, flags, log_variance], 2)
 
     def _places(self, batch: int, k: int, generator: Generator | None, attempt: int) -> Tensor:
         """Where components start to look, (batch, K, 2)."""

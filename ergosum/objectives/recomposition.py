@@ -22,13 +22,16 @@ from ergosum.settings import ObjectiveSettings
 __all__ = ["recomposition"]
 
 
-def recomposition(settings: ObjectiveSettings, pictures: Tensor, path: Trajectory, rows: int = 1) -> Terms:
+def recomposition(
+    settings: ObjectiveSettings, pictures: Tensor, path: Trajectory, rows: int = 1, progress: float = 1.0
+) -> Terms:
     """Loss of a trajectory against the pictures it should end in.
 
     `Terms.copy_error` is the error of the batch's mean picture: what a model that ignores its input can reach.
 
     Args:
-        rows: pictures in the data set, for the total correlation of noisy latents.
+        rows: pictures in the data set, for the total correlation of noisy latents. progress: of training, 0 .. 1; what
+            masks cost grows with it to its price at `settings.ramp`.
     Shape:
         pictures: (batch, 3, side, side) in [0, 1]. path: frames of that shape, the noise first.
     """
@@ -42,12 +45,13 @@ def recomposition(settings: ObjectiveSettings, pictures: Tensor, path: Trajector
         mean, log_variance = path.posterior
         loss = loss + settings.divergence * divergence(mean, log_variance).mean()
         if settings.correlation:
-            together = total_correlation(path.latents, mean, log_variance, rows)
+            together = total_correlation(path.latents[:, :, : mean.shape[2]], mean, log_variance, rows)
             loss = loss + settings.correlation * together
+    share = min(1.0, progress / settings.ramp) if settings.ramp else 1.0
     if path.masks is not None and settings.area:
-        loss = loss + settings.area * (path.masks.mean((2, 3)) * path.latents[:, :, -1]).sum(1).mean()
+        loss = loss + share * settings.area * (path.masks.mean((2, 3)) * path.latents[:, :, -1]).sum(1).mean()
     if path.masks is not None and settings.indecision:
-        loss = loss - settings.indecision * torch.special.xlogy(path.masks, path.masks).sum(1).mean()
+        loss = loss - share * settings.indecision * torch.special.xlogy(path.masks, path.masks).sum(1).mean()
     if settings.decorrelation:
         loss = loss + settings.decorrelation * decorrelation(path.latents)
     with torch.no_grad():

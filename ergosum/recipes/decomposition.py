@@ -29,8 +29,8 @@ def tetrominoes() -> Experiment:
             latent=35, width=32, moves=False,
         ),
         descent=DescentSettings(steps=1, training_steps=1),
-        objective=ObjectiveSettings(area=0.003),
-        optimiser=OptimiserSettings(iterations=24_000, batch=32, rate=2e-3, precision="bf16", ema=0.999),
+        objective=ObjectiveSettings(area=0.0003, indecision=0.003, ramp=0.25),
+        optimiser=OptimiserSettings(iterations=16_000, batch=32, rate=2e-3, precision="bf16", ema=0.999),
         checkpoint_every=1000,
         log_every=50,
     )  # fmt: skip
@@ -43,7 +43,6 @@ def scenes_objects() -> Experiment:
         shows="three to five solids and their floor, each an energy of its own, found without labels",
         pictures=PictureSettings(name="scenes", side=64, fewest=3, most=5, count=20_000),
         model={"components": ("ground", "one", "two", "three", "four", "five")},
-        objective={"area": 0.0003},
         optimiser={"iterations": 28_000, "batch": 16, "rate": 1.5e-3},
     )
 

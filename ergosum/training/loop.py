@@ -157,7 +157,7 @@ def _updates(state: State, fabric: Fabric, task: Prediction | Recomposition | Co
         state.render_seconds += time.process_time() - cpu
         mine = type(drawn)(*(v[share] for v in drawn))
         state.wrapped.train()
-        outcome = task.run(state.wrapped, mine, state.generator)  # type: ignore[arg-type]
+        outcome = task.run(state.wrapped, mine, state.generator, state.iteration / e.optimiser.iterations)  # type: ignore[arg-type]
         terms = outcome.terms
         loss, error, copied = fabric.all_reduce(
             torch.stack([terms.loss.detach(), terms.error, terms.copy_error])

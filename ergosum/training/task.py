@@ -33,8 +33,8 @@ class Task(Protocol):
         """A batch of n samples."""
         ...
 
-    def run(self, model: nn.Module, batch: Any, generator: Generator) -> Outcome:
-        """The model on a batch, or on a process's share of it."""
+    def run(self, model: nn.Module, batch: Any, generator: Generator, progress: float) -> Outcome:
+        """The model on a batch, or on a process's share of it; `progress` of training is 0 .. 1."""
         ...
 
     def keep(self, batch: Any, last: Tensor) -> None:
@@ -74,7 +74,7 @@ class Prediction:
         """Pairs of frames, some of them continued roll-outs."""
         return self.rollouts.draw(n, generator)
 
-    def run(self, model: nn.Module, batch: Pairs, generator: Generator) -> Outcome:
+    def run(self, model: nn.Module, batch: Pairs, generator: Generator, progress: float = 1.0) -> Outcome:
         """Descend from the first frame."""
         path = model(batch.start, batch.target, batch.moves, generator, active=self.active)
         return Outcome(prediction(self.experiment.objective, batch, path), batch.start, path.frames[-1])
@@ -121,10 +121,10 @@ class Recomposition:
         picture = self.pictures.images(torch.randint(len(self.pictures), (n,), generator=generator)).to(self.device)
         return Begun(picture, torch.rand(picture.shape, generator=generator).to(self.device))
 
-    def run(self, model: nn.Module, batch: Begun, generator: Generator) -> Outcome:
+    def run(self, model: nn.Module, batch: Begun, generator: Generator, progress: float = 1.0) -> Outcome:
         """Descend from noise, with latents read off the picture."""
         path = model(batch.noise, generator=generator, seen=batch.picture)
-        terms = recomposition(self.experiment.objective, batch.picture, path, len(self.pictures))
+        terms = recomposition(self.experiment.objective, batch.picture, path, len(self.pictures), progress)
         return Outcome(terms, batch.noise, path.frames[-1])
 
     def keep(self, batch: Begun, last: Tensor) -> None:
@@ -165,7 +165,7 @@ class Coding:
         """Stored pictures, with replacement."""
         return Seen(self.pictures.images(torch.randint(len(self.pictures), (n,), generator=generator)).to(self.device))
 
-    def run(self, model: nn.Module, batch: Seen, generator: Generator) -> Outcome:
+    def run(self, model: nn.Module, batch: Seen, generator: Generator, progress: float = 1.0) -> Outcome:
         """The model's own loss; it begins nowhere, so there is no input to give back."""
         done = model(batch.picture, generator)
         return Outcome(done.terms, None, done.made)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ergosum.decomposer import Decomposer
+from ergosum.nets.slots import PLACE
 from ergosum.objectives.bottleneck import divergence, total_correlation
 from ergosum.objectives.recomposition import recomposition
 from ergosum.settings import DescentSettings, ModelSettings, ObjectiveSettings
@@ -66,3 +67,21 @@ def test_the_price_of_a_nat_is_added(model):
     torch.testing.assert_close(said, 0.1 * divergence(*path.posterior).mean())
     shared = recomposition(ObjectiveSettings(correlation=0.1), pictures, path, 100).loss - free
     torch.testing.assert_close(shared, 0.1 * total_correlation(path.latents, *path.posterior, 100))
+
+
+def test_of_a_noisy_slot_the_content_is_drawn_and_the_place_is_not():
+    torch.manual_seed(0)
+    settings = ModelSettings(
+        energy="experts", encoder="slots", anchor="none", components=("ground", "one"), tied=True, latent=4 + PLACE,
+        width=4, moves=False, noisy=True,
+    )  # fmt: skip
+    model = Decomposer(settings, DescentSettings(steps=1), 16).train()
+    pictures = torch.rand(2, 3, 16, 16, generator=seeded())
+    path = model(torch.rand(2, 3, 16, 16, generator=seeded(1)), seen=pictures, generator=seeded(2))
+    mean, log_variance = path.posterior
+    assert path.latents.shape == (2, 2, 7) and mean.shape == log_variance.shape == (2, 2, 4)
+    assert not torch.equal(path.latents[..., :4], mean) and path.latents[:, 1, -1].eq(1).all()
+    prices = ObjectiveSettings(divergence=0.1, correlation=0.1)
+    recomposition(prices, pictures, path, 10).loss.backward()
+    assert all(p.grad is not None for p in model.encoder.parameters())
+    assert model.eval().encode(pictures).shape == (2, 2, 7)
