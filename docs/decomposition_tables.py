@@ -1,4 +1,5 @@
-"""Table 1 of docs/decompose.md: what latents tell of global factors, of published models and of ours, in one harness.
+"""Tables of docs/decompose.md: objects that were found, and what latents tell of global factors, of published models and
+of ours, in one harness.
 
     python docs/decomposition_tables.py --train --jobs 2     # train what is missing, score it, write the table
     python docs/decomposition_tables.py --only still-vae     # score and write; no training
@@ -29,6 +30,8 @@ from ergosum.training.loop import DeadRunError, train
 
 OURS: dict[str, dict[str, str]] = {"still": {}, "shapes": {}}
 """Recipes of our own to put first: set -> label -> name of the recipe."""
+OBJECTS = ("tetrominoes", "scenes-objects")
+"""Recipes that find objects; their first seed is the run of the recipe's own name, which ships as a card."""
 PUBLISHED = {
     "vae-b1-d64": (81.61, 6.51, 58.73), "vae-b4-d64": (83.57, 10.90, 66.08), "vae-b16-d64": (74.71, 9.33, 57.28),
     "vae-b4-d32": (79.77, 7.14, 57.48), "vae-b4-d256": (80.76, 10.94, 66.14),
@@ -59,6 +62,7 @@ def main() -> None:
             list(pool.map(train_one, wanted))
         list(pool.map(score_one, wanted, [options.n] * len(wanted)))
     write(RUNS, PAGE, options.seeds)
+    write_objects(RUNS, PAGE, options.seeds)
 
 
 def names() -> list[str]:
@@ -126,6 +130,24 @@ def write(runs: Path, page: Path, seeds: int) -> None:
     for of, (_, known) in SETS.items():
         lines += [f"`{of}`: {known}.", "", *table(runs, of, range(seeds)), ""]
     replace_block(page, "table 1", lines[:-1])
+
+
+def write_objects(runs: Path, page: Path, seeds: int) -> None:
+    """Segments, recomposition and counts of the recipes that find objects: a line for a set and a way to segment."""
+    heads = ["set", "row", "seeds", "foreground ARI", "ARI", "covering", "PSNR [dB]", "swap consistency", "count"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for name in OBJECTS:
+        folders = [runs / name, *(folder(runs, name, k) for k in range(1, seeds))]
+        found = [read_json(out / "scores.json") for out in folders if (out / "scores.json").exists()]
+        for rows in zip(*(s["rows"] for s in found), strict=True):
+            cells = [cell([r[k] for r in rows], 3) for k in ("fg_ari", "ari", "covering")]
+            if rows[0]["row"] == "ours":
+                cells += [cell([s["psnr"] for s in found], 1), cell([s["swap_consistency"] for s in found], 3)]
+                cells.append(f"{cell([s['count_accuracy'] for s in found], 3)} of {found[0]['composites']}")
+            else:
+                cells += ["–"] * 3
+            lines.append("| " + " | ".join([f"`{name}`", rows[0]["row"], str(len(rows)), *cells]) + " |")
+    replace_block(page, "objects", lines)
 
 
 def table(runs: Path, of: str, seeds: Iterable[int]) -> list[str]:

@@ -8,7 +8,9 @@ import torch
 
 from ergosum import zoo
 from ergosum.cli import main
+from ergosum.data.named import picture_set
 from ergosum.data.sequences import SequenceData
+from ergosum.decomposition import take_apart
 from ergosum.metrics.identity import accuracy
 from ergosum.runfolder import load_predictor, load_recipe, read_json, save_recipe, write_json
 from ergosum.settings import FACTORS, DataSettings, Experiment
@@ -22,6 +24,12 @@ CARDS = zoo.names() if zoo.CARDS.is_dir() else []
 def test_every_card_loads_and_predicts(name):
     experiment, predictor = load_predictor(zoo.find(name))
     assert predictor.components == experiment.model.components
+    if experiment.task == "recomposition":
+        data = picture_set(experiment.pictures, "test").draw(4, torch.Generator().manual_seed(0))
+        made = take_apart(predictor, data.images, torch.Generator().manual_seed(0)).whole
+        mean = data.images.mean(0, keepdim=True)
+        assert (made - data.images).square().mean() < 0.5 * (mean - data.images).square().mean()
+        return
     side = experiment.data.canvas
     frames = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
     predicted = predictor.predict(frames, moves=torch.ones(2, 3))
@@ -142,3 +150,21 @@ def test_a_card_meets_its_targets_of_skill(name, capsys):
     assert main(["score", name, "--json", "--n", "40", "--source", "digits"]) == 0
     targets = json.loads(capsys.readouterr().out)["targets"]
     assert all(t["met"] for t in targets if t["name"].endswith(" skill"))
+
+
+def test_a_run_that_takes_pictures_apart_becomes_a_card_with_its_segments_and_targets(
+    learn, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(zoo, "CARDS", tmp_path / "cards")
+    learn(tmp_path / "run", "tetrominoes")
+    pack.main([str(tmp_path / "run"), "pieces", "6"])
+    capsys.readouterr()
+    card = tmp_path / "cards" / "pieces"
+    told = read_json(card / "scores.json")["tetrominoes"]
+    assert told["n"] == 6 and told["targets"][0]["name"] == "foreground ARI"
+    text = (card / "card.md").read_text()
+    assert "`ergosum score pieces --n 6 --seed 0`" in text and "connected patches of one colour" in text
+    assert f"| ours | {told['fg_ari']:.3f} |" in text and "Mean squared error" in text
+    assert main(["score", "pieces", "--n", "6", "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["fg_ari"] == told["fg_ari"] and again["mse"] == told["mse"]

@@ -24,8 +24,6 @@ PICTURES = {"mse": 5, "mse_mean": 5, "psnr": 2, "ssim": 3, "swap_consistency": 3
 FACTORS = {"beta_vae": 3, "factor_vae": 3, "mig": 3, "mcc": 3, "sap": 3, "disentanglement": 3, "completeness": 3,
            "informativeness": 3}  # fmt: skip
 """Columns of what latents tell of a scene's factors."""
-PER_SEQUENCE = 25
-"""Pictures whose factors are looked for, for each of the n that are recomposed."""
 READ = {"hue_deg": 2, "angle_deg": 2, "log_scale": 4, "psnr": 2}
 """Columns of what is read off the frames of timelines and compositions: mean absolute errors, PSNR."""
 
@@ -57,6 +55,7 @@ def score(name: str, source: str, n: int, seed: int) -> dict[str, Any]:
     """Everything that can be measured of a run or card; a run keeps it as scores.json."""
     from ergosum import zoo
     from ergosum.evaluation.assignment import assignment
+    from ergosum.evaluation.pictures import score_pictures
     from ergosum.evaluation.summary import summarise
     from ergosum.runfolder import load_predictor
     from ergosum.settings import FACTORS
@@ -64,7 +63,7 @@ def score(name: str, source: str, n: int, seed: int) -> dict[str, Any]:
     folder = zoo.find(name)
     experiment, predictor = load_predictor(folder)
     if experiment.task == "recomposition":
-        return _keep(folder, _of_pictures(name, experiment, predictor, n, seed))
+        return _keep(folder, score_pictures(name, experiment, predictor, n, seed))
     held = tuple(c for c in predictor.components if c in FACTORS)  # type: ignore[union-attr]
     if any("+" in c for c in predictor.components):  # type: ignore[union-attr]
         raise ValueError(f"{name} learned joint changes; it is the reference that composition is scored against.")
@@ -86,22 +85,6 @@ def score(name: str, source: str, n: int, seed: int) -> dict[str, Any]:
             classify=None if "fashion" in source.split("+") else zoo.judge(),  # the judge knows digits
         )
     return _keep(folder, result)
-
-
-def _of_pictures(name: str, experiment: Any, model: Any, n: int, seed: int) -> dict[str, Any]:
-    from ergosum.baselines.rival import Rival
-    from ergosum.data.named import picture_set
-    from ergosum.evaluation.decomposition import decomposition_scores
-    from ergosum.evaluation.factors import factor_scores, on_grid, rival_scores
-
-    told = {"card": name, "source": experiment.pictures.name, "n": n, "seed": seed}
-    if isinstance(model, Rival):
-        told |= rival_scores(experiment, model, n, seed)
-    else:
-        told |= decomposition_scores(experiment, model, n, seed)
-    if on_grid(picture_set(experiment.pictures)):
-        told |= factor_scores(experiment, model, PER_SEQUENCE * n, seed)
-    return told
 
 
 def _keep(folder: Path, result: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,10 @@ from ergosum.runfolder import load_recipe, read_json, write_atomically
 __all__ = ["card_text", "lineage", "write_card"]
 
 Runs = list[dict[str, Any]]
+MEASURES = {"mse": "mean squared error", "mse_mean": "of the mean picture", "psnr": "PSNR [dB]", "ssim": "SSIM",
+            "swap_consistency": "swap consistency", "count_accuracy": "count accuracy", "composites": "composites",
+            "beta_vae": "beta-VAE metric", "mig": "MIG", "mcc": "MCC"}  # fmt: skip
+"""What else a card of pictures tells."""
 
 
 def lineage(folder: Path) -> Runs:
@@ -62,8 +66,10 @@ def card_text(name: str, shows: str, runs: Runs, scores: dict[str, dict[str, Any
         "",
     ]
     for source, score in scores.items():
-        command = f"ergosum score {name} --source {source} --n {score['n']} --seed {score['seed']}"
+        of = "" if "fg_ari" in score else f" --source {source}"
+        command = f"ergosum score {name}{of} --n {score['n']} --seed {score['seed']}"
         lines += [f"## Scores on held-out {source}", "", f"`{command}`", "", *_targets(score), ""]
+        lines += _segments(score) if "fg_ari" in score else []
     return "\n".join(lines)
 
 
@@ -85,6 +91,16 @@ def _table(runs: Runs) -> list[str]:
     lines += [f"| `{_command(r)}` | {r['seed']} | {r['iterations']} | {r['cpu_seconds']:.0f} |" for r in runs]
     updates, cost = (sum(r[key] for r in runs) for key in ("iterations", "cpu_seconds"))
     return [*lines, f"| together | | {updates} | {cost:.0f} |"]
+
+
+def _segments(score: dict[str, Any]) -> list[str]:
+    """What a model of pictures found, beside what needs no learning, and how it draws them again."""
+    lines = ["| segments | foreground ARI | ARI | covering |", "|---|---|---|---|"]
+    for row in score["rows"]:
+        lines.append(f"| {row['row']} | {row['fg_ari']:.3f} | {row['ari']:.3f} | {row['covering']:.3f} |")
+    known = [(what, score.get(key)) for key, what in MEASURES.items()]
+    told = ", ".join(f"{what} {value:.4g}" for what, value in known if value is not None)
+    return [*lines, "", f"{told[0].upper()}{told[1:]}.", ""]
 
 
 def _targets(score: dict[str, Any]) -> list[str]:

@@ -1,7 +1,7 @@
 """Make a card of a run: `python -m ergosum.zoo.pack RUN NAME [N]`; of a baseline, which gets no name: `... RUN`.
 
-The weights are copied, the scores measured on N sequences of every source at hand, and `card.md` written from them. The
-same command refreshes a card that is there; RUN may then be the card's own folder.
+The weights are copied, the scores measured on N sequences of every source at hand, or on N pictures, and `card.md`
+written from them. The same command refreshes a card that is there; RUN may then be the card's own folder.
 """
 
 import argparse
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ergosum import zoo
+from ergosum.evaluation.pictures import score_pictures
 from ergosum.evaluation.summary import summarise
 from ergosum.runfolder import load_predictor, load_recipe, load_weights, save_recipe, save_weights, write_json
 from ergosum.settings import FACTORS, Experiment
@@ -24,9 +25,12 @@ def pack(run: Path, name: str, sources: tuple[str, ...] = ("mnist", "digits"), n
     save_recipe(folder, _as_card(load_recipe(run), folder, runs))
     save_weights(folder / "model.safetensors", load_weights(run / "model.safetensors"))
     write_json(folder / "run.json", runs[-1] | ({"before": runs[:-1]} if len(runs) > 1 else {}))
-    _, predictor = load_predictor(folder)
+    experiment, predictor = load_predictor(folder)
     held = tuple(c for c in predictor.components if c in FACTORS)  # type: ignore[union-attr]
-    if held:
+    if experiment.task == "recomposition":
+        told = score_pictures(name, experiment, predictor, n, seed)
+        write_json(folder / "scores.json", {told["source"]: told})
+    elif held:
         scores = {
             source: summarise(
                 name, predictor, source=source, n=n, seed=seed, companions=zoo.companions(held),
@@ -63,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m ergosum.zoo.pack", description=pack.__doc__)
     parser.add_argument("run", type=Path, help="finished run")
     parser.add_argument("name", nargs="?", help="name of the card; without it the run is kept as a baseline")
-    parser.add_argument("n", type=int, nargs="?", default=100, help="sequences to score on; default: 100")
+    parser.add_argument("n", type=int, nargs="?", default=100, help="sequences or pictures to score on; default: 100")
     chosen = parser.parse_args(arguments)
     if chosen.name:
         print(pack(chosen.run, chosen.name, n=chosen.n))
