@@ -8,11 +8,11 @@ discriminator's convolutions, and the encoder: a picture's latent is the mean of
 codes. A picture is recomposed from its codes with e = 0, which no term asks for: its error tells how much of a picture
 is in the codes.
 
-Source: Chen et al. 2016, equations 5 and 6. Differs: the generator's loss is the non-saturating one; in place of batch
-normalisation (the weights that are scored are averages, and have no statistics of their own) weights start at He's
-scale and the discriminator pays $\frac{R}{2} \|\nabla_x \log D / (1 - D)\|^2$ on a quarter of the true pictures
-(Mescheder et al. 2018, equation 9); discriminator, generator and Q have one learning rate and learn from one sum of
-losses.
+Source: Chen et al. 2016, equations 5 and 6. Differs: the generator's loss is the non-saturating one, and its output is
+linear (behind a sigmoid it stayed black on white shapes); in place of batch normalisation (the weights that are scored
+are averages, and have no statistics of their own) weights start at He's scale and the discriminator pays
+$\frac{R}{2} \|\nabla_x \log D / (1 - D)\|^2$ on a quarter of the true pictures (Mescheder et al. 2018, equation 9);
+discriminator, generator and Q have one learning rate and learn from one sum of losses.
 """
 
 import torch
@@ -52,7 +52,7 @@ class InfoGan(Rival):
 
     def recompose(self, latents: Latents) -> Images:
         """Pictures of the codes without noise."""
-        return self._draw(latents[:, 0], torch.zeros_like(latents[:, 0]))
+        return self._draw(latents[:, 0], torch.zeros_like(latents[:, 0])).clamp(0, 1)
 
     def objective(self, pictures: Images, generator: Generator) -> tuple[Tensor, Images]:
         """The generator's, the recogniser's and the discriminator's terms."""
@@ -76,7 +76,7 @@ class InfoGan(Rival):
         return slope.square().flatten(1).sum(1).mean()
 
     def _draw(self, codes: Tensor, noise: Tensor) -> Images:
-        return widen(self.generator(torch.cat([codes, noise], 1))).sigmoid()
+        return 0.5 + widen(self.generator(torch.cat([codes, noise], 1)))
 
     def _read(self, pictures: Images) -> tuple[Tensor, Tensor, Tensor]:
         """Whether pictures look true (logits), and mean and logarithm of the deviation of each code."""

@@ -52,7 +52,7 @@ class Monet(Rival):
     def recompose(self, latents: Latents) -> Images:
         """Means of all parts, each where the decoder's masks put it."""
         means, masks = self._draw(latents)
-        return (masks.exp()[:, :, None] * means).sum(1)
+        return (masks.exp()[:, :, None] * means).sum(1).clamp(0, 1)
 
     def masks(self, pictures: Images) -> Tensor:
         """The attention's masks, (batch, K, side, side)."""
@@ -90,9 +90,9 @@ class Monet(Rival):
         return mean, log_variance
 
     def _draw(self, latents: Latents) -> tuple[Tensor, Tensor]:
-        """Means (batch, K, 3, side, side) in [0, 1], and logarithms of masks."""
+        """Means (batch, K, 3, side, side), and logarithms of masks."""
         maps = widen(self.decoder(latents.flatten(0, 1))).unflatten(0, latents.shape[:2])
-        return maps[:, :, :3].sigmoid(), maps[:, :, 3].log_softmax(1)
+        return 0.5 + maps[:, :, :3], maps[:, :, 3].log_softmax(1)
 
 
 class _Attention(nn.Module):

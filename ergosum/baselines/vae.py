@@ -2,12 +2,12 @@ r"""beta-VAE: one latent vector, pressed towards a standard normal.
 
 $$ L = -\mathbb E_{q(z|x)} \log p(x|z) + \beta\, KL(q(z|x) \| N(0, 1)) $$
 
-Sums over pixels and channels and over the D codes; the mean over the batch. Pixels are the decoder's output through a
-sigmoid: Bernoulli's probability, or the mean of a Gaussian of variance 1/2, so that $-\log p(x|z) = \|x - m(z)\|^2$ up
-to a constant. (With variance s^2 instead, beta counts 2 s^2 times as much.)
+Sums over pixels and channels and over the D codes; the mean over the batch. The decoder gives the logit of Bernoulli's
+probability, or the mean of a Gaussian of variance 1/2 (less 1/2, without bounds), so that
+$-\log p(x|z) = \|x - m(z)\|^2$ up to a constant. With variance s^2 instead, beta would count 2 s^2 times as much.
 
-Source: Higgins et al. 2017, equation 4; likelihoods as in Locatello et al. 2019. Differs: fewer updates with a larger,
-falling learning rate, as every row of our tables.
+Source: Higgins et al. 2017, equation 4. Differs: fewer updates with a larger, falling learning rate, as every row of
+our tables. At such rates a Gaussian's mean behind a sigmoid stayed black for good on white shapes, so it has none.
 """
 
 import torch
@@ -44,16 +44,16 @@ class BetaVae(Rival):
 
     def recompose(self, latents: Latents) -> Images:
         """The mean of $p(x|z)$."""
-        return widen(self.decoder(latents[:, 0])).sigmoid()
+        return self._mean(widen(self.decoder(latents[:, 0]))).clamp(0, 1)
 
     def bound(self, pictures: Images, generator: Generator) -> tuple[Tensor, Images, Tensor]:
         """The objective, the means of the pictures, and the sample z that they come from."""
         mean, log_variance = self.posterior(pictures)
         z = mean + (log_variance / 2).exp() * gaussian(mean, generator)
-        logits = widen(self.decoder(z))
-        made = logits.sigmoid()
+        drawn = widen(self.decoder(z))
+        made = self._mean(drawn)
         if self.settings.likelihood == "bernoulli":
-            surprise = F.binary_cross_entropy_with_logits(logits, pictures, reduction="none")
+            surprise = F.binary_cross_entropy_with_logits(drawn, pictures, reduction="none")
         else:
             surprise = (made - pictures).square()
         price = self.settings.beta * divergence(mean, log_variance)
@@ -62,6 +62,9 @@ class BetaVae(Rival):
     def objective(self, pictures: Images, generator: Generator) -> tuple[Tensor, Images]:
         """Minus the weighted evidence bound in nats."""
         return self.bound(pictures, generator)[:2]
+
+    def _mean(self, drawn: Tensor) -> Images:
+        return drawn.sigmoid() if self.settings.likelihood == "bernoulli" else 0.5 + drawn
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
