@@ -39,7 +39,6 @@ def main() -> None:
     save_strip(sample_plane("ring & 0.5*~box", "mala").image, FIGURES / "chains.png")
     composed(bank)
     apart("tetrominoes", 3)
-    apart("scenes-objects", 4)
 
 
 def start_digit(label: int, scale: float, place: int = 0) -> tuple:

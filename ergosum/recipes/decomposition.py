@@ -21,7 +21,7 @@ def tetrominoes() -> Experiment:
     return Experiment(
         name="tetrominoes",
         shows="three pieces and a background, each an energy of its own, found without labels",
-        cost=f"30 min on {CPU}",
+        cost=f"29 min on {CPU}",
         task="recomposition",
         pictures=PictureSettings(name="tetrominoes", side=36, fewest=3, most=3, count=20_000),
         model=ModelSettings(

@@ -59,8 +59,10 @@ def card_text(name: str, shows: str, runs: Runs, scores: dict[str, dict[str, Any
         lines.append(f"- Made by `{_command(last)}`, seed {last['seed']}, {last['iterations']} updates.")
     else:
         lines += [f"Made by {len(runs)} runs, each starting from the weights of the one before:", "", *_table(runs), ""]
+    data = last["data_sha256"]  # of single pictures, the name of the stored set, which holds a digest of its settings
+    known = f"stored as {data}" if data.startswith(last["source"]) else f"sha256 of the images begins {data}"
     lines += [
-        f"- Trained on `{last['source']}` (sha256 of the images begins {last['data_sha256']}).",
+        f"- Trained on `{last['source']}` ({known}).",
         f"- Cost: {cost:.0f} CPU seconds on {where}.",
         f"- {last['weights']:,} weights in safetensors, MIT licence.",
         "",
