@@ -334,7 +334,8 @@ def write_speed() -> None:
             "",
             f"Drawing the frames takes {min(known):.1%} to {max(known):.1%} of a training step's CPU time (`render_share` in each `run.json`).",
         ]
-    lines += decomposition_speed(read_json(Path("benchmarks/results/decomposition_cpu.json")))
+    apart = Path("benchmarks/results/decomposition_cpu.json")
+    lines += decomposition_speed(read_json(apart)) if apart.exists() else []
     (DOCS / "speed.md").write_text("\n".join(lines) + "\n")
 
 
