@@ -561,15 +561,19 @@ def main(arguments: list[str] | None = None) -> None:
     result: dict[str, Any] = {
         "benchmark": "decomposition", "threads": 1, "rounds": a.rounds, "seed": a.seed, **provenance(),
         "quick": a.quick, "target": TARGET,
-        "training": [training(case, a.rounds, a.seed) for case in cases(a.quick)],
-        "inference": inference(a.quick, a.rounds, a.seed),
-        "memory": memory(a.quick, a.seed),
-        "quality": [quality(name, seconds, every, a.seed, a.quick) for name in trained],
-        "job": batch_job(pictures, a.seed, a.quick) if pictures else None,
     }  # fmt: skip
-    result["verdicts"] = verdicts(result["training"])
-    if a.out:
-        write_json(a.out, result)
+    parts: dict[str, Callable[[], Any]] = {
+        "training": lambda: [training(case, a.rounds, a.seed) for case in cases(a.quick)],
+        "verdicts": lambda: verdicts(result["training"]),
+        "inference": lambda: inference(a.quick, a.rounds, a.seed),
+        "memory": lambda: memory(a.quick, a.seed),
+        "job": lambda: batch_job(pictures, a.seed, a.quick) if pictures else None,
+        "quality": lambda: [quality(name, seconds, every, a.seed, a.quick) for name in trained],
+    }
+    for name, part in parts.items():
+        result[name] = part()
+        if a.out:
+            write_json(a.out, result)  # what is measured stays if a later part is stopped
     if a.json:
         print(json.dumps(result, indent=1))
         return

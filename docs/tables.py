@@ -345,7 +345,8 @@ def decomposition_speed(r: dict[str, Any]) -> list[str]:
     first, job = r["training"][0], r["job"]
     lines = [
         "", "## Pictures taken apart", "",
-        "`python benchmarks/decomposition.py --out benchmarks/results/decomposition_cpu.json`", "",
+        f"`python benchmarks/decomposition.py --rounds {r['rounds']} --pictures {job['pictures'] if job else 0} --out "
+        "benchmarks/results/decomposition_cpu.json`", "",
         f"One thread, {r['machine']}, torch {r['torch']}, seed {r['seed']}, CPU time, medians of {r['rounds']} interleaved rounds with the "
         f"range of the ratio, commit {r['commit']}. *plain* does what COMET's released code does, *ours* is recipe `comet-code` (width "
         f"{first['width']}); loss and gradients agree within {max(max(c['differences']['ours']) for c in r['training']):.0e} (relative). "
@@ -378,13 +379,16 @@ def decomposition_speed(r: dict[str, Any]) -> list[str]:
         lines.append(
             f"| {k} | " + " | ".join(f"{p['plain']:.0f} / {p['ours']:.0f} / {p['bf16']:.0f}" for p in peaks) + " |"
         )
-    lines += ["", f"Foreground ARI {r['quality'][0]['goal']} on 64 held-out tetrominoes, scored every minute of training:", "",
-              "| recipe | CPU s | updates (of the recipe's) | energies | best ARI | curve |", "|---|---|---|---|---|---|"]  # fmt: skip
-    for q in r["quality"]:
+    if r.get("quality"):
+        lines += ["", f"Foreground ARI {r['quality'][0]['goal']} on 64 held-out tetrominoes, scored every minute of training:", "",
+                  "| recipe | CPU s | updates (of the recipe's) | energies | best ARI | curve |", "|---|---|---|---|---|---|"]  # fmt: skip
+    for q in r.get("quality", []):
         at = q["reached"] or q["curve"][-1]
         seconds = f"{at['cpu_s']:.0f}" if q["reached"] else f"not in {at['cpu_s']:.0f}"
         curve = ", ".join(f"{c['fg_ari']:.2f}" for c in q["curve"])
         lines.append(f"| {q['net']} | {seconds} | {at['updates']:,} ({q['iterations']:,}) | {at['energies']:.1e} | {q['best']:.3f} | {curve} |")  # fmt: skip
+    if not job:
+        return lines
     memory = [job[part]["resident_mib"] for part in ("killed", "resumed")]
     resident = ", then ".join(f"{m['first_third']:.0f} and {m['last_third']:.0f}" for m in memory)
     lines += [
