@@ -27,6 +27,7 @@ class Row(NamedTuple):
     rival: RivalSettings
     iterations: int
     batch: int = 64
+    clip: float = 0.0
 
 
 def _vae(beta: float, latent: int, likelihood: Literal["gaussian", "bernoulli"] = "gaussian") -> Row:
@@ -44,7 +45,7 @@ ROWS = {
     "factor-vae": Row("factor_vae", "FactorVAE, gamma = 10, D = 64", RivalSettings(gamma=10.0), 2550),
     "info-gan": Row("info_gan", "InfoGAN, 64 codes", RivalSettings(information=1.0), 1950, 32),
     "monet": Row("monet", "MONet, K = 4, D = 16", RivalSettings(components=4, latent=16, width=16, beta=0.5, gamma=0.5),
-                 2300, 16),
+                 2300, 16, clip=1.0),
     "slot-attention": Row("slot_attention", "slot attention, K = 4, D = 32", RivalSettings(components=4, latent=32),
                           1680, 32),
     "additive": Row("additive", "additive decoders, K = 4, D = 16", RivalSettings(components=4, latent=16), 1640),
@@ -65,7 +66,7 @@ def rival(pictures: str, row: str) -> Experiment:
         pictures=settings,
         rival=r.rival,
         optimiser=OptimiserSettings(
-            iterations=r.iterations, batch=r.batch, rate=1e-3, clip=0.0, ema=0.998, precision="bf16"
+            iterations=r.iterations, batch=r.batch, rate=1e-3, clip=r.clip, ema=0.998, precision="bf16"
         ),
         checkpoint_every=1000,
         log_every=50,
