@@ -17,8 +17,9 @@ from ergosum.compose import And
 from ergosum.energy import Conditional, Energy
 from ergosum.nets.comet import CometEnergy, RecurrentEncoder
 from ergosum.nets.encoders import StridedEncoder
-from ergosum.nets.experts import DrawnExperts, ExpertDecoder, GlobalExperts
+from ergosum.nets.experts import ExpertDecoder, GlobalExperts
 from ergosum.nets.pyramid import PyramidEncoder
+from ergosum.nets.refined import RefinedExperts
 from ergosum.nets.residual import ResidualEncoder, ResidualEnergy
 from ergosum.nets.slots import SlotEncoder
 from ergosum.nets.transport import Transport
@@ -27,7 +28,7 @@ from ergosum.samplers.chain import Info, Varying, differentiable_steps, run
 from ergosum.samplers.descent import Descent
 from ergosum.samplers.guards import NonFiniteError
 from ergosum.samplers.tensors import gaussian
-from ergosum.settings import FACTORS, DescentSettings, ModelSettings
+from ergosum.settings import EXPERTS, FACTORS, DescentSettings, ModelSettings
 from ergosum.shapes import Images, Latents
 
 __all__ = ["Decomposer", "Trajectory"]
@@ -75,8 +76,8 @@ class _Folded(Energy):
         return precisions / precisions.sum(1, keepdim=True)
 
     def _precisions(self) -> Tensor:
-        assert isinstance(self.energy, DrawnExperts)
-        return self.energy.precision.unflatten(0, (-1, self.components))
+        precision: Tensor = self.energy.precision  # type: ignore[assignment]
+        return precision.unflatten(0, (-1, self.components))
 
 
 class Decomposer(nn.Module):
@@ -114,9 +115,10 @@ class Decomposer(nn.Module):
         anchored = model.anchor != "none"
         if model.energy == "transport":
             return Transport(code, model.width, self.canvas)
-        if model.energy == "experts":
+        if model.energy in EXPERTS:
             kind = ExpertDecoder if model.encoder == "slots" else GlobalExperts
-            return kind(code, model.width, self.canvas)
+            experts = kind(code, model.width, self.canvas)
+            return RefinedExperts(experts, code, model.width) if model.energy == "refined" else experts
         if model.energy == "comet":
             return CometEnergy(code, model.width, self.canvas, model.position)
         if model.energy == "unet":
@@ -202,8 +204,8 @@ class Decomposer(nn.Module):
         return bound[0] if len(bound) == 1 else And(*bound)
 
     def sampler(self, energy: Energy | None = None) -> Descent:
-        """The descent step with its present step size; for experts a Newton step, which lands on the minimum."""
-        if self.model.energy == "experts" and isinstance(energy, _Folded):
+        """The descent step with its present step size; of experts a Newton step, which lands on the minimum."""
+        if self.model.energy in EXPERTS and isinstance(energy, _Folded):
             return Descent(step_size=self.descent.step_size / energy.curvature(), noise=self.descent.noise)
         return Descent(step_size=self.log_step.exp(), noise=self.descent.noise)
 
@@ -257,7 +259,7 @@ class Decomposer(nn.Module):
         for step in steps_taken:
             frames.append(step.x)
             infos.append(step.info)
-        masks = closed.masks() if self.model.energy == "experts" and isinstance(closed, _Folded) else None
+        masks = closed.masks() if self.model.energy in EXPERTS and isinstance(closed, _Folded) else None
         return Trajectory(frames, infos, latents, masks, posterior)
 
     def _constant(self) -> bool:

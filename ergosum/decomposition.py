@@ -13,9 +13,9 @@ from torch import Generator, Tensor
 from ergosum.calibrate import scale_of
 from ergosum.compose import And, Scaled
 from ergosum.decomposer import Decomposer
-from ergosum.nets.experts import DrawnExperts
 from ergosum.samplers.chain import run
 from ergosum.samplers.descent import Descent
+from ergosum.settings import EXPERTS
 from ergosum.shapes import Images, Latents
 
 __all__ = [
@@ -109,8 +109,8 @@ def masks_of(model: Decomposer, latents: Latents, pictures: Images) -> Tensor:
     channels and normalised over components: where a component would change the picture is what it is about.
     """
     bound = [model.bind(latents, None, active=[k]) for k in range(latents.shape[1])]
-    if model.model.energy == "experts":
-        felt = [b.energy.precision[:, 0] for b in bound if isinstance(b.energy, DrawnExperts)]  # type: ignore[union-attr]
+    if model.model.energy in EXPERTS:
+        felt = [b.curvature()[:, 0] for b in bound]  # type: ignore[operator]
     else:
         felt = [b.gradient(pictures).abs().sum(1) for b in bound]
     total = torch.stack(felt, 1)
@@ -161,7 +161,7 @@ def refuse_unlike(models: Sequence[Decomposer]) -> None:
         ValueError: which ones they are.
     """
     kinds = [(m.canvas, m.model.energy) for m in models]
-    if len({(side, energy == "experts") for side, energy in kinds}) != 1:
+    if len({(side, energy in EXPERTS) for side, energy in kinds}) != 1:
         raise ValueError(f"Energies to add: expected one canvas, and experts with experts, got {kinds}.")
 
 
@@ -169,7 +169,7 @@ def refuse_unlike(models: Sequence[Decomposer]) -> None:
 def together(shares: Sequence[Share], generator: Generator) -> tuple[Images, Tensor]:
     """The picture at the bottom of a sum of several models' components, and each component's share of its pixels.
 
-    Gaussian experts are summed exactly, in one Newton step; other energies descend with each model's own step size.
+    Experts take Newton steps, of which one lands on the minimum; other energies descend with each model's step size.
 
     Shape:
         Returns (batch, 3, side, side) in [0, 1], and (batch, all components, side, side).
@@ -180,21 +180,21 @@ def together(shares: Sequence[Share], generator: Generator) -> tuple[Images, Ten
     side, batch = shares[0].model.canvas, len(shares[0].latents)
     if any(len(s.latents) != batch for s in shares):
         raise ValueError(f"together: expected latents of one batch, got {[len(s.latents) for s in shares]}.")
-    exact = shares[0].model.model.energy == "experts"
+    sharp = shares[0].model.model.energy in EXPERTS
     terms, alone = [], []
     for s in shares:
         model = s.model.eval()
-        unit = s.weight * (1.0 if exact else model.log_step.exp().item())
+        unit = s.weight * (1.0 if sharp else model.log_step.exp().item())
         terms.append(Scaled(unit, model.bind(s.latents, None, active=s.active)))
         chosen = range(s.latents.shape[1]) if s.active is None else s.active
         alone += [(unit, model.bind(s.latents, None, active=[k])) for k in chosen]
     energy = And(*terms)
     x = torch.rand((batch, 3, side, side), generator=generator)
-    if exact:
-        felt = torch.stack([unit * one.curvature()[:, 0] for unit, one in alone], 1)  # type: ignore[operator]
-        x = x - energy.gradient(x) / felt.sum(1, keepdim=True)
-    else:
-        for step in run(Descent(step_size=1.0), energy, x, max(s.model.descent.steps for s in shares), check=True):
-            x = step.x
+    steps = max(s.model.descent.steps for s in shares)
+    felt = torch.stack([unit * one.curvature()[:, 0] for unit, one in alone], 1) if sharp else None  # type: ignore[operator]
+    sampler = Descent(step_size=1.0 if felt is None else 1 / felt.sum(1, keepdim=True))
+    for step in run(sampler, energy, x, steps, check=True):
+        x = step.x
+    if felt is None:
         felt = torch.stack([unit * one.gradient(x).abs().sum(1) for unit, one in alone], 1)
     return x.clamp(0, 1), felt / felt.sum(1, keepdim=True).clamp(min=torch.finfo(felt.dtype).tiny)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 __all__ = [
+    "EXPERTS",
     "FACTORS",
     "RIVALS",
     "DataSettings",
@@ -24,6 +25,8 @@ __all__ = [
 
 FACTORS = ("colour", "angle", "scale")
 """The factors of change, in the order in which factor tensors hold them: hue [rad], angle [degrees], scale [1]."""
+EXPERTS = ("experts", "refined")
+"""Energies whose curvature is known, so that one Newton step lands on the minimum of their Gaussian part."""
 RIVALS = ("vae", "factor_vae", "info_gan", "monet", "slot_attention", "additive")
 """Published models of single pictures that decomposers are compared with."""
 
@@ -101,9 +104,10 @@ class PictureSettings:
 class ModelSettings:
     """Encoder and bank of energies."""
 
-    energy: Literal["transport", "unet", "residual", "comet", "experts"] = "transport"
+    energy: Literal["transport", "unet", "residual", "comet", "experts", "refined"] = "transport"
     """Energy network: `transport` (quadratic around a transported anchor), `unet` (inner product with a U-Net),
-    `residual` (Table 2 of the founding report), `comet` (as its released code) or `experts` (Gaussian experts)."""
+    `residual` (Table 2 of the founding report), `comet` (as its released code), `experts` (Gaussian experts) or
+    `refined` (experts and a convolutional energy that sees the picture)."""
     anchor: Literal["none", "start", "step"] = "start"
     """What the energy is conditioned on beside z: nothing, E(x; z); the frame the prediction starts from, E(x; x_t, z);
     or the frame where each step starts, E(x; x_n, z)."""
@@ -138,8 +142,8 @@ class ModelSettings:
             not (self.energy == "transport" and self.anchor == "none"), "model.anchor",
             "'start' or 'step' for the transport energy, which moves the pixels of its anchor", self.anchor,
         )  # fmt: skip
-        _require(self.energy == "experts" or self.encoder != "slots", "model.encoder",
-                 "'slots' with energy 'experts' only", self.encoder)  # fmt: skip
+        _require(self.energy in EXPERTS or self.encoder != "slots", "model.encoder",
+                 "'slots' with energy 'experts' or 'refined' only", self.encoder)  # fmt: skip
         _require(not self.noisy or self.encoder in ("comet", "pyramid", "slots"), "model.noisy",
                  "False, or an encoder comet, pyramid or slots", self.encoder)  # fmt: skip
         _require(self.encoder != "slots" or self.latent >= 4, "model.latent", "at least 4: 3 numbers are the place",
@@ -322,7 +326,7 @@ class Experiment:
         )  # fmt: skip
         _require(not self.objective.area or self.model.encoder == "slots", "objective.area", "0 without slots",
                  self.objective.area)  # fmt: skip
-        _require(not self.objective.indecision or self.model.energy == "experts", "objective.indecision",
+        _require(not self.objective.indecision or self.model.energy in EXPERTS, "objective.indecision",
                  "0 without experts", self.objective.indecision)  # fmt: skip
         _require(not (self.objective.divergence or self.objective.correlation) or self.model.noisy, "model.noisy",
                  "True with objective.divergence or correlation", self.model.noisy)  # fmt: skip

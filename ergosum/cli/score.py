@@ -21,6 +21,8 @@ SEGMENTS = {"fg_ari": 3, "ari": 3, "covering": 3}
 PICTURES = {"mse": 5, "mse_mean": 5, "psnr": 2, "ssim": 3, "swap_consistency": 3, "swap_share": 3, "swap_arrival": 3,
             "count_accuracy": 3}  # fmt: skip
 """Columns of pictures recomposed and recombined."""
+FIDELITY = {"kid": 4, "kid_error": 4}
+"""Columns of kernel distances to true pictures."""
 FACTORS = {"beta_vae": 3, "factor_vae": 3, "mig": 3, "mcc": 3, "sap": 3, "disentanglement": 3, "completeness": 3,
            "informativeness": 3}  # fmt: skip
 """Columns of what latents tell of a scene's factors."""
@@ -63,7 +65,7 @@ def score(name: str, source: str, n: int, seed: int) -> dict[str, Any]:
     folder = zoo.find(name)
     experiment, predictor = load_predictor(folder)
     if experiment.task == "recomposition":
-        return _keep(folder, score_pictures(name, experiment, predictor, n, seed))
+        return _keep(folder, score_pictures(name, experiment, predictor, n, seed, zoo.extractor().features))
     held = tuple(c for c in predictor.components if c in FACTORS)  # type: ignore[union-attr]
     if any("+" in c for c in predictor.components):  # type: ignore[union-attr]
         raise ValueError(f"{name} learned joint changes; it is the reference that composition is scored against.")
@@ -130,6 +132,8 @@ def _tables(result: dict[str, Any]) -> "list[Table]":
         tables.append(_table(("factor", "set", "row"), ROW, result["rows"]))
     if "mse_mean" in result:
         tables.append(_table(("card",), PICTURES, [result]))
+    if "kid_rows" in result:
+        tables.append(_table(("row",), FIDELITY, result["kid_rows"]))
     if "factor_rows" in result:
         tables.append(_table(("row",), FACTORS, _of_codes(result["factor_rows"])))
     if "response" in result:

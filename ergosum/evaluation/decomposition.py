@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from ergosum.data.named import picture_set
 from ergosum.decomposer import Decomposer
 from ergosum.decomposition import combine, masks_of, read, recompose, take_apart
+from ergosum.evaluation.fidelity import Features, kid_rows
 from ergosum.metrics.counting import count_accuracy, object_count
 from ergosum.metrics.error import mse, psnr
 from ergosum.metrics.segmentation import ari, covering, foreground_ari, objects_shown
@@ -28,13 +29,17 @@ SMALLEST = 9
 
 
 @torch.no_grad()
-def decomposition_scores(experiment: Experiment, model: Decomposer, n: int, seed: int) -> dict[str, Any]:
+def decomposition_scores(
+    experiment: Experiment, model: Decomposer, n: int, seed: int, features: Features | None = None
+) -> dict[str, Any]:
     """Scores on n held-out pictures.
 
     Keys: `mse`, `psnr`, `ssim`, `mse_mean` (of the mean picture) of the recomposition; `fg_ari`, `ari`, `covering` of
     the pictures that show two objects or more (None if there is none); `swap_consistency` with `swap_share` and
     `swap_arrival`, means over the components that can be exchanged (slots are matched); `count_accuracy` of
-    `composites`; `rows`: the segmentation of what needs no model.
+    `composites`; `rows`: the segmentation of what needs no model; with features, `kid` and `kid_recombined`, the kernel
+    distance to other held-out pictures of what was recomposed and of pictures with one component exchanged, and
+    `kid_rows`.
 
     Composites: all objects of two pictures of `composite_objects` / 2 objects each, at most as many as n, of which
     none hides more than a fifth of another's. The composite is taken apart anew and its segments are counted;
@@ -63,9 +68,16 @@ def decomposition_scores(experiment: Experiment, model: Decomposer, n: int, seed
         "vertical stripes": _stripes(data.images[judged], masks.shape[1]),
     }
     result["rows"] += [{"row": row, **_segmentation(labels, data.masks[judged])} for row, labels in plain.items()]
-    if n >= 4:
-        result |= _swaps(model, latents, masks, generator)
-        result |= _composites(experiment, model, n, generator)
+    if n < 4:
+        return result
+    swaps, swapped = _swaps(model, latents, masks, generator)
+    result |= swaps | _composites(experiment, model, n, generator)
+    if features is not None:
+        true, others = picture_set(experiment.pictures, split="test").draw(2 * n, generator).images.chunk(2)
+        chosen = torch.randperm(len(swapped), generator=generator)[:n]
+        made = {"recomposed": whole, "one component exchanged": swapped[chosen]}
+        rows = kid_rows(made, true, others, features, seed)
+        result |= {"kid": rows[0]["kid"], "kid_recombined": rows[1]["kid"], "kid_rows": rows}
     return result
 
 
@@ -98,26 +110,26 @@ def _stripes(images: Tensor, segments: int) -> Tensor:
     return (torch.arange(side) * segments // side).expand(len(images), side, side)
 
 
-def _swaps(model: Decomposer, latents: Tensor, masks: Tensor, generator: Generator) -> dict[str, float]:
-    """Each component in turn is replaced by that of a donor and the result is encoded again.
+def _swaps(model: Decomposer, latents: Tensor, masks: Tensor, generator: Generator) -> tuple[dict[str, float], Tensor]:
+    """Each component in turn is replaced by that of a donor and the result is encoded again; scores, and the results.
 
     Of slots only those with a place are exchanged, and the donor is the picture whose component hides least of the
     others: two solid objects in one place are no picture that could be read again. Otherwise it is the next picture.
     """
     slots = model.model.encoder == "slots"
     hard = (masks.argmax(1, keepdim=True) == torch.arange(masks.shape[1])[:, None, None]).flatten(2).float()
-    told = []
+    told, made = [], []
     for k in range(model.globals, latents.shape[1]):
         donors = _unobtrusive(hard, k, model.globals) if slots else torch.arange(len(latents)).roll(1)
         donor, mixed = latents[donors], latents.clone()
         mixed[:, k] = donor[:, k]
-        again = torch.cat([
-            read(model, recompose(model, part, generator), generator, latents.shape[1]) for part in mixed.split(64)
-        ])  # fmt: skip
+        pictures = [recompose(model, part, generator) for part in mixed.split(64)]
+        again = torch.cat([read(model, part, generator, latents.shape[1]) for part in pictures])
+        made += pictures
         swapped = torch.arange(latents.shape[1]) == k
         told.append(swap_consistency(latents, donor, _matched(again, mixed) if slots else again, swapped))
     mean = torch.tensor(told).double().mean(0).tolist()
-    return {"swap_share": mean[0], "swap_arrival": mean[1], "swap_consistency": mean[2]}
+    return {"swap_share": mean[0], "swap_arrival": mean[1], "swap_consistency": mean[2]}, torch.cat(made)
 
 
 def _unobtrusive(hard: Tensor, k: int, globals: int) -> Tensor:

@@ -8,6 +8,7 @@ from ergosum.baselines.rival import Rival
 from ergosum.data.named import picture_set
 from ergosum.evaluation.decomposition import decomposition_scores
 from ergosum.evaluation.factors import factor_scores, on_grid, rival_scores
+from ergosum.evaluation.fidelity import Features
 from ergosum.evaluation.targets import target
 from ergosum.settings import Experiment
 
@@ -22,13 +23,19 @@ TARGETS = {
 """What decomposers are to reach, by set."""
 
 
-def score_pictures(name: str, experiment: Experiment, model: nn.Module, n: int, seed: int) -> dict[str, Any]:
-    """Scores on n held-out pictures, and where factors are known on 25 n more; `targets` with whether they are met."""
+def score_pictures(
+    name: str, experiment: Experiment, model: nn.Module, n: int, seed: int, features: Features | None = None
+) -> dict[str, Any]:
+    """Scores on n held-out pictures, and where factors are known on 25 n more; `targets` with whether they are met.
+
+    Args:
+        features: of pictures, for kernel distances; None leaves these out.
+    """
     told: dict[str, Any] = {"card": name, "source": experiment.pictures.name, "n": n, "seed": seed}
     if isinstance(model, Rival):
         told |= rival_scores(experiment, model, n, seed)
     else:
-        told |= decomposition_scores(experiment, model, n, seed)  # type: ignore[arg-type]
+        told |= decomposition_scores(experiment, model, n, seed, features)  # type: ignore[arg-type]
         wanted = TARGETS.get(experiment.pictures.name, {})
         told["targets"] = [
             target(what, told[key], least, True)

@@ -32,7 +32,8 @@ class SlotEncoder(nn.Module):
     Places start at random in training, and otherwise at evenly spread points, others for every attempt.
 
     Args:
-        latent: numbers per component, PLACE of them for its place. width: channels. globals: components without place.
+        latent: numbers per component, PLACE of them for its place. width: channels, and numbers per slot that latents
+        of fewer are read off. globals: components without place.
         iterations: rounds of attention. spread: s, half-width of a component's neighbourhood, picture from -1 to 1.
         noisy: say also how sure contents are.
     Shape:
@@ -46,7 +47,7 @@ class SlotEncoder(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.content, self.globals, self.iterations, self.spread = latent - PLACE, globals, iterations, spread
-        d = self.content
+        d = max(self.content, width)
         self.convs = nn.Sequential(
             nn.Conv2d(3, width, 5, stride=2, padding=2), nn.SiLU(), nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
             nn.SiLU(), nn.Conv2d(2 * width, width, 3, padding=1), nn.SiLU(),
@@ -62,8 +63,11 @@ class SlotEncoder(nn.Module):
         self.locality, self.everywhere = nn.Parameter(torch.tensor(1.0)), nn.Parameter(torch.tensor(-1.0))
         self.before, self.after = nn.LayerNorm(d), nn.LayerNorm(d)
         self.update = nn.GRUCell(d, d)
-        self.said = nn.Linear(d, 2 * d) if noisy else None
         self.refine = nn.Sequential(nn.Linear(d, 2 * d), nn.SiLU(), nn.Linear(2 * d, d))
+
+        self.said = nn.Linear(d, (2 if noisy else 1) * self.content) if noisy or d > self.content else None
+        if self.said is not None and noisy:
+            nn.init.constant_(self.said.bias[self.content :], -4.0)  # so that at first contents can be told
 
     grid: Tensor
 
@@ -81,7 +85,7 @@ class SlotEncoder(nn.Module):
             where = self.relative(0.5 * gap.clamp(-8, 8))
             match = (widen(self.seen(keys + where)) * widen(self.query(self.before(z)))[:, :, None]).sum(3)
             near = torch.where(placed[:, None] > 0, -0.5 * self.locality.abs() * gap.square().sum(3), self.everywhere)
-            share = (match / self.content**0.5 + near).softmax(1) + 1e-8
+            share = (match / keys.shape[-1] ** 0.5 + near).softmax(1) + 1e-8
             share = share / share.sum(2, keepdim=True)
             place = share @ self.grid
             if n == self.iterations:  # the last round only looks where the object is
@@ -92,8 +96,8 @@ class SlotEncoder(nn.Module):
         flags = placed[:, None].expand(batch, k, 1)
         if self.said is None:
             return torch.cat([z, place * flags, flags], 2)
-        mean, log_variance = widen(self.said(z)).chunk(2, 2)
-        return torch.cat([mean, place * flags, flags, log_variance], 2)
+        said = widen(self.said(z))
+        return torch.cat([said[..., : self.content], place * flags, flags, said[..., self.content :]], 2)
 
     def _places(self, batch: int, k: int, generator: Generator | None, attempt: int) -> Tensor:
         """Where components start to look, (batch, K, 2)."""

@@ -19,7 +19,8 @@ def _named() -> dict[str, Callable[[], Experiment]]:
     made += [partial(seqmnist.report, f) for f in FACTORS]
     made += [partial(seqmnist.ablation, a, f) for a in ("none", "start", "step") for f in FACTORS]
     made += [partial(seqmnist.loss, o) for o in ("last", "all", "path")]
-    made += [decomposition.tetrominoes, decomposition.scenes_objects]
+    made += [decomposition.tetrominoes, decomposition.scenes_objects, decomposition.modalities]
+    made += [partial(decomposition.other_scenes, p) for p in ("lighting", "toy")]
     made += [partial(decomposition.comet, "paper"), partial(decomposition.comet, "code")]
     made += [partial(rivals.rival, p, row) for p in rivals.SETS for row in rivals.ROWS]
     return {make().name: make for make in made}

@@ -11,7 +11,7 @@ from ergosum.settings import (
     PictureSettings,
 )
 
-__all__ = ["comet", "scenes_objects", "tetrominoes"]
+__all__ = ["comet", "modalities", "other_scenes", "scenes_objects", "tetrominoes"]
 
 CPU = "one thread of a 2-core x86-64 CPU with bfloat16"
 
@@ -44,6 +44,31 @@ def scenes_objects() -> Experiment:
         pictures=PictureSettings(name="scenes", side=64, fewest=3, most=5, count=20_000),
         model={"components": ("ground", "one", "two", "three", "four", "five")},
         optimiser={"iterations": 28_000, "batch": 16, "rate": 1.5e-3},
+    )
+
+
+def other_scenes(pictures: Literal["lighting", "toy"]) -> Experiment:
+    """The same of scenes under any light, or of other solids, from the weights of `scenes-objects`."""
+    seen = "under light from anywhere" if pictures == "lighting" else "of other kinds"
+    return scenes_objects().but(
+        name=f"{pictures}-objects",
+        shows=f"three to five solids {seen} and their floor, from the weights of scenes-objects",
+        warm_start="scenes-objects",
+        pictures={"name": pictures},
+        objective={"ramp": 0.0},
+        optimiser={"iterations": 3000, "rate": 5e-4},
+    )
+
+
+def modalities() -> Experiment:
+    """Digits and clothes in one training set: three energies, each of the whole picture."""
+    return tetrominoes().but(
+        name="modalities",
+        shows="digits and clothes taken apart by the same three energies, which can be exchanged between them",
+        pictures={"name": "digits+fashion", "side": 32, "fewest": 1, "most": 1},
+        model={"encoder": "pyramid", "components": ("one", "two", "three"), "latent": 16},
+        objective=ObjectiveSettings(),
+        optimiser={"iterations": 6000, "batch": 64, "rate": 2e-3},
     )
 
 

@@ -1,4 +1,4 @@
-"""Cards: small trained energies that ship with the package, and the judge of digit identity.
+"""Cards: small trained energies that ship with the package, and the networks that judge pictures.
 
 A card is a run folder: recipe.json, model.safetensors, run.json, scores.json, card.md.
 """
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from torch import nn
 
-from ergosum.nets.classifier import DigitClassifier
+from ergosum.nets.classifier import DigitClassifier, PictureClassifier
 from ergosum.runfolder import load_predictor, load_weights
 from ergosum.settings import FACTORS
 
-__all__ = ["CARDS", "baselines", "companions", "find", "judge", "names", "reference"]
+__all__ = ["CARDS", "baselines", "companions", "extractor", "find", "judge", "names", "reference"]
 
 CARDS = Path(__file__).parent / "cards"
 
@@ -62,4 +62,12 @@ def judge() -> DigitClassifier:
     """The classifier that judges whether a digit is still the same."""
     model = DigitClassifier()
     model.load_state_dict(load_weights(Path(__file__).parent / "judge.safetensors"))
+    return model.eval()
+
+
+def extractor() -> PictureClassifier:
+    """The classifier whose features compare sets of pictures: it tells set, number of objects, and damage."""
+    weights = load_weights(Path(__file__).parent / "extractor.safetensors")
+    model = PictureClassifier(len(weights["head.bias"]))
+    model.load_state_dict(weights)
     return model.eval()

@@ -28,7 +28,7 @@ def pack(run: Path, name: str, sources: tuple[str, ...] = ("mnist", "digits"), n
     experiment, predictor = load_predictor(folder)
     held = tuple(c for c in predictor.components if c in FACTORS)  # type: ignore[union-attr]
     if experiment.task == "recomposition":
-        told = score_pictures(name, experiment, predictor, n, seed)
+        told = score_pictures(name, experiment, predictor, n, seed, zoo.extractor().features)
         write_json(folder / "scores.json", {told["source"]: told})
     elif held:
         scores = {

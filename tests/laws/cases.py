@@ -36,11 +36,12 @@ from ergosum.metrics.swap import swap_consistency
 from ergosum.nets.blocks import ConditionedBlock
 from ergosum.nets.body import UNetBody
 from ergosum.nets.broadcast import BroadcastDecoder
-from ergosum.nets.classifier import DigitClassifier
+from ergosum.nets.classifier import DigitClassifier, PictureClassifier
 from ergosum.nets.comet import CometEnergy, RecurrentEncoder
 from ergosum.nets.encoders import StridedEncoder
 from ergosum.nets.experts import DrawnExperts, ExpertDecoder, GlobalExperts
 from ergosum.nets.pyramid import PyramidDecoder, PyramidEncoder
+from ergosum.nets.refined import RefinedExperts
 from ergosum.nets.residual import Block, ResidualEncoder, ResidualEnergy
 from ergosum.nets.slots import SlotEncoder
 from ergosum.nets.transport import Bowl, Transport
@@ -91,6 +92,7 @@ FAMILIES: dict[str, Callable[[], nn.Module]] = {
     "CometEnergy, placed": lambda: rough(CometEnergy(CODE, 4, SIDE, position=True)),
     "ExpertDecoder": lambda: rough(ExpertDecoder(CODE, 4, SIDE)),
     "GlobalExperts": lambda: rough(GlobalExperts(CODE, 4, SIDE)),
+    "RefinedExperts": lambda: rough(RefinedExperts(GlobalExperts(CODE, 4, SIDE), CODE, 4)),
     "ResidualEnergy, anchored": lambda: rough(ResidualEnergy(CODE, 4, SIDE, anchored=True)),
 }
 
@@ -148,6 +150,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
     "StridedEncoder": (lambda: StridedEncoder(6, 3, 4), (IMAGE,)),
     "ResidualEncoder": (lambda: ResidualEncoder(6, 3, 4), (IMAGE,)),
     "DigitClassifier": (lambda: DigitClassifier(4), (CANVAS,)),
+    "PictureClassifier": (lambda: PictureClassifier(5, 4), (CANVAS,)),
     "RecurrentEncoder": (lambda: _Asked(RecurrentEncoder(5, 4)), (CANVAS,)),
     "SlotEncoder": (lambda: _Asked(SlotEncoder(9, 4, SIDE)).eval(), (IMAGE,)),
     "Block": (lambda: Block(3, 4, CODE), (IMAGE, CONDITION.z)),
