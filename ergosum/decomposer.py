@@ -33,6 +33,9 @@ from ergosum.shapes import Images, Latents
 
 __all__ = ["Decomposer", "Trajectory"]
 
+SURE = -4.0
+"""Logarithm of the variance of noisy latents where their network gives 0, so that at first they can be told."""
+
 
 class Trajectory(NamedTuple):
     """What descent went through.
@@ -157,7 +160,7 @@ class Decomposer(nn.Module):
         width = self.model.latent
         if isinstance(self.encoder, SlotEncoder):
             said = self.encoder(start, k, generator, attempt).float()
-            return said[..., :width], said[..., width:]
+            return said[..., :width], said[..., width:] + SURE
         if isinstance(self.encoder, RecurrentEncoder):
             said = self.encoder(start, k, generator).float()
             return said, said[..., :0]
@@ -168,7 +171,7 @@ class Decomposer(nn.Module):
                 raise ValueError("A pair encoder reads the change off two frames: pass the later frame as target.")
             start = torch.cat([start, target], 1)
         said = self.encoder(start).float().unflatten(1, (k, -1))
-        return said[..., :width], said[..., width:]
+        return said[..., :width], said[..., width:] + SURE
 
     def _code(self, latents: Tensor, moves: Tensor | None, k: int, fraction: float) -> Tensor:
         z = latents[:, k]

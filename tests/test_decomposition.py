@@ -1,6 +1,7 @@
 """Pictures taken apart and put together, with experts whose latents are written by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -21,15 +22,20 @@ COMET = ModelSettings(
 )  # fmt: skip
 
 
+REFINED = replace(SLOTS, energy="refined")
+
+
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.fixture(params=["experts", "comet"])
+@pytest.fixture(params=["experts", "refined", "comet"])
 def model(request):
     torch.manual_seed(0)
     if request.param == "experts":
         return Decomposer(SLOTS, DescentSettings(steps=1), 16)
+    if request.param == "refined":
+        return Decomposer(REFINED, DescentSettings(steps=3), 16)
     return Decomposer(COMET, DescentSettings(steps=4, step_size=50.0), 16)
 
 
@@ -62,6 +68,25 @@ def test_one_newton_step_from_any_noise_lands_on_the_experts_agreement(pictures)
     torch.testing.assert_close(one, bound[2].mean.clamp(0, 1))
     shares = torch.cat([b.precision for b in bound], 1)
     torch.testing.assert_close(masks_of(model, latents, pictures), shares / shares.sum(1, keepdim=True))
+
+
+def test_refined_experts_descend_to_a_picture_where_every_pull_ends(pictures):
+    """Below the experts' own minimum, at a point that does not depend on the noise, where the gradient is nothing."""
+    torch.manual_seed(0)
+    model = Decomposer(REFINED, DescentSettings(steps=30), 16).double().eval()
+    torch.nn.init.normal_(model.energies[0].head.weight, std=0.1)
+    with torch.no_grad():
+        latents = torch.randn(3, 3, REFINED.latent, generator=seeded(), dtype=torch.float64)
+        energy = model.bind(latents, None)
+        experts = [model.bind(latents, None, active=[k]).energy for k in range(3)]
+        agreed = sum(e.precision * e.mean for e in experts) / sum(e.precision for e in experts)
+        ends = [
+            model(torch.rand(3, 3, 16, 16, generator=seeded(s), dtype=torch.float64), latents=latents).frames[-1]
+            for s in (0, 1)
+        ]
+    torch.testing.assert_close(ends[0], ends[1], atol=1e-6, rtol=0)
+    pull = [(energy.gradient(x) / energy.curvature()).abs().max() for x in (ends[0], agreed)]
+    assert pull[0] < 1e-6 < 1e-3 < pull[1] and (energy(ends[0]) < energy(agreed)).all()
 
 
 def test_masks_of_a_network_are_shares_of_its_gradients(pictures):

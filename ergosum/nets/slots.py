@@ -66,8 +66,6 @@ class SlotEncoder(nn.Module):
         self.refine = nn.Sequential(nn.Linear(d, 2 * d), nn.SiLU(), nn.Linear(2 * d, d))
 
         self.said = nn.Linear(d, (2 if noisy else 1) * self.content) if noisy or d > self.content else None
-        if self.said is not None and noisy:
-            nn.init.constant_(self.said.bias[self.content :], -4.0)  # so that at first contents can be told
 
     grid: Tensor
 

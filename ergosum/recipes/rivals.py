@@ -1,6 +1,6 @@
 """Published models of pictures on the two sets whose factors are known: the rows of the table of global factors.
 
-Every recipe trains for the same CPU time, two and a half minutes on one thread, which is what its number of updates
+Every recipe trains for the same CPU time, two minutes on one thread, which is what its number of updates
 comes from. An update took 26 to 27 ms of beta-VAEs, 30 of FactorVAE, 64 of InfoGAN, 102 of MONet, 92 of slot attention
 and 56 of additive decoders (first quartiles of 14, in turn, both cores at work). Half the usual width and batches of 32
 give more updates in that time. Numbers of codes follow COMET's table (Du et al. 2021): 64 codes, or sets of latents
@@ -34,7 +34,7 @@ class Row(NamedTuple):
 
 def _vae(beta: float, latent: int, likelihood: Literal["gaussian", "bernoulli"] = "gaussian") -> Row:
     says = f"beta-VAE, beta = {beta:g}, D = {latent}, {likelihood.capitalize()}"
-    return Row("vae", says, RivalSettings(latent=latent, width=16, beta=beta, likelihood=likelihood), 5500, 2e-3)
+    return Row("vae", says, RivalSettings(latent=latent, width=16, beta=beta, likelihood=likelihood), 4500, 2e-3)
 
 
 ROWS = {
@@ -44,14 +44,14 @@ ROWS = {
     "vae-b4-d32": _vae(4, 32),
     "vae-b4-d256": _vae(4, 256),
     "vae-b4-d64-bernoulli": _vae(4, 64, "bernoulli"),
-    "factor-vae": Row("factor_vae", "FactorVAE, gamma = 10, D = 64", RivalSettings(width=16, gamma=10.0), 5000),
-    "info-gan": Row("info_gan", "InfoGAN, 64 codes", RivalSettings(width=16, information=1.0), 2300),
+    "factor-vae": Row("factor_vae", "FactorVAE, gamma = 10, D = 64", RivalSettings(width=16, gamma=10.0), 4000),
+    "info-gan": Row("info_gan", "InfoGAN, 64 codes", RivalSettings(width=16, information=1.0), 1900),
     "monet": Row("monet", "MONet, K = 4, D = 16", RivalSettings(components=4, latent=16, width=16, beta=0.5, gamma=0.5),
-                 1450, batch=16, clip=1.0),
+                 1200, batch=16, clip=1.0),
     "slot-attention": Row("slot_attention", "slot attention, K = 4, D = 32",
-                          RivalSettings(components=4, latent=32, width=16), 1600),
+                          RivalSettings(components=4, latent=32, width=16), 1300),
     "additive": Row("additive", "additive decoders, K = 4, D = 16",
-                    RivalSettings(components=4, latent=16, width=16), 2700, 2e-3),
+                    RivalSettings(components=4, latent=16, width=16), 2150, 2e-3),
 }  # fmt: skip
 """The models of the table, for both sets."""
 
@@ -63,7 +63,7 @@ def rival(pictures: str, row: str) -> Experiment:
     return Experiment(
         name=f"{pictures}-{row}",
         shows=f"baseline: {r.says}; {known}",
-        cost=f"2.5 min on {CPU}",
+        cost=f"2 min on {CPU}",
         task="recomposition",
         predictor=r.predictor,  # type: ignore[arg-type]
         pictures=settings,
