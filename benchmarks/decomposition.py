@@ -557,7 +557,7 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     seconds, every = (0.0, 0.0) if a.quick else (a.seconds, SCORE_EVERY)
     pictures = min(a.pictures, 200) if a.quick else a.pictures
-    trained = () if a.no_quality else ("tetrominoes", "comet-code")
+    trained = () if a.no_quality else ("tetrominoes", "tetrominoes-refined", "comet-code")
     result: dict[str, Any] = {
         "benchmark": "decomposition", "threads": 1, "rounds": a.rounds, "seed": a.seed, **provenance(),
         "quick": a.quick, "target": TARGET,

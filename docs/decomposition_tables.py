@@ -28,7 +28,10 @@ from ergosum.samplers.guards import NonFiniteError
 from ergosum.settings import Experiment
 from ergosum.training.loop import DeadRunError, train
 
-OURS: dict[str, dict[str, str]] = {"still": {}, "shapes": {}}
+OURS: dict[str, dict[str, str]] = {
+    "still": {"ours: one energy, 10 noisy numbers": "scenes-global", "ours: two energies, 6 each": "scenes-global-two"},
+    "shapes": {"ours: slots, an energy for the ground and one for the shape": "shapes"},
+}
 """Recipes of our own to put first: set -> label -> name of the recipe."""
 OBJECTS = ("tetrominoes", "scenes-objects")
 """Recipes that find objects; their first seed is the run of the recipe's own name, which ships as a card."""

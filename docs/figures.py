@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Generator, Tensor
 
 from ergosum import zoo
 from ergosum.control import Bank
 from ergosum.data.named import picture_set
 from ergosum.data.render import render
 from ergosum.data.sources import load_digits
+from ergosum.decomposer import Decomposer
 from ergosum.evaluation.control import true_frames
 from ergosum.evaluation.decomposition import HELD_OUT, compatible
 from ergosum.formula import parse as parse_formula
@@ -20,7 +22,7 @@ from ergosum.runfolder import load_predictor
 from ergosum.samplers.chain import sample
 from ergosum.samplers.mala import Mala
 from ergosum.stories.composition import compose_images
-from ergosum.stories.decomposition import addition_sheet, parts_sheet
+from ergosum.stories.decomposition import addition_sheet, exchange_sheet, parts_sheet, union_sheet
 from ergosum.stories.plane import planar_names, sample_plane
 from ergosum.stories.sheets import sequences
 from ergosum.timeline import parse
@@ -39,6 +41,9 @@ def main() -> None:
     save_strip(sample_plane("ring & 0.5*~box", "mala").image, FIGURES / "chains.png")
     composed(bank)
     apart("tetrominoes", 3)
+    apart("scenes-objects", 4)
+    relit()
+    united()
 
 
 def start_digit(label: int, scale: float, place: int = 0) -> tuple:
@@ -111,6 +116,27 @@ def apart(card: str, objects: int) -> None:
     one, two = (data.images[pairs[:8]] for pairs in compatible(data.masks[:, 1:], 8, generator))
     save_strip(addition_sheet(model, one, two, generator), FIGURES / f"{card}-recombined.png")
     save_strip(parts_sheet(model, data.images, generator), FIGURES / f"{card}-apart.png")
+
+
+def relit() -> None:
+    """Scenes under each other's light."""
+    model, pictures, generator = held_out("lighting-objects", 4, 16)
+    save_strip(exchange_sheet(model, pictures[:8], pictures[8:], 0, generator), FIGURES / "relit.png")
+
+
+def united() -> None:
+    """Objects of two kinds, which two models learned, in one picture."""
+    one, a, generator = held_out("scenes-objects", 3, 64)
+    other, b, _ = held_out("toy-objects", 3, 64)
+    save_strip(union_sheet(one, other, (a, b), generator), FIGURES / "united.png")
+
+
+def held_out(card: str, objects: int, n: int) -> tuple[Decomposer, Tensor, Generator]:
+    """The model of a card, held-out pictures of so many objects, and a generator."""
+    experiment, model = load_predictor(zoo.find(card))
+    generator = Generator().manual_seed(HELD_OUT)
+    exactly = replace(experiment.pictures, fewest=objects, most=objects)
+    return model, picture_set(exactly, "test").draw(n, generator).images, generator  # type: ignore[return-value]
 
 
 if __name__ == "__main__":

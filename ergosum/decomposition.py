@@ -22,6 +22,7 @@ __all__ = [
     "ATTEMPTS",
     "Parts",
     "Share",
+    "by_unit",
     "combine",
     "loudness",
     "masks_of",
@@ -130,6 +131,17 @@ def combine(*latents: Latents, globals: int = 0) -> Latents:
         raise ValueError(f"combine: expected latents of one batch and width, got {sorted(shapes)}.")
     first, *others = latents
     return torch.cat([first, *(z[:, globals:] for z in others)], 1)
+
+
+def by_unit(latents: Latents) -> Latents:
+    """Latents by what can be exchanged between pictures: components; of a single component, its D numbers.
+
+    A view, so that what is written into it is in the latents.
+
+    Shape:
+        latents: (batch, K, D). Returns (batch, K, D), or (batch, D, 1) if K = 1.
+    """
+    return latents if latents.shape[1] > 1 else latents.transpose(1, 2)
 
 
 class Share(NamedTuple):

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from ergosum.data.named import picture_set
 from ergosum.decomposer import Decomposer
-from ergosum.decomposition import combine, masks_of, read, recompose, take_apart
+from ergosum.decomposition import by_unit, combine, masks_of, read, recompose, take_apart
 from ergosum.evaluation.fidelity import Features, kid_rows
 from ergosum.metrics.counting import count_accuracy, object_count
 from ergosum.metrics.error import mse, psnr
@@ -36,7 +36,8 @@ def decomposition_scores(
 
     Keys: `mse`, `psnr`, `ssim`, `mse_mean` (of the mean picture) of the recomposition; `fg_ari`, `ari`, `covering` of
     the pictures that show two objects or more (None if there is none); `swap_consistency` with `swap_share` and
-    `swap_arrival`, means over the components that can be exchanged (slots are matched); `count_accuracy` of
+    `swap_arrival`, means over what can be exchanged (components; of a single one its numbers; slots are matched);
+    `count_accuracy` of
     `composites`; `rows`: the segmentation of what needs no model; with features, `kid` and `kid_recombined`, the kernel
     distance to other held-out pictures of what was recomposed and of pictures with one component exchanged, and
     `kid_rows`.
@@ -111,23 +112,24 @@ def _stripes(images: Tensor, segments: int) -> Tensor:
 
 
 def _swaps(model: Decomposer, latents: Tensor, masks: Tensor, generator: Generator) -> tuple[dict[str, float], Tensor]:
-    """Each component in turn is replaced by that of a donor and the result is encoded again; scores, and the results.
+    """Each unit in turn is replaced by that of a donor and the result is encoded again; scores, and the results.
 
     Of slots only those with a place are exchanged, and the donor is the picture whose component hides least of the
     others: two solid objects in one place are no picture that could be read again. Otherwise it is the next picture.
     """
     slots = model.model.encoder == "slots"
     hard = (masks.argmax(1, keepdim=True) == torch.arange(masks.shape[1])[:, None, None]).flatten(2).float()
-    told, made = [], []
-    for k in range(model.globals, latents.shape[1]):
+    told, made, count = [], [], by_unit(latents).shape[1]
+    for k in range(model.globals, count):
         donors = _unobtrusive(hard, k, model.globals) if slots else torch.arange(len(latents)).roll(1)
         donor, mixed = latents[donors], latents.clone()
-        mixed[:, k] = donor[:, k]
+        by_unit(mixed)[:, k] = by_unit(donor)[:, k]
         pictures = [recompose(model, part, generator) for part in mixed.split(64)]
         again = torch.cat([read(model, part, generator, latents.shape[1]) for part in pictures])
         made += pictures
-        swapped = torch.arange(latents.shape[1]) == k
-        told.append(swap_consistency(latents, donor, _matched(again, mixed) if slots else again, swapped))
+        again = _matched(again, mixed) if slots else again
+        swapped = torch.arange(count) == k
+        told.append(swap_consistency(by_unit(latents), by_unit(donor), by_unit(again), swapped))
     mean = torch.tensor(told).double().mean(0).tolist()
     return {"swap_share": mean[0], "swap_arrival": mean[1], "swap_consistency": mean[2]}, torch.cat(made)
 

@@ -11,7 +11,8 @@ from ergosum.settings import (
     PictureSettings,
 )
 
-__all__ = ["comet", "modalities", "other_scenes", "scenes_objects", "tetrominoes"]
+__all__ = ["comet", "modalities", "other_scenes", "refined", "scenes_global", "scenes_objects", "shapes",
+           "tetrominoes"]  # fmt: skip
 
 CPU = "one thread of a 2-core x86-64 CPU with bfloat16"
 
@@ -36,6 +37,17 @@ def tetrominoes() -> Experiment:
     )  # fmt: skip
 
 
+def refined() -> Experiment:
+    """The same with experts that see the picture, in two steps of descent."""
+    return tetrominoes().but(
+        name="tetrominoes-refined",
+        shows="three pieces and a background by experts with a convolutional energy that sees the picture",
+        cost="",
+        model={"energy": "refined"},
+        descent=DescentSettings(steps=2, training_steps=2),
+    )
+
+
 def scenes_objects() -> Experiment:
     """Three to five solids on a floor: an energy for the floor with its light, and one for each object."""
     return tetrominoes().but(
@@ -47,12 +59,46 @@ def scenes_objects() -> Experiment:
     )
 
 
+def scenes_global(components: int = 1) -> Experiment:
+    """One scene under any light and from any side: energies of the whole picture, with few and noisy numbers.
+
+    Args:
+        components: 1 with ten numbers, or 2 with six each.
+    """
+    one = components == 1
+    numbers = "ten numbers of one energy" if one else "twice six numbers of two energies"
+    return tetrominoes().but(
+        name="scenes-global" if one else "scenes-global-two",
+        shows=f"light and camera of one scene in {numbers}",
+        cost=f"2 min on {CPU}",
+        pictures={"name": "still", "side": 64},
+        model={"encoder": "pyramid", "components": ("one", "two")[:components], "latent": 10 if one else 6, "width": 16,
+               "noisy": True},
+        objective=ObjectiveSettings(divergence=4e-5),
+        optimiser={"iterations": 3600 if one else 2050},
+    )  # fmt: skip
+
+
+def shapes() -> Experiment:
+    """One white shape: an energy for the ground and one for the shape, whose place is coded apart from what it is."""
+    return tetrominoes().but(
+        name="shapes",
+        shows="one white shape and its ground, an energy each; place, and what is left of five factors, in few numbers",
+        cost=f"2 min on {CPU}",
+        pictures={"name": "shapes", "side": 64, "fewest": 1, "most": 1},
+        model={"components": ("ground", "one"), "latent": 8, "width": 16},
+        objective={"indecision": 0.0},
+        optimiser={"iterations": 1330},
+    )
+
+
 def other_scenes(pictures: Literal["lighting", "toy"]) -> Experiment:
     """The same of scenes under any light, or of other solids, from the weights of `scenes-objects`."""
     seen = "under light from anywhere" if pictures == "lighting" else "of other kinds"
     return scenes_objects().but(
         name=f"{pictures}-objects",
         shows=f"three to five solids {seen} and their floor, from the weights of scenes-objects",
+        cost="",
         warm_start="scenes-objects",
         pictures={"name": pictures},
         objective={"ramp": 0.0},
@@ -64,6 +110,7 @@ def modalities() -> Experiment:
     """Digits and clothes in one training set: three energies, each of the whole picture."""
     return tetrominoes().but(
         name="modalities",
+        cost="",
         shows="digits and clothes taken apart by the same three energies, which can be exchanged between them",
         pictures={"name": "digits+fashion", "side": 32, "fewest": 1, "most": 1},
         model={"encoder": "pyramid", "components": ("one", "two", "three"), "latent": 16},

@@ -16,6 +16,7 @@ from ergosum.decomposer import Decomposer
 from ergosum.decomposition import (
     Parts,
     Share,
+    by_unit,
     combine,
     loudness,
     masks_of,
@@ -29,8 +30,8 @@ from ergosum.report.strips import sheet
 from ergosum.runfolder import write_atomically
 from ergosum.stories.sheets import overlay
 
-__all__ = ["Done", "addition_sheet", "decompose_folder", "maps_sheet", "parts_sheet", "recombination_sheet",
-           "union_sheet"]  # fmt: skip
+__all__ = ["Done", "addition_sheet", "decompose_folder", "exchange_sheet", "maps_sheet", "parts_sheet",
+           "recombination_sheet", "union_sheet"]  # fmt: skip
 
 SHOWN = 8
 """Pictures on a sheet."""
@@ -83,24 +84,36 @@ def maps_sheet(model: Decomposer, pictures: Tensor, generator: Generator) -> Ima
 def recombination_sheet(model: Decomposer, one: Tensor, two: Tensor, generator: Generator) -> Image.Image:
     """Two rows of pictures and what becomes of them.
 
-    One component exchanged, each in turn; the first picture with a component of every other; all objects of both.
+    One component exchanged, each in turn (of a single one, each of its numbers); the first picture with a component of
+    every other; of several components, all of both.
     """
     one, two = one[:SHOWN], two[:SHOWN]
     a, b = (read(model, p, generator) for p in (one, two))
-    names = _names(model, a.shape[1])
+    single = a.shape[1] == 1
+    names = [f"number {k + 1}" for k in range(a.shape[2])] if single else _names(model, a.shape[1])
     rows = [("picture A", one), ("picture B", two)]
     for k, name in enumerate(names):
         rows.append((f"A with B's {name}", recompose(model, _exchanged(a, b, k), generator)))
     first = a[:1].expand_as(a)
     for k, name in enumerate(names):
         rows.append((f"the first A, {name} from every B", recompose(model, _exchanged(first, b, k), generator)))
-    return sheet([*rows, *_all_of_both(model, a, b, generator)], boxed=())
+    return sheet(rows if single else [*rows, *_all_of_both(model, a, b, generator)], boxed=())
 
 
 def addition_sheet(model: Decomposer, one: Tensor, two: Tensor, generator: Generator) -> Image.Image:
     """Two rows of pictures, all objects of both in one picture, and its masks."""
     a, b = (read(model, p, generator) for p in (one, two))
     return sheet([("picture A", one), ("picture B", two), *_all_of_both(model, a, b, generator)], boxed=())
+
+
+def exchange_sheet(model: Decomposer, one: Tensor, two: Tensor, k: int, generator: Generator) -> Image.Image:
+    """Two rows of pictures, the first with the second's component k, and the other way round."""
+    a, b = (read(model, p, generator) for p in (one, two))
+    name = _names(model, a.shape[1])[k]
+    rows = [("picture A", one), ("picture B", two)]
+    for label, own, donor in ((f"A with B's {name}", a, b), (f"B with A's {name}", b, a)):
+        rows.append((label, recompose(model, _exchanged(own, donor, k), generator)))
+    return sheet(rows, boxed=())
 
 
 def union_sheet(
@@ -140,7 +153,7 @@ def _all_of_both(model: Decomposer, a: Tensor, b: Tensor, generator: Generator) 
 
 def _exchanged(own: Tensor, donor: Tensor, k: int) -> Tensor:
     mixed = own.clone()
-    mixed[:, k] = donor[:, k]
+    by_unit(mixed)[:, k] = by_unit(donor)[:, k]
     return mixed
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from ergosum.cli import main
 from ergosum.data.tetrominoes import Tetrominoes
 from ergosum.decomposer import Decomposer
+from ergosum.decomposition import by_unit
 from ergosum.evaluation.decomposition import colour_patches, decomposition_scores
 from ergosum.metrics.segmentation import foreground_ari
 from ergosum.runfolder import load_predictor
@@ -154,3 +155,31 @@ def test_scores_are_the_same_for_the_same_seed_and_differ_for_another(apart):
     assert isinstance(model, Decomposer)
     one, again, other = (decomposition_scores(experiment, model, 8, seed) for seed in (0, 0, 1))
     assert one == again and one["mse"] != other["mse"]
+
+
+def test_of_a_single_energy_numbers_are_exchanged(tmp_path, learn, capsys):
+    run = tmp_path / "run"
+    learn(run, "scenes-global", pictures={"count": 32})
+    assert main(["recombine", str(run), "--out", str(tmp_path / "both.png")]) == 0
+    assert main(["decompose", str(run), "--out", str(tmp_path / "apart")]) == 0
+    capsys.readouterr()
+    assert main(["score", str(run), "--n", "8", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["codes"] == 10 and 0 <= told["swap_consistency"] <= 1 and told["count_accuracy"] is None
+    names = [row["row"] for row in told["kid_rows"]]
+    assert names[:2] == ["recomposed", "one component exchanged"] and "black" in names
+    assert told["kid"] == told["kid_rows"][0]["kid"] != told["kid_recombined"]
+
+
+def test_units_of_exchange_are_components_or_the_numbers_of_a_single_one():
+    several, single = torch.zeros(2, 3, 4), torch.zeros(2, 1, 4)
+    by_unit(several)[:, 1] = 1
+    by_unit(single)[:, 1] = 1
+    assert several[:, 1].eq(1).all() and several.sum() == 8 and single[:, 0, 1].eq(1).all() and single.sum() == 2
+
+
+def test_exchanging_a_component_both_ways(apart):
+    _, model = load_predictor(apart)
+    pictures = Tetrominoes(3, 36).draw(6, torch.Generator().manual_seed(0)).images
+    sheet = story.exchange_sheet(model, pictures[:3], pictures[3:], 0, torch.Generator().manual_seed(0))
+    assert sheet.size[0] > 3 * 36 and sheet.size[1] > 4 * 36
