@@ -139,27 +139,32 @@ class Decomposer(nn.Module):
         target: Images | None = None,
         components: int | None = None,
         generator: Generator | None = None,
-        attempt: int = 0,
+        places: Tensor | None = None,
     ) -> Latents:
         """Latents (batch, K, latent) of a frame, or of a pair of frames for a pair encoder; means of noisy latents.
 
         Args:
             components: K, another than was trained with, for recurrent and slot encoders.
-            generator: of the places where slots start to look in training. attempt: which other places they start
-                from otherwise; no other encoder heeds it.
+            generator: of the places where slots start to look in training. places: (batch, K, 2), x and y in -1 .. 1,
+                where they start instead; no other encoder heeds it.
         Raises:
             ValueError: if a pair encoder gets no target, or an encoder with a fixed K is asked for another.
         """
-        return self._read(start, target, components, generator, attempt)[0]
+        return self._read(start, target, components, generator, places)[0]
 
     def _read(
-        self, start: Images, target: Images | None, components: int | None, generator: Generator | None, attempt: int
+        self,
+        start: Images,
+        target: Images | None,
+        components: int | None,
+        generator: Generator | None,
+        places: Tensor | None,
     ) -> tuple[Latents, Tensor]:
         """Latents, and the logarithm of the variance of those of their first numbers that are noisy."""
         k = components or len(self.components)
         width = self.model.latent
         if isinstance(self.encoder, SlotEncoder):
-            said = self.encoder(start, k, generator, attempt).float()
+            said = self.encoder(start, k, generator, places).float()
             return said[..., :width], said[..., width:] + SURE
         if isinstance(self.encoder, RecurrentEncoder):
             said = self.encoder(start, k, generator).float()
@@ -241,7 +246,7 @@ class Decomposer(nn.Module):
         posterior = None
         with torch.set_grad_enabled(self.training):
             if latents is None:
-                latents, log_variance = self._read(start if seen is None else seen, target, None, generator, 0)
+                latents, log_variance = self._read(start if seen is None else seen, target, None, generator, None)
                 if self.model.noisy and self.training:
                     mean, sure = latents.split([log_variance.shape[2], latents.shape[2] - log_variance.shape[2]], 2)
                     posterior = mean, log_variance

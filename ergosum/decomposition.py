@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
+from torch.nn import functional as F
 
 from ergosum.calibrate import scale_of
 from ergosum.compose import And, Scaled
 from ergosum.decomposer import Decomposer
+from ergosum.nets.slots import PLACE
 from ergosum.samplers.chain import run
 from ergosum.samplers.descent import Descent
 from ergosum.settings import EXPERTS
@@ -34,7 +36,9 @@ __all__ = [
 ]
 
 ATTEMPTS = 4
-"""How often slots look at a picture, from other places each time."""
+"""How often slots look at a picture."""
+NEAR = 9
+"""Side of the square of pixels over which errors are averaged to tell where something was missed."""
 
 
 class Parts(NamedTuple):
@@ -76,22 +80,57 @@ def read(
 ) -> Latents:
     """Latents (batch, K, D) of pictures: of several attempts of a slots encoder, those that recompose a picture best.
 
-    Other encoders, which always answer the same, are asked once.
+    The first starts from evenly spread places. Each other one starts from where components were found, but for one that
+    holds little, which looks where the picture is recomposed worst. Other encoders, which always answer the same, are
+    asked once.
     """
     found = model.eval().encode(pictures, components=components)
     if model.model.encoder != "slots":
         return found
-    least = _distance(model, found, pictures, generator)
-    for attempt in range(1, attempts):
-        other = model.encode(pictures, components=components, attempt=attempt)
-        error = _distance(model, other, pictures, generator)
-        found = torch.where((error < least)[:, None, None], other, found)
-        least = torch.minimum(error, least)
+    missed, masks = _missed(model, found, pictures, generator)
+    failures = torch.zeros(len(pictures), dtype=torch.long, device=pictures.device)
+    for _ in range(attempts - 1):
+        places = _elsewhere(found, missed, masks[:, model.globals :], failures)
+        other = model.encode(pictures, components=components, places=places)
+        other_missed, other_masks = _missed(model, other, pictures, generator)
+        better = other_missed.sum((1, 2)) < missed.sum((1, 2))
+        chosen = better[:, None, None]
+        found, missed = torch.where(chosen, other, found), torch.where(chosen, other_missed, missed)
+        masks = torch.where(chosen[..., None], other_masks, masks)
+        failures = torch.where(better, 0, failures + 1)
     return found
 
 
-def _distance(model: Decomposer, latents: Latents, pictures: Images, generator: Generator) -> Tensor:
-    return (recompose(model, latents, generator) - pictures).square().flatten(1).mean(1)
+def _missed(model: Decomposer, latents: Latents, pictures: Images, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Squared error of every pixel of the recomposed pictures, (batch, side, side), and masks."""
+    path = model(torch.rand(pictures.shape, generator=generator).to(pictures), generator=generator, latents=latents)
+    assert path.masks is not None
+    return (path.frames[-1].clamp(0, 1) - pictures).square().sum(1), path.masks
+
+
+def _elsewhere(latents: Latents, missed: Tensor, masks: Tensor, failures: Tensor) -> Tensor:
+    """Where components start to look again, (batch, K, 2): where they were, but for one.
+
+    That one is the component that holds least, or after two failures in a row the one that holds second least, and so
+    on; it goes to where most is missed around, or after an odd number of failures to the second such place.
+
+    Shape:
+        missed: (batch, side, side). masks: of components with a place, (batch, placed, side, side).
+    """
+    side, placed = missed.shape[-1], masks.shape[1]
+    around = F.avg_pool2d(missed[:, None], NEAR, 1, NEAR // 2, count_include_pad=False)[:, 0]
+    worst = around.flatten(1).argmax(1)
+    line = torch.arange(side, device=missed.device)
+    far = ((line - (worst // side)[:, None]).abs() > NEAR)[:, :, None] | (
+        (line - (worst % side)[:, None]).abs() > NEAR
+    )[:, None]
+    second = (around * far).flatten(1).argmax(1)
+    goal = torch.where(failures % 2 > 0, second, worst)
+    least = masks.flatten(2).sum(2).argsort(1).gather(1, (failures // 2 % placed)[:, None])[:, 0]
+    places = latents[..., -PLACE : 2 - PLACE].clone()
+    rows = torch.arange(len(places), device=places.device)
+    places[rows, least + latents.shape[1] - placed] = torch.stack([goal % side, goal // side], 1) * (2 / (side - 1)) - 1
+    return places
 
 
 @torch.no_grad()

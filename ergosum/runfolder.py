@@ -26,12 +26,33 @@ from ergosum.baselines.vae import BetaVae
 from ergosum.decomposer import Decomposer
 from ergosum.settings import Experiment, from_dict, to_dict
 
-__all__ = ["build", "load_predictor", "load_recipe", "read_json", "save_weights", "write_atomically", "write_json"]
+__all__ = [
+    "CARDS", "build", "load_predictor", "load_recipe", "locate", "read_json", "save_weights", "write_atomically",
+    "write_json",
+]  # fmt: skip
 
 _RIVALS: dict[str, type[Rival]] = {
     "vae": BetaVae, "factor_vae": FactorVae, "info_gan": InfoGan, "monet": Monet, "slot_attention": SlotAttention,
     "additive": Additive,
 }  # fmt: skip
+
+CARDS = Path(__file__).parent / "zoo" / "cards"
+"""Run folders that ship with the package."""
+
+
+def locate(name: str, cards: Path = CARDS) -> Path:
+    """The run folder at a path, or the card of that name.
+
+    Raises:
+        FileNotFoundError: if there is neither.
+    """
+    for folder in (Path(name), cards / name):
+        if (folder / "recipe.json").is_file():
+            return folder
+    if Path(name).exists():
+        raise FileNotFoundError(f"{name} is not a run folder: it has no recipe.json.")
+    known = ", ".join(sorted(p.parent.name for p in cards.glob("*/recipe.json")))
+    raise FileNotFoundError(f"There is no card or run folder {name!r}; the cards are {known}.")
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

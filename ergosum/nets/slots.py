@@ -29,7 +29,7 @@ PLACE = 3
 class SlotEncoder(nn.Module):
     """K latents (content, x, y, placed) of a picture; K may be another number at test time.
 
-    Places start at random in training, and otherwise at evenly spread points, others for every attempt.
+    Places start where they are told to, else at random in training, and otherwise at evenly spread points.
 
     Args:
         latent: numbers per component, PLACE of them for its place. width: channels, and numbers per slot that latents
@@ -69,14 +69,16 @@ class SlotEncoder(nn.Module):
 
     grid: Tensor
 
-    def forward(self, x: Tensor, components: int, generator: Generator | None = None, attempt: int = 0) -> Tensor:
-        """Latents, by `iterations` rounds of attention."""
+    def forward(
+        self, x: Tensor, components: int, generator: Generator | None = None, places: Tensor | None = None
+    ) -> Tensor:
+        """Latents, by `iterations` rounds of attention, from places (batch, K, 2) if they are given."""
         features = widen(self.feature(widen(self.convs(x).flatten(2).transpose(1, 2))))
         batch, k = len(x), components
         placed = (torch.arange(k, device=x.device) >= self.globals).to(features.dtype)
         z = self.start[placed.long()].expand(batch, k, -1)
         unit = torch.where(placed > 0, self.spread, 1.0)
-        place = self._places(batch, k, generator, attempt).to(features)
+        place = (self._places(batch, k, generator) if places is None else places).to(features)
         keys, values = self.key(features)[:, None], self.value(features)[:, None]
         for n in range(self.iterations + 1):
             gap = (self.grid - place[:, :, None] * placed[:, None, None]) / unit[:, None, None]
@@ -97,11 +99,11 @@ class SlotEncoder(nn.Module):
         said = widen(self.said(z))
         return torch.cat([said[..., : self.content], place * flags, flags, said[..., self.content :]], 2)
 
-    def _places(self, batch: int, k: int, generator: Generator | None, attempt: int) -> Tensor:
+    def _places(self, batch: int, k: int, generator: Generator | None) -> Tensor:
         """Where components start to look, (batch, K, 2)."""
         if self.training:
             return 2 * torch.rand(batch, k, 2, generator=generator) - 1
         # Roberts' sequence: points that are evenly spread however many are taken
-        n = torch.arange(1, k + 1, dtype=torch.float64)[:, None] + attempt * k
+        n = torch.arange(1, k + 1, dtype=torch.float64)[:, None]
         steps = torch.tensor([0.7548776662466927, 0.5698402909980532], dtype=torch.float64)
         return (1.5 * ((0.5 + n * steps) % 1) - 0.75).float().expand(batch, k, 2)

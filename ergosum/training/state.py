@@ -8,7 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from ergosum.runfolder import build, load_weights, save_weights, write_atomically
+from ergosum.runfolder import build, load_weights, locate, save_weights, write_atomically
 from ergosum.settings import Experiment
 from ergosum.training.task import Task
 
@@ -25,7 +25,7 @@ class State:
         self.experiment = experiment
         self.model: nn.Module = build(experiment)
         if experiment.warm_start:
-            self._start_from(Path(experiment.warm_start))
+            self._start_from(locate(experiment.warm_start))
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
         if experiment.freeze_encoder:
             self.model.encoder.requires_grad_(False)  # type: ignore[union-attr]

@@ -8,12 +8,10 @@ from pathlib import Path
 from torch import nn
 
 from ergosum.nets.classifier import DigitClassifier, PictureClassifier
-from ergosum.runfolder import load_predictor, load_weights
+from ergosum.runfolder import CARDS, load_predictor, load_weights, locate
 from ergosum.settings import FACTORS
 
 __all__ = ["CARDS", "baselines", "companions", "extractor", "find", "judge", "names", "reference"]
-
-CARDS = Path(__file__).parent / "cards"
 
 
 def names() -> list[str]:
@@ -27,12 +25,7 @@ def find(name: str) -> Path:
     Raises:
         FileNotFoundError: if there is neither.
     """
-    for folder in (Path(name), CARDS / name):
-        if (folder / "recipe.json").is_file():
-            return folder
-    if Path(name).exists():
-        raise FileNotFoundError(f"{name} is not a run folder: it has no recipe.json.")
-    raise FileNotFoundError(f"There is no card or run folder {name!r}; the cards are {', '.join(names())}.")
+    return locate(name, CARDS)
 
 
 def companions(factors: tuple[str, ...]) -> dict[str, nn.Module]:

@@ -7,7 +7,7 @@ starting from the weights of the one before, keeps the earlier ones in its run.j
 from pathlib import Path
 from typing import Any
 
-from ergosum.runfolder import load_recipe, read_json, write_atomically
+from ergosum.runfolder import CARDS, load_recipe, read_json, write_atomically
 
 __all__ = ["card_text", "lineage", "write_card"]
 
@@ -40,7 +40,7 @@ def lineage(folder: Path) -> Runs:
 
 def _start_of(folder: Path, start: Path) -> Path:
     """Where the run that another started from lies now: where it was, or beside that other one."""
-    for place in (start, folder.parent / start.name):
+    for place in (start, folder.parent / start.name, CARDS / start.name):
         if (place / "run.json").is_file():
             return place
     raise FileNotFoundError(f"{folder} started from {start}, which is not there, so its cost cannot be told.")
