@@ -137,7 +137,19 @@ def write(runs: Path, page: Path, seeds: int) -> None:
 
 def write_objects(runs: Path, page: Path, seeds: int) -> None:
     """Segments, recomposition and counts of the recipes that find objects: a line for a set and a way to segment."""
-    heads = ["set", "row", "seeds", "foreground ARI", "ARI", "covering", "PSNR [dB]", "swap consistency", "count"]
+    heads = [
+        "set",
+        "row",
+        "seeds",
+        "foreground ARI",
+        "ARI",
+        "covering",
+        "PSNR [dB]",
+        "swap consistency",
+        "count",
+        "KID",
+        "KID, one component exchanged",
+    ]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for name in OBJECTS:
         folders = [runs / name, *(folder(runs, name, k) for k in range(1, seeds))]
@@ -147,8 +159,9 @@ def write_objects(runs: Path, page: Path, seeds: int) -> None:
             if rows[0]["row"] == "ours":
                 cells += [cell([s["psnr"] for s in found], 1), cell([s["swap_consistency"] for s in found], 3)]
                 cells.append(f"{cell([s['count_accuracy'] for s in found], 3)} of {found[0]['composites']}")
+                cells += [cell([s[k] for s in found], 3) for k in ("kid", "kid_recombined")]
             else:
-                cells += ["–"] * 3
+                cells += ["–"] * 5
             lines.append("| " + " | ".join([f"`{name}`", rows[0]["row"], str(len(rows)), *cells]) + " |")
     replace_block(page, "objects", lines)
 

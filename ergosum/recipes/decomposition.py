@@ -53,6 +53,7 @@ def scenes_objects() -> Experiment:
     return tetrominoes().but(
         name="scenes-objects",
         shows="three to five solids and their floor, each an energy of its own, found without labels",
+        cost=f"103 min on {CPU}",
         pictures=PictureSettings(name="scenes", side=64, fewest=3, most=5, count=20_000),
         model={"components": ("ground", "one", "two", "three", "four", "five")},
         optimiser={"iterations": 28_000, "batch": 16, "rate": 1.5e-3},

@@ -25,9 +25,10 @@ COLUMNS = 8
 """Pictures per row of a sheet."""
 MASK_COLOURS = torch.tensor(
     [[0.08, 0.08, 0.10], [0.90, 0.36, 0.32], [0.35, 0.65, 0.95], [0.98, 0.79, 0.33], [0.45, 0.78, 0.49],
-     [0.72, 0.53, 0.90], [0.96, 0.60, 0.36], [0.38, 0.80, 0.80], [0.93, 0.60, 0.78]]
+     [0.72, 0.53, 0.90], [0.96, 0.60, 0.36], [0.38, 0.80, 0.80], [0.93, 0.60, 0.78],
+     [0.66, 0.76, 0.25], [0.85, 0.85, 0.85]]
 )  # fmt: skip
-"""Of the background and of up to eight objects."""
+"""Of the background and of up to ten objects."""
 CLASSES = {"fashion": ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")}
 """Names of the ten classes where these are no digits."""
 
@@ -60,7 +61,9 @@ def overlay(pictures: Pictures) -> Tensor:
     Shape:
         Returns (n, 3, side, side) in [0, 1].
     """
-    colours = MASK_COLOURS[torch.arange(pictures.masks.shape[1]) % len(MASK_COLOURS)]
+    number = torch.arange(pictures.masks.shape[1])
+    again = 1 + (number - 1) % (len(MASK_COLOURS) - 1)  # of more objects than colours; the ground's is nobody else's
+    colours = MASK_COLOURS[torch.where(number > 0, again, 0)]
     flat = torch.einsum("nohw,oc->nchw", pictures.masks.float(), colours)
     grey = pictures.images.mean(1, keepdim=True)
     return 0.85 * flat + 0.15 * grey
