@@ -111,7 +111,7 @@ def modalities() -> Experiment:
     """Digits and clothes in one training set: three energies, each of the whole picture."""
     return tetrominoes().but(
         name="modalities",
-        cost="",
+        cost=f"6 min on {CPU}",
         shows="digits and clothes taken apart by the same three energies, which can be exchanged between them",
         pictures={"name": "digits+fashion", "side": 32, "fewest": 1, "most": 1},
         model={"encoder": "pyramid", "components": ("one", "two", "three"), "latent": 16},
