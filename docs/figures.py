@@ -4,11 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from ergosum import zoo
 from ergosum.control import Bank
 from ergosum.data.named import picture_set
+from ergosum.data.record import Pictures
 from ergosum.data.render import render
 from ergosum.data.sources import load_digits
 from ergosum.decomposer import Decomposer
@@ -119,24 +120,26 @@ def apart(card: str, objects: int) -> None:
 
 
 def relit() -> None:
-    """Scenes under each other's light."""
-    model, pictures, generator = held_out("lighting-objects", 4, 16)
-    save_strip(exchange_sheet(model, pictures[:8], pictures[8:], 0, generator), FIGURES / "relit.png")
+    """Scenes on each other's floor, which holds the light."""
+    model, drawn, generator = held_out("lighting-objects", 4, 16, 0)
+    save_strip(exchange_sheet(model, drawn.images[:8], drawn.images[8:], 0, generator), FIGURES / "relit.png")
 
 
 def united() -> None:
-    """Objects of two kinds, which two models learned, in one picture."""
-    one, a, generator = held_out("scenes-objects", 3, 64)
-    other, b, _ = held_out("toy-objects", 3, 64)
-    save_strip(union_sheet(one, other, (a, b), generator), FIGURES / "united.png")
+    """Objects of two kinds, which two models learned, in one picture: pairs in which they hide each other least."""
+    one, a, generator = held_out("scenes-objects", 3, 64, 0)
+    other, b, _ = held_out("toy-objects", 3, 200, 1)
+    taken, wanted = ((~d.masks[:, 0]).flatten(1).float() for d in (a, b))
+    least = b.images[(taken @ wanted.T).argmin(1)]
+    save_strip(union_sheet(one, other, (a.images, least), generator), FIGURES / "united.png")
 
 
-def held_out(card: str, objects: int, n: int) -> tuple[Decomposer, Tensor, Generator]:
+def held_out(card: str, objects: int, n: int, seed: int) -> tuple[Decomposer, Pictures, Generator]:
     """The model of a card, held-out pictures of so many objects, and a generator."""
     experiment, model = load_predictor(zoo.find(card))
-    generator = Generator().manual_seed(HELD_OUT)
+    generator = Generator().manual_seed(HELD_OUT + seed)
     exactly = replace(experiment.pictures, fewest=objects, most=objects)
-    return model, picture_set(exactly, "test").draw(n, generator).images, generator  # type: ignore[return-value]
+    return model, picture_set(exactly, "test").draw(n, generator), generator  # type: ignore[return-value]
 
 
 if __name__ == "__main__":

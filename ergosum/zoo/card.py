@@ -60,7 +60,7 @@ def card_text(name: str, shows: str, runs: Runs, scores: dict[str, dict[str, Any
     else:
         lines += [f"Made by {len(runs)} runs, each starting from the weights of the one before:", "", *_table(runs), ""]
     data = last["data_sha256"]  # of single pictures, the name of the stored set, which holds a digest of its settings
-    known = f"stored as {data}" if data.startswith(last["source"]) else f"sha256 of the images begins {data}"
+    known = f"stored as {data}" if "-seed" in data else f"sha256 of the images begins {data}"
     lines += [
         f"- Trained on `{last['source']}` ({known}).",
         f"- Cost: {cost:.0f} CPU seconds on {where}.",
@@ -70,7 +70,8 @@ def card_text(name: str, shows: str, runs: Runs, scores: dict[str, dict[str, Any
     for source, score in scores.items():
         of = "" if "fg_ari" in score else f" --source {source}"
         command = f"ergosum score {name}{of} --n {score['n']} --seed {score['seed']}"
-        lines += [f"## Scores on held-out {source}", "", f"`{command}`", "", *_targets(score), ""]
+        lines += [f"## Scores on held-out {source}", "", f"`{command}`", ""]
+        lines += [*_targets(score), ""] if score["targets"] else []
         lines += _segments(score) if "fg_ari" in score else []
     return "\n".join(lines)
 
