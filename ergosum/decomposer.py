@@ -17,7 +17,7 @@ from ergosum.compose import And
 from ergosum.energy import Conditional, Energy
 from ergosum.nets.comet import CometEnergy, RecurrentEncoder
 from ergosum.nets.encoders import StridedEncoder
-from ergosum.nets.experts import ExpertDecoder, GlobalExperts
+from ergosum.nets.experts import DrawnExperts, ExpertDecoder, GlobalExperts
 from ergosum.nets.pyramid import PyramidEncoder
 from ergosum.nets.refined import RefinedExperts
 from ergosum.nets.residual import ResidualEncoder, ResidualEnergy
@@ -81,6 +81,12 @@ class _Folded(Energy):
     def _precisions(self) -> Tensor:
         precision: Tensor = self.energy.precision  # type: ignore[assignment]
         return precision.unflatten(0, (-1, self.components))
+
+
+def _stacked(experts: Sequence[DrawnExperts]) -> DrawnExperts:
+    """Experts of several families as those of one: of each sample all, one after the other."""
+    mean, precision = (torch.stack([getattr(e, name) for e in experts], 1) for name in ("mean", "precision"))
+    return DrawnExperts(mean.flatten(0, 1), precision.flatten(0, 1))
 
 
 class Decomposer(nn.Module):
@@ -209,6 +215,8 @@ class Decomposer(nn.Module):
             repeated = None if anchor is None else repeat(anchor, "batch ... -> (batch k) ...", k=repeats)
             return _Folded(family.bind(codes.flatten(0, 1), repeated), len(ks), repeats)
         bound = [self.energies[k].bind(self._code(latents, moves, k, fraction), anchor) for k in ks]  # type: ignore[operator]
+        if self.model.energy == "experts":
+            return _Folded(_stacked(bound), len(bound), len(bound))
         return bound[0] if len(bound) == 1 else And(*bound)
 
     def sampler(self, energy: Energy | None = None) -> Descent:

@@ -148,6 +148,8 @@ class ModelSettings:
                  "False, or an encoder comet, pyramid or slots", self.encoder)  # fmt: skip
         _require(self.encoder != "slots" or self.latent >= 4, "model.latent", "at least 4: 3 numbers are the place",
                  self.latent)  # fmt: skip
+        _require(self.tied or self.encoder not in ("slots", "recurrent"), "model.tied",
+                 "True with an encoder whose components are exchangeable", self.tied)  # fmt: skip
         _require(self.globals >= 0, "model.globals", "an integer >= 0", self.globals)
 
 
@@ -359,8 +361,9 @@ class Experiment:
         )  # fmt: skip
         _require(
             self.task == "prediction" or self.predictor in RIVALS
-            or (self.model.tied and not self.model.moves and self.model.anchor == "none"),
-            "task", "tied energies without moves and anchor for recomposition", self.task,
+            or ((self.model.tied or self.model.energy == "experts") and self.model.anchor == "none"
+                and not self.model.moves),
+            "task", "tied energies (or experts) without moves and anchor for recomposition", self.task,
         )  # fmt: skip
         _require(
             self.task == "recomposition" or self.model.encoder not in ("comet", "pyramid", "recurrent", "slots"),

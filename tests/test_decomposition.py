@@ -89,6 +89,20 @@ def test_refined_experts_descend_to_a_picture_where_every_pull_ends(pictures):
     assert pull[0] < 1e-6 < 1e-3 < pull[1] and (energy(ends[0]) < energy(agreed)).all()
 
 
+def test_experts_of_several_networks_agree_like_those_of_one(pictures):
+    torch.manual_seed(0)
+    untied = replace(SLOTS, encoder="pyramid", tied=False, latent=4)
+    model = Decomposer(untied, DescentSettings(steps=1), 16).eval()
+    latents = model.encode(pictures)
+    bound = [family.bind(latents[:, k], None) for k, family in enumerate(model.energies)]
+    mean = sum(b.precision * b.mean for b in bound) / sum(b.precision for b in bound)
+    torch.testing.assert_close(recompose(model, latents, seeded()), mean.clamp(0, 1))
+    torch.testing.assert_close(recompose(model, latents, seeded(), [1]), bound[1].mean.clamp(0, 1))
+    x = torch.rand(3, 3, 16, 16, generator=seeded())
+    torch.testing.assert_close(model.bind(latents, None)(x), sum(b(x) for b in bound))
+    assert not torch.equal(bound[0].mean, model.energies[1].bind(latents[:, 0], None).mean)
+
+
 def test_masks_of_a_network_are_shares_of_its_gradients(pictures):
     torch.manual_seed(0)
     model = Decomposer(COMET, DescentSettings(steps=2, step_size=50.0), 16).eval()
