@@ -35,12 +35,11 @@ def decomposition_scores(
     """Scores on n held-out pictures.
 
     Keys: `mse`, `psnr`, `ssim`, `mse_mean` (of the mean picture) of the recomposition; `fg_ari`, `ari`, `covering` of
-    the pictures that show two objects or more (None if there is none); `swap_consistency` with `swap_share` and
-    `swap_arrival`, means over what can be exchanged (components; of a single one its numbers; slots are matched);
-    `count_accuracy` of
-    `composites`; `rows`: the segmentation of what needs no model; with features, `kid` and `kid_recombined`, the kernel
-    distance to other held-out pictures of what was recomposed and of pictures with one component exchanged, and
-    `kid_rows`.
+    the pictures that show two objects or more (None if there is none, or one component); `swap_consistency` with
+    `swap_share` and `swap_arrival`, means over what can be exchanged (components; of a single one its numbers; slots
+    are matched); `count_accuracy` of `composites`; `rows`: the segmentation of what needs no model; with features,
+    `kid` and `kid_recombined`, the kernel distance to other held-out pictures of what was recomposed and of pictures
+    with one component exchanged, and `kid_rows`.
 
     Composites: all objects of two pictures of `composite_objects` / 2 objects each, at most as many as n, of which
     none hides more than a fifth of another's. The composite is taken apart anew and its segments are counted;
@@ -53,7 +52,7 @@ def decomposition_scores(
     chunks = [take_apart(model, data.images[i : i + 64], generator) for i in range(0, n, 64)]
     whole, masks, latents = (torch.cat([getattr(c, k) for c in chunks]) for k in ("whole", "masks", "latents"))
     mean = data.images.mean(0, keepdim=True).expand_as(data.images)
-    judged = objects_shown(data.masks) >= 2
+    judged = (objects_shown(data.masks) >= 2) & (masks.shape[1] > 1)
     error = mse(whole, data.images)
     result: dict[str, Any] = {
         "mse": error.mean().item(),

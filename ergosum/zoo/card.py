@@ -14,6 +14,7 @@ __all__ = ["card_text", "lineage", "write_card"]
 Runs = list[dict[str, Any]]
 MEASURES = {"mse": "mean squared error", "mse_mean": "of the mean picture", "psnr": "PSNR [dB]", "ssim": "SSIM",
             "swap_consistency": "swap consistency", "count_accuracy": "count accuracy", "composites": "composites",
+            "kid": "kernel distance", "kid_recombined": "of pictures with one component exchanged",
             "beta_vae": "beta-VAE metric", "mig": "MIG", "mcc": "MCC"}  # fmt: skip
 """What else a card of pictures tells."""
 
@@ -72,7 +73,8 @@ def card_text(name: str, shows: str, runs: Runs, scores: dict[str, dict[str, Any
         command = f"ergosum score {name}{of} --n {score['n']} --seed {score['seed']}"
         lines += [f"## Scores on held-out {source}", "", f"`{command}`", ""]
         lines += [*_targets(score), ""] if score["targets"] else []
-        lines += _segments(score) if "fg_ari" in score else []
+        lines += [*_segments(score), ""] if score.get("fg_ari") is not None else []
+        lines += [_measures(score), ""] if "mse_mean" in score else []
     return "\n".join(lines)
 
 
@@ -97,13 +99,18 @@ def _table(runs: Runs) -> list[str]:
 
 
 def _segments(score: dict[str, Any]) -> list[str]:
-    """What a model of pictures found, beside what needs no learning, and how it draws them again."""
+    """What a model of pictures found, beside what needs no learning."""
     lines = ["| segments | foreground ARI | ARI | covering |", "|---|---|---|---|"]
     for row in score["rows"]:
         lines.append(f"| {row['row']} | {row['fg_ari']:.3f} | {row['ari']:.3f} | {row['covering']:.3f} |")
+    return lines
+
+
+def _measures(score: dict[str, Any]) -> str:
+    """How pictures are drawn again, and what latents tell."""
     known = [(what, score.get(key)) for key, what in MEASURES.items()]
     told = ", ".join(f"{what} {value:.4g}" for what, value in known if value is not None)
-    return [*lines, "", f"{told[0].upper()}{told[1:]}.", ""]
+    return f"{told[0].upper()}{told[1:]}."
 
 
 def _targets(score: dict[str, Any]) -> list[str]:
