@@ -49,7 +49,7 @@ TRAIN = [
     ("train colour --out new --optimiser.rate -1", 1, "optimiser.rate: expected a number > 0"),
     ("train colour --out new --model.anchor none", 1, "'start' or 'step' for the transport energy"),
     ("train colour --out new --data.source nothing", 1, "Unknown source 'nothing'"),
-    ("train colour --out new --data.source digits --warm_start none", 1, "none/model.safetensors is missing"),
+    ("train colour --out new --data.source digits --warm_start none", 1, "There is no card or run folder 'none'"),
     ("train colour --out new --config none.yaml", 2, "none.yaml"),
 ]
 

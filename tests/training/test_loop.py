@@ -12,7 +12,7 @@ from torch import nn
 from ergosum.baselines.rival import Rival
 from ergosum.decomposer import Trajectory
 from ergosum.decomposition import take_apart
-from ergosum.recipes import RECIPES
+from ergosum.recipes import RECIPES, find
 from ergosum.runfolder import build, load_predictor, load_weights, read_json
 from ergosum.samplers.guards import NonFiniteError
 from ergosum.settings import Experiment, OptimiserSettings
@@ -43,9 +43,10 @@ def lockstep(learn, tmp_path_factory):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_takes_three_steps_and_can_be_used(name, learn, tmp_path, request):
-    shared = name.startswith("shared")
-    start = {"warm_start": str(request.getfixturevalue("lockstep"))} if shared else {}
-    updates = learn(tmp_path, name, **start)
+    changes = {"warm_start": str(request.getfixturevalue("lockstep"))} if name.startswith("shared") else {}
+    if "fashion" in find(name).pictures.name:
+        changes["pictures"] = {"name": "digits+shapes", "count": 32}  # which need no download
+    updates = learn(tmp_path, name, **changes)
     assert [u.iteration for u in updates] == [1, 2, 3]
     assert all(math.isfinite(u.loss) and u.loss > 0 and u.error > 0 for u in updates)
     experiment, predictor = load_predictor(tmp_path)
