@@ -83,13 +83,18 @@ def read(
     The first starts from evenly spread places. Each other one starts from where components were found, but for one that
     holds little, which looks where the picture is recomposed worst. Other encoders, which always answer the same, are
     asked once.
+
+    Raises:
+        ValueError: if `components` < 1.
     """
+    if components is not None and components < 1:
+        raise ValueError(f"components: expected at least 1, got {components}.")
     found = model.eval().encode(pictures, components=components)
     if model.model.encoder != "slots":
         return found
     missed, masks = _missed(model, found, pictures, generator)
     failures = torch.zeros(len(pictures), dtype=torch.long, device=pictures.device)
-    for _ in range(attempts - 1):
+    for _ in range(attempts - 1 if masks.shape[1] > model.globals else 0):
         places = _elsewhere(found, missed, masks[:, model.globals :], failures)
         other = model.encode(pictures, components=components, places=places)
         other_missed, other_masks = _missed(model, other, pictures, generator)

@@ -241,3 +241,15 @@ def test_models_of_other_canvases_or_energies_are_not_added(model, pictures):
     z = model.eval().encode(pictures)
     with pytest.raises(ValueError, match="expected one canvas, and experts with experts"):
         together([Share(model, z), Share(other, z)], seeded())
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_no_components_are_refused(model, pictures, count):
+    with pytest.raises(ValueError, match="components: expected at least 1"):
+        take_apart(model, pictures, seeded(), components=count)
+
+
+def test_components_without_places_alone_are_read_once(pictures):
+    torch.manual_seed(0)
+    model = Decomposer(replace(SLOTS, globals=9), DescentSettings(steps=1), 16).eval()
+    assert torch.equal(read(model, pictures, seeded()), model.encode(pictures))

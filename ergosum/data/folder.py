@@ -4,6 +4,7 @@ Only the batch at hand is in memory. A file that cannot be read is passed over, 
 file among many thousands neither stops a training nor goes unnoticed.
 """
 
+import hashlib
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from torch import Generator, Tensor
 
 from ergosum.data.record import Pictures
 
-__all__ = ["Folder"]
+__all__ = ["Folder", "load_picture"]
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"}
 _SMALLEST = 4
@@ -54,7 +55,9 @@ class Folder:
             raise FileNotFoundError(f"No images in {self.folder}: expected {', '.join(sorted(_SUFFIXES))} files.")
         self.skipped: dict[Path, str] = {}
         """Files that could not be read so far, and why."""
-        self.settings: dict[str, Any] = {"folder": str(self.folder.resolve()), "files": len(self.files), "side": side}
+        self.settings: dict[str, Any] = {
+            "folder": str(self.folder.resolve()), "files": len(self.files), "side": side, "sha256": _state(self.files)
+        }  # fmt: skip
 
     def __len__(self) -> int:
         """Image files, readable or not."""
@@ -127,12 +130,7 @@ class Folder:
         if path in self.skipped:
             return None
         try:
-            with Image.open(path) as opened:
-                if min(opened.size) < _SMALLEST:
-                    raise ValueError(f"{opened.width}x{opened.height} pixels; expected at least 4x4")
-                opened.draft("RGB", (self.side, self.side))  # JPEG: decode no more than needed
-                opened.load()
-                return _square(ImageOps.exif_transpose(opened), self.side)
+            return _pixels(path, self.side)
         except _BROKEN as error:
             self.skipped[path] = str(error) or type(error).__name__
             return None
@@ -142,6 +140,39 @@ class Folder:
         return OSError(
             f"Not one of the {len(self)} images in {self.folder} could be read; the first: {path}: {reason}."
         )
+
+
+def load_picture(path: Path | str, side: int) -> Tensor:
+    """One image as a folder's are read, cropped to a square and resized: (1, 3, side, side) in [0, 1].
+
+    Raises:
+        FileNotFoundError: if there is no such file. OSError: if it is no image that can be read; the message says why.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"No such image: {path}.")
+    try:
+        return _record([_pixels(Path(path), side)], torch.device("cpu")).images
+    except _BROKEN as error:
+        raise OSError(f"{path} could not be read as an image: {str(error) or type(error).__name__}.") from error
+
+
+def _pixels(path: Path, side: int) -> np.ndarray:
+    """The picture as (side, side, 3) bytes."""
+    with Image.open(path) as opened:
+        if min(opened.size) < _SMALLEST:
+            raise ValueError(f"{opened.width}x{opened.height} pixels; expected at least 4x4")
+        opened.draft("RGB", (side, side))  # JPEG: decode no more than needed
+        opened.load()
+        return _square(ImageOps.exif_transpose(opened), side)
+
+
+def _state(files: Sequence[Path]) -> str:
+    """A digest of names, sizes and times of files, which changes when a folder's pictures do."""
+    digest = hashlib.sha256()
+    for path in files:
+        known = path.stat()
+        digest.update(f"{path} {known.st_size} {known.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def _square(picture: Image.Image, side: int) -> np.ndarray:

@@ -151,7 +151,8 @@ def _composites(experiment: Experiment, model: Decomposer, n: int, generator: Ge
     """All objects of two pictures in one: are they all there?"""
     each = min(4, experiment.pictures.most)
     data = picture_set(replace(experiment.pictures, fewest=each, most=each), split="test").draw(n, generator)
-    one, two = compatible(data.masks[:, 1:], n, generator)
+    none = data.masks.shape[1] == 1  # of pictures without true objects
+    one, two = (torch.empty(0),) * 2 if none else compatible(data.masks[:, 1:], n, generator)
     told: dict[str, Any] = {"composites": len(one), "composite_objects": 2 * each}
     if model.model.encoder != "slots" or not len(one):
         return told | {"count_accuracy": None, "count_shown": None}

@@ -7,7 +7,8 @@ from PIL import Image
 from torch import Generator
 
 from ergosum.data import folder as module
-from ergosum.data.folder import Folder
+from ergosum.data.folder import Folder, load_picture
+from ergosum.data.pictures import store
 
 
 def picture(path, size=(40, 40), colour=(255, 0, 0), mode="RGB"):
@@ -125,3 +126,26 @@ def test_whatever_the_decoder_raises_for_a_broken_file_it_is_passed_over(mixed, 
     with pytest.raises(OSError, match="Not one of the 10 images"):
         list(data.stream(1))
     assert set(data.skipped.values()) >= {"bad data"}
+
+
+def test_one_image_is_read_as_a_folder_s_are(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (30, 50), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "grey.png")
+    picture = load_picture(tmp_path / "grey.png", 16)
+    assert picture.shape == (1, 3, 16, 16) and torch.equal(picture, Folder(tmp_path, 16).at([0]).images)
+    assert torch.equal(picture[:, 0], picture[:, 2]) and picture.mean() > 0.3, "grey stays grey"
+    (tmp_path / "broken.png").write_text("no picture")
+    with pytest.raises(OSError, match=r"broken\.png could not be read"):
+        load_picture(tmp_path / "broken.png", 16)
+    with pytest.raises(FileNotFoundError, match="No such image"):
+        load_picture(tmp_path / "nowhere.png", 16)
+
+
+def test_a_folder_whose_pictures_changed_is_stored_anew(tmp_path):
+    folder = tmp_path / "album"
+    folder.mkdir()
+    for shade in (10, 200):
+        for name in ("a.png", "b.png", "c.png"):
+            Image.new("RGB", (20, 20), (shade,) * 3).save(folder / name)
+        kept = store(Folder(folder, 16), 6, folder=tmp_path / "kept")
+        assert (kept.images(torch.arange(6)) - shade / 255).abs().max() < 1e-6

@@ -183,3 +183,11 @@ def test_exchanging_a_component_both_ways(apart):
     pictures = Tetrominoes(3, 36).draw(6, torch.Generator().manual_seed(0)).images
     sheet = story.exchange_sheet(model, pictures[:3], pictures[3:], 0, torch.Generator().manual_seed(0))
     assert sheet.size[0] > 3 * 36 and sheet.size[1] > 4 * 36
+
+
+def test_a_run_on_a_folder_of_photographs_is_scored(album, tmp_path, learn, capsys):
+    run = tmp_path / "photographs"
+    learn(run, "tetrominoes", pictures={"name": str(album), "count": 8})
+    assert main(["score", str(run), "--n", "4", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["fg_ari"] is None and told["count_accuracy"] is None and told["mse"] > 0
