@@ -2,7 +2,9 @@
 
 import torch
 
-from ergosum.evaluation.decomposition import _unobtrusive, compatible
+from ergosum import zoo
+from ergosum.evaluation.decomposition import _unobtrusive, compatible, decomposition_scores
+from ergosum.runfolder import build, load_predictor
 
 
 def _square(x, y, size=2, side=8):
@@ -36,3 +38,14 @@ def test_a_donor_is_not_the_picture_itself_hides_least_and_has_something_to_give
     ]
     hard = torch.stack([torch.stack([ground, a, b]).flatten(1) for a, b in rows]).float()
     assert _unobtrusive(hard, 2, globals=1)[0] == 2
+
+
+def test_a_trained_card_swaps_counts_and_looks_true_and_random_weights_do_not():
+    experiment, card = load_predictor(zoo.find("tetrominoes"))
+    torch.manual_seed(0)
+    models = {"card": card, "random": build(experiment)}
+    told = {k: decomposition_scores(experiment, m, 24, 0, zoo.extractor().features) for k, m in models.items()}
+    assert told["card"]["count_accuracy"] >= 0.8 > 0.5 > told["random"]["count_accuracy"]
+    assert told["card"]["swap_consistency"] > 0.4 and told["card"]["swap_arrival"] > 0.7
+    assert told["card"]["kid"] < 2 and told["card"]["kid_recombined"] < 3
+    assert told["random"]["kid"] > 5 and told["random"]["kid_recombined"] > 5
