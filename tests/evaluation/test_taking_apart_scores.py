@@ -49,3 +49,9 @@ def test_a_trained_card_swaps_counts_and_looks_true_and_random_weights_do_not():
     assert told["card"]["swap_consistency"] > 0.4 and told["card"]["swap_arrival"] > 0.7
     assert told["card"]["kid"] < 2 and told["card"]["kid_recombined"] < 3
     assert told["random"]["kid"] > 5 and told["random"]["kid_recombined"] > 5
+
+
+def test_a_small_object_behind_a_large_one_is_hidden_whichever_comes_first():
+    small, large = _square(2, 2, 1)[None], _square(0, 0, 6)[None]
+    for objects in (torch.stack([small, large]), torch.stack([large, small])):
+        assert not len(compatible(objects, 10, torch.Generator().manual_seed(0))[0])
