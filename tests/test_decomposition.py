@@ -6,11 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ergosum import decomposition
 from ergosum.decomposer import Decomposer
 from ergosum.decomposition import Share, _elsewhere, combine, loudness, masks_of, read, recompose, take_apart, together
 from ergosum.nets.slots import PLACE
 from ergosum.objectives.recomposition import recomposition
 from ergosum.settings import DescentSettings, ModelSettings, ObjectiveSettings
+from ergosum.stories import decomposition as stories
 
 SLOTS = ModelSettings(
     energy="experts", encoder="slots", anchor="none", components=("ground", "one", "two"), tied=True, latent=5 + PLACE,
@@ -201,6 +203,18 @@ def test_the_price_of_indecision_is_that_of_the_masks_entropy(pictures):
     torch.testing.assert_close(torch.stack(told) - free, torch.tensor([0.5 * math.log(3), 0.0]))
 
 
+@pytest.mark.parametrize("progress, share", [(0.0, 0.0), (0.1, 0.25), (0.4, 1.0), (1.0, 1.0)])
+def test_prices_of_masks_grow_to_all_of_them(progress, share, pictures):
+    torch.manual_seed(0)
+    model = Decomposer(SLOTS, DescentSettings(steps=1), 16).train()
+    path = model(torch.rand(pictures.shape, generator=seeded()), seen=pictures, generator=seeded())
+    prices = ObjectiveSettings(area=0.5, indecision=0.3)
+    full = recomposition(prices, pictures, path).loss
+    free = recomposition(ObjectiveSettings(), pictures, path).loss
+    grown = recomposition(replace(prices, ramp=0.4), pictures, path, progress=progress).loss
+    torch.testing.assert_close(grown - free, share * (full - free))
+
+
 @pytest.fixture
 def twins(pictures):
     """A model, and the same with ten times its energy."""
@@ -235,6 +249,34 @@ def test_calibrated_models_weigh_the_same_however_loud_they_are(twins, pictures)
     assert not torch.allclose(raw, equal, atol=1e-2)
 
 
+def test_a_weight_counts_in_the_shares_of_pixels(twins, pictures):
+    quiet, loud = twins
+    one, two = (torch.randn(3, 3, 5 + PLACE, generator=seeded(s)) for s in (1, 2))
+    shares = [Share(quiet, one, [0], weight=3.0), Share(loud, two, [1, 2], weight=0.5)]
+    made, masks = together(shares, seeded())
+    bound = [(s.weight, s.model.bind(s.latents, None, active=[k]).energy) for s in shares for k in s.active]
+    each = torch.stack([weight * b.precision[:, 0] for weight, b in bound], 1).detach()
+    torch.testing.assert_close(masks, each / each.sum(1, keepdim=True))
+    drawn = torch.stack([b.mean for _, b in bound], 1).detach()
+    torch.testing.assert_close(made, (masks[:, :, None] * drawn).sum(1).clamp(0, 1))
+
+
+def test_networks_descend_by_their_own_steps_times_weights(pictures):
+    torch.manual_seed(0)
+    small, large = (Decomposer(COMET, DescentSettings(steps=1, step_size=h), 16).eval() for h in (50.0, 200.0))
+    z = torch.randn(3, 2, 5, generator=seeded(1))
+    noise = torch.rand(pictures.shape, generator=seeded())
+    pulls = [m.bind(z, None).gradient(noise) for m in (small, large)]
+    made, masks = together([Share(small, z), Share(large, z, weight=2.0)], seeded())
+    torch.testing.assert_close(made, (noise - 50 * pulls[0] - 2 * 200 * pulls[1]).clamp(0, 1).detach())
+    x = noise - 50 * pulls[0] - 2 * 200 * pulls[1]
+    felt = [
+        u * m.bind(z, None, active=[k]).gradient(x).abs().sum(1) for u, m in ((50, small), (400, large)) for k in (0, 1)
+    ]
+    each = torch.stack(felt, 1).detach()
+    torch.testing.assert_close(masks, each / each.sum(1, keepdim=True), rtol=1e-3, atol=1e-5)
+
+
 def test_models_of_other_canvases_or_energies_are_not_added(model, pictures):
     torch.manual_seed(0)
     other = Decomposer(model.model, model.descent, 20).eval()
@@ -253,3 +295,49 @@ def test_components_without_places_alone_are_read_once(pictures):
     torch.manual_seed(0)
     model = Decomposer(replace(SLOTS, globals=9), DescentSettings(steps=1), 16).eval()
     assert torch.equal(read(model, pictures, seeded()), model.encode(pictures))
+
+
+def test_readings_that_fail_in_a_row_are_counted(monkeypatch, pictures):
+    """Errors of five readings of two pictures: better, worse, worse, better; and never better."""
+    torch.manual_seed(0)
+    model = Decomposer(SLOTS, DescentSettings(steps=1), 16).eval()
+    errors, counted = iter([(5, 5), (4, 6), (4, 7), (9, 8), (3, 9)]), []
+
+    def missed(model, latents, pictures, generator):
+        error = torch.tensor(next(errors), dtype=torch.float32)
+        return error[:, None, None].expand(2, 16, 16), torch.full((2, 3, 16, 16), 1 / 3)
+
+    def elsewhere(latents, missed, masks, failures):
+        counted.append(failures.tolist())
+        return _elsewhere(latents, missed, masks, failures)
+
+    monkeypatch.setattr(decomposition, "_missed", missed)
+    monkeypatch.setattr(decomposition, "_elsewhere", elsewhere)
+    read(model, pictures[:2], seeded(), attempts=5)
+    assert counted == [[0, 0], [0, 1], [1, 2], [2, 3]]
+
+
+def shown(monkeypatch, make, *arguments):
+    """Rows of a sheet by their names."""
+    monkeypatch.setattr(stories, "sheet", lambda rows, **options: dict(rows))
+    return make(*arguments, seeded())
+
+
+def test_pulls_are_drawn_on_one_scale_per_picture(monkeypatch, pictures):
+    torch.manual_seed(0)
+    model = Decomposer(COMET, DescentSettings(steps=2, step_size=50.0), 16).eval()
+    rows = shown(monkeypatch, stories.maps_sheet, model, pictures)
+    felt = [model.bind(model.encode(pictures), None, active=[k]).gradient(pictures).abs().sum(1) for k in (0, 1)]
+    pulls = torch.stack([rows[f"pull of {name}"][:, 0] for name in model.components], 1)
+    expected = torch.stack(felt, 1).detach()
+    torch.testing.assert_close(pulls, expected / expected.amax((1, 2, 3), keepdim=True))
+
+
+def test_a_union_is_calibrated_and_shown_beside_one_that_is_not(monkeypatch, twins, pictures):
+    """The loud twin wins where it is not weighed down."""
+    quiet, loud = twins
+    both = (pictures, pictures.flip(0))
+    rows = shown(monkeypatch, stories.union_sheet, quiet, loud, both)
+    equal = shown(monkeypatch, stories.union_sheet, quiet, quiet, both)
+    torch.testing.assert_close(rows["all of A, objects of B"], equal["all of A, objects of B"], rtol=1e-3, atol=1e-4)
+    assert not torch.allclose(rows["uncalibrated"], equal["uncalibrated"], atol=1e-4)

@@ -17,11 +17,12 @@ from torch.nn import functional as F
 from ergosum.baselines.rival import Rival
 from ergosum.nets.blocks import widen
 from ergosum.nets.pyramid import PyramidDecoder, PyramidEncoder
+from ergosum.objectives.bottleneck import divergence
 from ergosum.samplers.tensors import gaussian
 from ergosum.settings import RivalSettings
 from ergosum.shapes import Images, Latents
 
-__all__ = ["BetaVae", "divergence"]
+__all__ = ["BetaVae"]
 
 
 class BetaVae(Rival):
@@ -65,12 +66,3 @@ class BetaVae(Rival):
 
     def _mean(self, drawn: Tensor) -> Images:
         return drawn.sigmoid() if self.settings.likelihood == "bernoulli" else 0.5 + drawn
-
-
-def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    r"""$KL(N(\mu, \sigma^2) \| N(0, 1)) = \frac12 \sum_d (\mu_d^2 + \sigma_d^2 - 1 - \log \sigma_d^2)$ in nats.
-
-    Shape:
-        mean, log_variance: (batch, D). Returns (batch,).
-    """
-    return (mean.square() + log_variance.exp() - 1 - log_variance).sum(1) / 2

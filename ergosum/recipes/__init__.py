@@ -24,6 +24,8 @@ def _named() -> dict[str, Callable[[], Experiment]]:
     made += [partial(decomposition.scenes_global, k) for k in (1, 2)]
     made += [partial(decomposition.other_scenes, p) for p in ("lighting", "toy")]
     made += [partial(decomposition.comet, "paper"), partial(decomposition.comet, "code")]
+    made += [partial(decomposition.biases, p, b) for p in ("tetrominoes", "scenes") for b in decomposition.BIASES]
+    made += [partial(decomposition.biases, "tetrominoes", "position", "paper")]
     made += [partial(rivals.rival, p, row) for p in rivals.SETS for row in rivals.ROWS]
     return {make().name: make for make in made}
 

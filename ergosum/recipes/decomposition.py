@@ -11,8 +11,8 @@ from ergosum.settings import (
     PictureSettings,
 )
 
-__all__ = ["comet", "modalities", "other_scenes", "refined", "scenes_global", "scenes_objects", "shapes",
-           "tetrominoes"]  # fmt: skip
+__all__ = ["BIASES", "biases", "comet", "modalities", "other_scenes", "refined", "scenes_global", "scenes_objects",
+           "shapes", "tetrominoes"]  # fmt: skip
 
 CPU = "one thread of a 2-core x86-64 CPU with bfloat16"
 
@@ -61,21 +61,21 @@ def scenes_objects() -> Experiment:
 
 
 def scenes_global(components: int = 1) -> Experiment:
-    """One scene under any light and from any side: energies of the whole picture, with few and noisy numbers.
+    """One scene under any light and from any side: energies of the whole picture, with slightly noisy numbers.
 
     Args:
-        components: 1 with ten numbers, or 2 with six each.
+        components: 1 with 64 numbers, or 2 with 32 each.
     """
     one = components == 1
-    numbers = "ten numbers of one energy" if one else "twice six numbers of two energies"
+    numbers = "64 numbers of one energy" if one else "twice 32 numbers of two energies"
     return tetrominoes().but(
         name="scenes-global" if one else "scenes-global-two",
         shows=f"light and camera of one scene in {numbers}",
         cost=f"2 min on {CPU}",
         pictures={"name": "still", "side": 64},
-        model={"encoder": "pyramid", "components": ("one", "two")[:components], "latent": 10 if one else 6, "width": 16,
+        model={"encoder": "pyramid", "components": ("one", "two")[:components], "latent": 64 // components, "width": 16,
                "noisy": True},
-        objective=ObjectiveSettings(divergence=4e-5),
+        objective=ObjectiveSettings(divergence=4e-6),
         optimiser={"iterations": 3600 if one else 2050},
     )  # fmt: skip
 
@@ -118,6 +118,36 @@ def modalities() -> Experiment:
         objective=ObjectiveSettings(),
         optimiser={"iterations": 6000, "batch": 64, "rate": 2e-3},
     )
+
+
+BIASES = {
+    "none": {"encoder": "comet", "latent": 64, "position": False},
+    "recurrent": {"encoder": "recurrent", "latent": 64, "position": False},
+    "small": {"encoder": "recurrent", "latent": 16, "position": False},
+    "position": {"encoder": "recurrent", "latent": 16, "position": True},
+}
+"""What turns COMET's components into objects, each with all before it (Du et al. 2021, Table 2)."""
+
+
+def biases(
+    pictures: Literal["tetrominoes", "scenes"], bias: str, preset: Literal["paper", "code"] = "code"
+) -> Experiment:
+    """COMET's networks of a quarter of their width with some of their biases, as long as a CPU can in six minutes.
+
+    Args:
+        bias: the last of those that are on, of `BIASES`. preset: as of `comet`.
+    """
+    updates = {"tetrominoes": 2250, "scenes": 1700}[pictures] // (1 if preset == "code" else 2)
+    return comet(preset).but(
+        name=f"comet-{pictures}-{bias}" + ("" if preset == "code" else "-paper"),
+        shows=f"COMET's networks at width 16: {bias}, loss on {'the last step' if preset == 'code' else 'every step'}",
+        cost=f"6 min on {CPU}",
+        pictures={"name": pictures, "most": 3 if pictures == "tetrominoes" else 5},
+        model={"components": ("one", "two", "three", "four", "five", "six")[: 4 if pictures == "tetrominoes" else 6],
+               "width": 16, **BIASES[bias]},
+        descent={"steps": 5, "step_size": 1000.0},
+        optimiser={"iterations": updates, "rate": 1e-3},
+    )  # fmt: skip
 
 
 def comet(preset: Literal["paper", "code"]) -> Experiment:

@@ -44,6 +44,7 @@ ROWS = {
     "vae-b4-d32": _vae(4, 32),
     "vae-b4-d256": _vae(4, 256),
     "vae-b1-d10": _vae(1, 10),
+    "vae-b0.05-d64": _vae(0.05, 64),
     "vae-b4-d64-bernoulli": _vae(4, 64, "bernoulli"),
     "factor-vae": Row("factor_vae", "FactorVAE, gamma = 10, D = 64", RivalSettings(width=16, gamma=10.0), 4000),
     "info-gan": Row("info_gan", "InfoGAN, 64 codes", RivalSettings(width=16, information=1.0), 1900),

@@ -7,7 +7,8 @@ import torch
 
 from ergosum.baselines.factor_vae import FactorVae, permuted
 from ergosum.baselines.monet import Monet
-from ergosum.baselines.vae import BetaVae, divergence
+from ergosum.baselines.vae import BetaVae
+from ergosum.objectives.bottleneck import divergence
 from ergosum.settings import RivalSettings
 
 

@@ -47,3 +47,12 @@ def test_few_pictures_are_refused(extractor):
     x = torch.rand(3, 3, 36, 36)
     with pytest.raises(ValueError, match="at least two rows"):
         kid_rows({"x": x}, x, x, extractor.features, 0)
+
+
+def test_pictures_at_half_strength_are_mixed_of_those_that_are_not_compared_with():
+    flat = lambda x: x.flatten(1)[:, :50]  # noqa: E731
+    draw = lambda seed: torch.rand(40, 3, 8, 8, generator=torch.Generator().manual_seed(seed))  # noqa: E731
+    true, others = draw(0), 0.2 * draw(1)
+    mixed = {"mixed": (others + others.roll(1, 0)) / 2}
+    rows = {r["row"]: r["kid"] for r in kid_rows(mixed, true, others, flat, 0)}
+    assert rows["two pictures at half strength each"] == rows["mixed"]

@@ -35,3 +35,9 @@ def test_a_second_code_that_knows_half_halves_the_gap():
 
 def test_bins_too_few_lose_what_codes_know():
     assert mig(GRID[:, 1:], GRID[:, 1:], bins=2) == pytest.approx(1 / 3)
+
+
+def test_each_gap_is_a_share_of_its_own_factor_s_entropy():
+    """All of a factor of two bits, and one of three bits of the other: the mean of 1 and 1 / 3."""
+    codes = torch.stack([GRID[:, 0], GRID[:, 1] // 4], 1)
+    assert mig(codes, GRID) == pytest.approx(2 / 3)

@@ -37,6 +37,16 @@ def test_total_correlation_grows_by_the_information_that_two_numbers_share():
     assert shared - apart == pytest.approx(-0.5 * math.log(1 - rho**2), abs=0.1)
 
 
+def test_total_correlation_is_that_of_mixtures_of_the_batch_s_densities():
+    mean, log_variance, z = (torch.randn(4, 3, generator=seeded(s), dtype=torch.float64) for s in range(3))
+    terms = []
+    for row in z:
+        each = torch.distributions.Normal(mean, (log_variance / 2).exp()).log_prob(row).exp()  # of every number, by all
+        joint, alone = each.prod(1).sum() / (4 * 10), each.sum(0) / (4 * 10)
+        terms.append(joint.log() - alone.log().sum())
+    torch.testing.assert_close(total_correlation(z, mean, log_variance, 10), torch.stack(terms).mean())
+
+
 @pytest.fixture
 def model():
     torch.manual_seed(0)
