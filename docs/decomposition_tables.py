@@ -29,7 +29,11 @@ from ergosum.settings import Experiment
 from ergosum.training.loop import DeadRunError, train
 
 OURS: dict[str, dict[str, str]] = {
-    "still": {"ours: one energy, 10 noisy numbers": "scenes-global", "ours: two energies, 6 each": "scenes-global-two"},
+    "still": {
+        "ours: one energy, 10 noisy numbers": "scenes-global",
+        "ours: one energy, 64 less noisy numbers": "scenes-global-wide",
+        "ours: two energies, 32 less noisy numbers each": "scenes-global-two",
+    },
     "shapes": {"ours: slots, an energy for the ground and one for the shape": "shapes"},
 }
 """Recipes of our own to put first: set -> label -> name of the recipe."""

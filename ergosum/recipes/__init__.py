@@ -21,7 +21,7 @@ def _named() -> dict[str, Callable[[], Experiment]]:
     made += [partial(seqmnist.loss, o) for o in ("last", "all", "path")]
     made += [decomposition.tetrominoes, decomposition.scenes_objects, decomposition.modalities, decomposition.refined]
     made += [decomposition.shapes]
-    made += [partial(decomposition.scenes_global, k) for k in (1, 2)]
+    made += [partial(decomposition.scenes_global, name) for name in decomposition.GLOBALS]
     made += [partial(decomposition.other_scenes, p) for p in ("lighting", "toy")]
     made += [partial(decomposition.comet, "paper"), partial(decomposition.comet, "code")]
     made += [partial(decomposition.biases, p, b) for p in ("tetrominoes", "scenes") for b in decomposition.BIASES]

@@ -11,8 +11,8 @@ from ergosum.settings import (
     PictureSettings,
 )
 
-__all__ = ["BIASES", "biases", "comet", "modalities", "other_scenes", "refined", "scenes_global", "scenes_objects",
-           "shapes", "tetrominoes"]  # fmt: skip
+__all__ = ["BIASES", "GLOBALS", "biases", "comet", "modalities", "other_scenes", "refined", "scenes_global",
+           "scenes_objects", "shapes", "tetrominoes"]  # fmt: skip
 
 CPU = "one thread of a 2-core x86-64 CPU with bfloat16"
 
@@ -60,23 +60,29 @@ def scenes_objects() -> Experiment:
     )
 
 
-def scenes_global(components: int = 1) -> Experiment:
-    """One scene under any light and from any side: energies of the whole picture, with slightly noisy numbers.
+GLOBALS = {"scenes-global": (1, 10, 4e-5), "scenes-global-wide": (1, 64, 4e-6), "scenes-global-two": (2, 32, 4e-6)}
+"""Energies of one scene's light and camera: how many, numbers of each, and the price of a nat."""
+
+
+def scenes_global(name: str) -> Experiment:
+    """One scene under any light and from any side: energies of the whole picture, with noisy numbers.
+
+    Few numbers at a high price can be exchanged one by one; many at a low one tell more of the factors.
 
     Args:
-        components: 1 with 64 numbers, or 2 with 32 each.
+        name: of `GLOBALS`.
     """
-    one = components == 1
-    numbers = "64 numbers of one energy" if one else "twice 32 numbers of two energies"
+    components, numbers, price = GLOBALS[name]
+    whose = "one energy" if components == 1 else "each of two energies"
     return tetrominoes().but(
-        name="scenes-global" if one else "scenes-global-two",
-        shows=f"light and camera of one scene in {numbers}",
+        name=name,
+        shows=f"light and camera of one scene in {numbers} noisy numbers of {whose}",
         cost=f"2 min on {CPU}",
         pictures={"name": "still", "side": 64},
-        model={"encoder": "pyramid", "components": ("one", "two")[:components], "latent": 64 // components, "width": 16,
+        model={"encoder": "pyramid", "components": ("one", "two")[:components], "latent": numbers, "width": 16,
                "noisy": True},
-        objective=ObjectiveSettings(divergence=4e-6),
-        optimiser={"iterations": 3600 if one else 2050},
+        objective=ObjectiveSettings(divergence=price),
+        optimiser={"iterations": (3600, 2050)[components - 1]},
     )  # fmt: skip
 
 
