@@ -91,6 +91,9 @@ class GlobalExperts(Conditional):
         super().__init__()
         self.side = side
         self.decoder = PyramidDecoder(code, 4, width, -(-side // 16) * 16)
+        last = self.decoder.convs[-1]
+        assert isinstance(last, nn.ConvTranspose2d) and last.bias is not None
+        nn.init.constant_(last.bias[:3], 0.5)  # pictures are in [0, 1]: means begin at grey
 
     def bind(self, z: Tensor, anchor: Tensor | None) -> DrawnExperts:
         """The experts that the latents describe."""
