@@ -343,9 +343,10 @@ def decomposition_speed(r: dict[str, Any]) -> list[str]:
     """The section of docs/speed.md on the stored result of benchmarks/decomposition.py."""
     span = lambda ratio: "{:.2f}x ({:.2f} to {:.2f})".format(*ratio)  # noqa: E731
     first, job = r["training"][0], r["job"]
+    trained = f"--seconds {r['quality'][0]['limit_s']:g}" if r.get("quality") else "--no-quality"
     lines = [
         "", "## Pictures taken apart", "",
-        f"`python benchmarks/decomposition.py --rounds {r['rounds']} --pictures {job['pictures'] if job else 0} --out "
+        f"`python benchmarks/decomposition.py --rounds {r['rounds']} {trained} --pictures {job['pictures'] if job else 0} --out "
         "benchmarks/results/decomposition_cpu.json`", "",
         f"One thread, {r['machine']}, torch {r['torch']}, seed {r['seed']}, CPU time, medians of {r['rounds']} interleaved rounds with the "
         f"range of the ratio, commit {r['commit']}. *plain* does what COMET's released code does, *ours* is recipe `comet-code` (width "
