@@ -128,7 +128,9 @@ def _swaps(model: Decomposer, latents: Tensor, masks: Tensor, generator: Generat
         made += pictures
         again = _matched(again, mixed) if slots else again
         swapped = torch.arange(count) == k
-        told.append(swap_consistency(by_unit(latents), by_unit(donor), by_unit(again), swapped))
+        own, other = by_unit(latents), by_unit(donor)
+        alike = torch.equal(own[:, k], other[:, k])  # a unit that is the same in all pictures exchanges nothing
+        told.append((0.0, 0.0, 0.0) if alike else swap_consistency(own, other, by_unit(again), swapped))
     mean = torch.tensor(told).double().mean(0).tolist()
     return {"swap_share": mean[0], "swap_arrival": mean[1], "swap_consistency": mean[2]}, torch.cat(made)
 

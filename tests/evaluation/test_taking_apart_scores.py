@@ -4,6 +4,7 @@ import torch
 
 from ergosum import zoo
 from ergosum.evaluation.decomposition import _unobtrusive, compatible, decomposition_scores
+from ergosum.recipes import find
 from ergosum.runfolder import build, load_predictor
 
 
@@ -49,6 +50,15 @@ def test_a_trained_card_swaps_counts_and_looks_true_and_random_weights_do_not():
     assert told["card"]["swap_consistency"] > 0.4 and told["card"]["swap_arrival"] > 0.7
     assert told["card"]["kid"] < 2 and told["card"]["kid_recombined"] < 3
     assert told["random"]["kid"] > 5 and told["random"]["kid_recombined"] > 5
+
+
+def test_an_encoder_that_says_the_same_of_every_picture_has_nothing_to_swap():
+    experiment = find("comet-tetrominoes-small").but(model={"width": 4})
+    torch.manual_seed(0)
+    model = build(experiment)
+    torch.nn.init.zeros_(model.encoder.head.weight)
+    told = decomposition_scores(experiment, model, 8, 0)
+    assert told["swap_share"] == told["swap_arrival"] == told["swap_consistency"] == 0
 
 
 def test_a_small_object_behind_a_large_one_is_hidden_whichever_comes_first():
