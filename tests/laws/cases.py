@@ -381,7 +381,6 @@ ELSEWHERE = {
     "Monet": "baselines/test_rivals.py",
     "SlotAttention": "baselines/test_rivals.py",
     "Additive": "baselines/test_rivals.py",
-    "divergence": "baselines/test_vae_terms.py",
     "permuted": "baselines/test_vae_terms.py",
 }
 """Records, abstract classes and parts: the file that says what holds for them."""
