@@ -125,8 +125,10 @@ class Decomposer(nn.Module):
         if model.energy == "transport":
             return Transport(code, model.width, self.canvas)
         if model.energy in EXPERTS:
-            kind = ExpertDecoder if model.encoder == "slots" else GlobalExperts
-            experts = kind(code, model.width, self.canvas)
+            if model.encoder == "slots":
+                experts: Conditional = ExpertDecoder(code, model.width, self.canvas)
+            else:
+                experts = GlobalExperts(code, model.width, self.canvas, model.grey)
             return RefinedExperts(experts, code, model.width) if model.energy == "refined" else experts
         if model.energy == "comet":
             return CometEnergy(code, model.width, self.canvas, model.position)

@@ -129,6 +129,8 @@ class ModelSettings:
     """Components of a slots encoder that have no place: what is everywhere, >= 0."""
     noisy: bool = False
     """Latents (of slots, contents) are normal: the encoder gives mean and spread, and training draws them."""
+    grey: float = 0.0
+    """What means of experts without places begin at, 0 (black) .. 1 (white)."""
     moves: bool = True
     """Append the signed number of levels to move to each z_k. Without it z_k comes from the frame alone."""
 
@@ -137,6 +139,7 @@ class ModelSettings:
         _require(len(set(self.components)) == len(self.components), "model.components", "different names",
                  self.components)  # fmt: skip
         _require(self.latent >= 1, "model.latent", "an integer >= 1", self.latent)
+        _require(0 <= self.grey <= 1, "model.grey", "a number 0 .. 1", self.grey)
         _require(self.width >= 4, "model.width", "an integer >= 4", self.width)
         _require(
             not (self.energy == "transport" and self.anchor == "none"), "model.anchor",

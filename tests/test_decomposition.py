@@ -105,6 +105,15 @@ def test_experts_of_several_networks_agree_like_those_of_one(pictures):
     assert not torch.equal(bound[0].mean, model.energies[1].bind(latents[:, 0], None).mean)
 
 
+def test_means_begin_at_the_grey_that_is_asked_for():
+    settings = replace(SLOTS, encoder="pyramid", latent=4)
+    z = torch.zeros(1, 3, 4)
+    for grey in (0.0, 0.5):
+        torch.manual_seed(0)
+        model = Decomposer(replace(settings, grey=grey), DescentSettings(steps=1), 16).eval()
+        assert (model.bind(z, None).energy.mean - grey).abs().mean() < 0.2
+
+
 def test_masks_of_a_network_are_shares_of_its_gradients(pictures):
     torch.manual_seed(0)
     model = Decomposer(COMET, DescentSettings(steps=2, step_size=50.0), 16).eval()

@@ -83,17 +83,18 @@ class GlobalExperts(Conditional):
 
     Args:
         code: width of z. width: channels. side: canvas in pixels; what a multiple of 16 has more of is cut off.
+        grey: what the mean's bias begins at; that of 0 is drawn, near 0.
     Shape:
         z: (batch, code). x: (batch, 3, side, side).
     """
 
-    def __init__(self, code: int, width: int = 32, side: int = 64) -> None:
+    def __init__(self, code: int, width: int = 32, side: int = 64, grey: float = 0.0) -> None:
         super().__init__()
         self.side = side
         self.decoder = PyramidDecoder(code, 4, width, -(-side // 16) * 16)
         last = self.decoder.convs[-1]
-        assert isinstance(last, nn.ConvTranspose2d) and last.bias is not None
-        nn.init.constant_(last.bias[:3], 0.5)  # pictures are in [0, 1]: means begin at grey
+        if grey and isinstance(last, nn.ConvTranspose2d) and last.bias is not None:
+            nn.init.constant_(last.bias[:3], grey)
 
     def bind(self, z: Tensor, anchor: Tensor | None) -> DrawnExperts:
         """The experts that the latents describe."""

@@ -80,7 +80,7 @@ def scenes_global(name: str) -> Experiment:
         cost=f"2 min on {CPU}",
         pictures={"name": "still", "side": 64},
         model={"encoder": "pyramid", "components": ("one", "two")[:components], "latent": numbers, "width": 16,
-               "noisy": True},
+               "noisy": True, "grey": 0.5},
         objective=ObjectiveSettings(divergence=price),
         optimiser={"iterations": (3600, 2050)[components - 1]},
     )  # fmt: skip
