@@ -23,6 +23,7 @@ OUT_OF_RANGE = [
     (DataSettings, "scale_min", 1.8), (DataSettings, "canvas", 30), (DataSettings, "canvas", 8),
     (DataSettings, "limit", -1), (ModelSettings, "components", ()), (ModelSettings, "components", ("a", "a")),
     (ModelSettings, "latent", 0), (ModelSettings, "width", 3), (ModelSettings, "anchor", "none"),
+    (ModelSettings, "grey", 1.5),
     (DescentSettings, "steps", 0), (DescentSettings, "step_size", 0.0), (DescentSettings, "noise", -0.1),
     (DescentSettings, "window", 0), (ObjectiveSettings, "decorrelation", -1.0), (ObjectiveSettings, "persistent", 1.0),
     (ObjectiveSettings, "persistent", -0.1), (OptimiserSettings, "iterations", 0), (OptimiserSettings, "batch", 0),

@@ -152,7 +152,7 @@ def biases(
         model={"components": ("one", "two", "three", "four", "five", "six")[: 4 if pictures == "tetrominoes" else 6],
                "width": 16, **BIASES[bias]},
         descent={"steps": 5, "step_size": 1000.0},
-        optimiser={"iterations": updates, "rate": 1e-3},
+        optimiser={"iterations": updates, "rate": 1e-3, "ema": 0.0},
     )  # fmt: skip
 
 
