@@ -7,14 +7,11 @@ losses learns more in equal time.
 Runs are in `runs/NAME-seedK`, as those of `docs/decomposition_tables.py`: an interrupted one goes on from its checkpoint.
 """
 
-import argparse
 import statistics
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from decomposition_tables import PAGE, RUNS, cell, finished, folder, score_one, train_one
+from decomposition_tables import PAGE, RUNS, cell, finished, folder, heading, measure, options
 from tables import replace_block
 
 from ergosum.recipes import find
@@ -23,8 +20,8 @@ from ergosum.runfolder import read_json
 
 SETS = {"tetrominoes": 3, "scenes": 1}
 """Seeds of the first table."""
-PRESETS = {"`comet-code`: the last step": "comet-tetrominoes-position",
-           "`comet-paper`: every step": "comet-tetrominoes-position-paper"}  # fmt: skip
+LOSSES = {"the last step, as COMET's code": "comet-tetrominoes-position",
+          "every step, as its paper": "comet-tetrominoes-position-paper"}  # fmt: skip
 SEEDS = 5
 PUBLISHED = {"none": 0.413, "recurrent": 0.407, "small": 0.641, "position": 0.889}
 """ARI on CLEVR (Du et al. 2021, Table 2)."""
@@ -35,24 +32,15 @@ KEYS = {"foreground ARI": ("fg_ari", 3), "ARI": ("ari", 3), "covering": ("coveri
 
 def main() -> None:
     """Train what is missing (on request), score what is there, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", action="store_true", help="train missing runs first")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each")
-    parser.add_argument("--n", type=int, default=200, help="held-out pictures")
-    options = parser.parse_args()
     wanted = [(f"comet-{of}-{bias}", k) for of, seeds in SETS.items() for k in range(seeds) for bias in BIASES]
-    wanted += [(name, k) for name in PRESETS.values() for k in range(SEEDS)]
-    wanted = list(dict.fromkeys(wanted))
-    with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
-        if options.train:
-            list(pool.map(train_one, wanted))
-        list(pool.map(score_one, wanted, [options.n] * len(wanted)))
+    wanted += [(name, k) for name in LOSSES.values() for k in range(SEEDS)]
+    measure(list(dict.fromkeys(wanted)), options(__doc__).parse_args())
     replace_block(PAGE, "comet biases", [line for of, seeds in SETS.items() for line in biases(RUNS, of, seeds)])
     replace_block(PAGE, "comet losses", losses(RUNS))
 
 
 def scored(runs: Path, name: str, seeds: int) -> dict[int, dict[str, Any]]:
-    """Scores of the finished runs of a recipe, with updates and CPU seconds: seed -> scores."""
+    """Scores of the finished runs of a recipe, with CPU seconds: seed -> scores."""
     found = {}
     for seed in range(seeds):
         out = folder(runs, name, seed)
@@ -66,8 +54,7 @@ def biases(runs: Path, of: str, seeds: int) -> list[str]:
     objects = find(f"comet-{of}-none").pictures
     heads = ["biases", "seeds", *KEYS, "CPU [s]", "COMET's paper on CLEVR: ARI"]
     count = f"{objects.fewest}" if objects.fewest == objects.most else f"{objects.fewest} to {objects.most}"
-    lines = [f"`{of}`, {count} objects, {objects.side} pixels:", "",
-             "| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]  # fmt: skip
+    lines = [f"`{of}`, {count} objects, {objects.side} pixels:", "", *heading(heads)]
     every: list[dict[str, Any]] = []
     for bias, says in SAYS.items():
         found = list(scored(runs, f"comet-{of}-{bias}", seeds).values())
@@ -83,13 +70,13 @@ def biases(runs: Path, of: str, seeds: int) -> list[str]:
 
 def losses(runs: Path) -> list[str]:
     """Both losses over all seeds, and of how many seeds each is better."""
-    found = {says: scored(runs, name, SEEDS) for says, name in PRESETS.items()}
+    found = {says: scored(runs, name, SEEDS) for says, name in LOSSES.items()}
     heads = ["loss on", "seeds", *KEYS, "PSNR [dB]", "updates", "CPU [s]"]
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    lines = heading(heads)
     for says, rows in found.items():
         each = list(rows.values())
         cells = [cell([r[key] for r in each], digits) for key, digits in KEYS.values()]
-        cells += [cell([r["psnr"] for r in each], 2), str(find(PRESETS[says]).optimiser.iterations)]
+        cells += [cell([r["psnr"] for r in each], 2), str(find(LOSSES[says]).optimiser.iterations)]
         lines.append("| " + " | ".join([says, str(len(each)), *cells, cell([r["cpu_s"] for r in each], 0)]) + " |")
     code, paper = found.values()
     both = sorted(code.keys() & paper.keys())

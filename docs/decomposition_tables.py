@@ -56,20 +56,31 @@ REFERENCES = ("oracle", "permuted", "rotated", "noise")
 
 def main() -> None:
     """Train what is missing (on request), score what is there, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", action="store_true", help="train missing runs first")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each")
+    parser = options(__doc__)
     parser.add_argument("--only", default="", help="train and score only runs whose name holds this")
     parser.add_argument("--seeds", type=int, default=3)
+    chosen = parser.parse_args()
+    wanted = [(name, k) for k in range(chosen.seeds) for name in names() if chosen.only in f"{name}-seed{k}"]
+    measure(wanted, chosen)
+    write(RUNS, PAGE, chosen.seeds)
+    write_objects(RUNS, PAGE, chosen.seeds)
+
+
+def options(description: str | None) -> argparse.ArgumentParser:
+    """What every table of runs may be asked for."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", action="store_true", help="train missing runs first")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each")
     parser.add_argument("--n", type=int, default=200, help="held-out pictures to recompose; 25 times as many to code")
-    options = parser.parse_args()
-    wanted = [(name, k) for k in range(options.seeds) for name in names() if options.only in f"{name}-seed{k}"]
-    with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
-        if options.train:
+    return parser
+
+
+def measure(wanted: list[tuple[str, int]], chosen: argparse.Namespace) -> None:
+    """Train recipes under seeds where asked to, and score those that are there."""
+    with ProcessPoolExecutor(chosen.jobs, get_context("spawn")) as pool:
+        if chosen.train:
             list(pool.map(train_one, wanted))
-        list(pool.map(score_one, wanted, [options.n] * len(wanted)))
-    write(RUNS, PAGE, options.seeds)
-    write_objects(RUNS, PAGE, options.seeds)
+        list(pool.map(score_one, wanted, [chosen.n] * len(wanted)))
 
 
 def names() -> list[str]:
@@ -154,7 +165,7 @@ def write_objects(runs: Path, page: Path, seeds: int) -> None:
         "KID",
         "KID, one component exchanged",
     ]
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    lines = heading(heads)
     for name in OBJECTS:
         folders = [runs / name, *(folder(runs, name, k) for k in range(1, seeds))]
         found = [read_json(out / "scores.json") for out in folders if (out / "scores.json").exists()]
@@ -175,7 +186,7 @@ def table(runs: Path, of: str, seeds: Iterable[int]) -> list[str]:
     quoted = of == "still"
     heads = ["row", "codes", "seeds", *METRICS.values(), *(head for head, _ in DRAWN.values())]
     heads += ["COMET's paper, other data [%]: beta-VAE, MIG, MCC"] if quoted else []
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    lines = heading(heads)
     every: list[dict[str, Any]] = []
     for label, recipe in rows_of(of).items():
         found = [scores(folder(runs, recipe, k)) for k in seeds if finished(folder(runs, recipe, k))]
@@ -227,6 +238,11 @@ def line(
     if quoted:
         cells.append(", ".join(f"{v:.1f}" for v in published) if published else "–")
     return "| " + " | ".join(cells) + " |"
+
+
+def heading(heads: list[str]) -> list[str]:
+    """The two lines that a table begins with."""
+    return ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
 
 
 def cell(values: list[float | None], digits: int) -> str:

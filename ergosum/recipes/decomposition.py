@@ -143,17 +143,17 @@ def biases(
     Args:
         bias: the last of those that are on, of `BIASES`. preset: as of `comet`.
     """
-    updates = {"tetrominoes": 1500, "scenes": 1130}[pictures] // (1 if preset == "code" else 2)
+    updates, most = {"tetrominoes": (1500, 3), "scenes": (1130, 5)}[pictures]
+    paper = preset == "paper"
     return comet(preset).but(
-        name=f"comet-{pictures}-{bias}" + ("" if preset == "code" else "-paper"),
-        shows=f"COMET's networks at width 16: {bias}, loss on {'the last step' if preset == 'code' else 'every step'}",
+        name=f"comet-{pictures}-{bias}" + ("-paper" if paper else ""),
+        shows=f"COMET's networks at width 16: {bias}, loss on {'every step' if paper else 'the last step'}",
         cost=f"4 min on {CPU}",
-        pictures={"name": pictures, "most": 3 if pictures == "tetrominoes" else 5},
-        model={"components": ("one", "two", "three", "four", "five", "six")[: 4 if pictures == "tetrominoes" else 6],
-               "width": 16, **BIASES[bias]},
+        pictures={"name": pictures, "most": most},
+        model={"components": ("one", "two", "three", "four", "five", "six")[: most + 1], "width": 16, **BIASES[bias]},
         descent={"steps": 5, "step_size": 1000.0},
-        optimiser={"iterations": updates, "rate": 1e-3, "ema": 0.0},
-    )  # fmt: skip
+        optimiser={"iterations": updates // (2 if paper else 1), "rate": 1e-3, "ema": 0.0},
+    )
 
 
 def comet(preset: Literal["paper", "code"]) -> Experiment:
