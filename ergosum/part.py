@@ -156,7 +156,7 @@ def resolve(name: str, trust: tuple[str, ...] = (), kind: Any = None, where: str
             raise ValueError(f"{where}: {name!r} is no part of ergosum; {hint}")
     else:
         found = _foreign(name, module, short, trust, where)
-    if kind is not None and not fits(found, kind):
+    if kind is not None and found is not kind and not fits(found, kind):
         fitting = ", ".join(c.__name__ for c in exported() if fits(c, kind))
         raise ValueError(f"{where}: {name} is no {_called(kind)}; expected one such as {fitting}.")
     return found
