@@ -21,11 +21,14 @@ import functools
 import importlib
 import inspect
 import sys
+import types
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["ROOMS", "Part", "exported", "fits", "hints", "parameters", "part_from", "resolve"]
+__all__ = [
+    "ROOMS", "Part", "admits", "described", "exported", "fits", "hints", "kind_of", "parameters", "part_from", "resolve",
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -120,22 +123,59 @@ def part_from(value: Any, trust: tuple[str, ...] = (), kind: Any = None, where: 
     if not isinstance(value, Mapping) or not isinstance(value.get("class"), str):
         raise ValueError(f"{where}: expected a part, {{'class': NAME, argument: value, ...}}, got {value!r}.")
     cls = resolve(value["class"], trust, kind, where)
-    types = hints(cls)
+    known = hints(cls)
     arguments = {
-        name: valued(v, types.get(name), trust, f"{where}.{name}") for name, v in value.items() if name != "class"
+        name: valued(v, known.get(name), trust, f"{where}.{name}") for name, v in value.items() if name != "class"
     }
     return Part(cls, **arguments)
 
 
 def valued(value: Any, hint: Any, trust: tuple[str, ...], where: str) -> Any:
-    """Plain data as what an argument of type `hint` takes: parts from their descriptions, tuples from lists."""
+    """Plain data as what an argument of type `hint` takes: parts from their descriptions, tuples from lists.
+
+    Raises:
+        ValueError: if it is of another type.
+    """
     if isinstance(value, Mapping) and "class" in value:
-        wanted = kind_of(hint)
-        return part_from(value, trust, wanted, where)
+        return part_from(value, trust, kind_of(hint), where)
     if isinstance(value, list | tuple):
         inner = next(iter(get_args(hint) or (None,)), None)
-        return tuple(valued(v, inner, trust, where) for v in value)
+        value = tuple(valued(v, inner, trust, where) for v in value)
+    if not admits(value, hint):
+        raise ValueError(f"{where}: expected {described(hint)}, got {value!r}.")
     return value
+
+
+def admits(value: Any, hint: Any) -> bool:
+    """Whether plain data are of a type; a type that is not plain admits anything."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return value in inner and isinstance(value, str) == any(isinstance(i, str) for i in inner)
+    if origin in (Union, types.UnionType):
+        return any(admits(value, i) for i in inner)
+    if origin is tuple:
+        each = inner[:1] * len(value) if inner[1:] == (...,) and isinstance(value, tuple) else inner
+        return isinstance(value, tuple) and len(value) == len(each) and all(map(admits, value, each))
+    if origin is Part or hint is Part:
+        return isinstance(value, Part)
+    if hint in (int, float):
+        return isinstance(value, int | hint) and not isinstance(value, bool)
+    return isinstance(value, hint) if hint in (str, bool, type(None)) else True
+
+
+def described(hint: Any) -> str:
+    """A type in words."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, inner))
+    if origin in (Union, types.UnionType):
+        return " or ".join(map(described, inner))
+    if origin is tuple:
+        return f"a list of {described(inner[0])}" if inner[1:] == (...,) else f"{len(inner)} values"
+    if origin is Part or hint is Part:
+        return "a part"
+    words = {int: "an integer", float: "a number", str: "text", bool: "true or false", type(None): "nothing"}
+    return words.get(hint, getattr(hint, "__name__", str(hint)))
 
 
 def resolve(name: str, trust: tuple[str, ...] = (), kind: Any = None, where: str = "class") -> Callable[..., Any]:
@@ -204,7 +244,7 @@ def fits(cls: Any, kind: Any) -> bool:
     if getattr(kind, "_is_protocol", False):
         if not inspect.isclass(cls) or getattr(cls, "_is_protocol", False):
             return False
-        names = [n for n in vars(kind) if callable(vars(kind)[n]) and (not n.startswith("_") or n == "__call__")]
+        names = [n for n in vars(kind) if callable(vars(kind)[n]) and not n.startswith("_")]
         return bool(names) and all(callable(getattr(cls, n, None)) for n in names)
     return inspect.isclass(cls) and inspect.isclass(kind) and issubclass(cls, kind)
 
@@ -217,6 +257,7 @@ def kind_of(hint: Any) -> Any:
     return next((k for k in map(kind_of, get_args(hint)) if k is not None), None)
 
 
+@functools.cache
 def parameters(cls: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """What a constructor takes by name."""
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

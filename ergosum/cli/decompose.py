@@ -11,9 +11,9 @@ __all__ = ["run"]
 def run(arguments: list[str]) -> None:
     """Components, masks and latents of pictures, and a sheet."""
     parser = parser_for("decompose", "Take pictures apart: components, masks, latents (.npz), and two sheets.")
-    parser.add_argument("run", type=str, help="run folder, or name of a card such as tetrominoes")
-    parser.add_argument("--start", type=str, default="", help="image or folder of images; default: held-out pictures")
-    parser.add_argument("--out", type=str, required=True, help="folder for sheet.png, maps.png and the .npz files")
+    parser.add_argument("run", help="run folder, or name of a card such as tetrominoes")
+    parser.add_argument("--start", default="", help="image or folder of images; default: held-out pictures")
+    parser.add_argument("--out", required=True, help="folder for sheet.png, maps.png and the .npz files")
     parser.add_argument("--seed", type=int, default=0, help="seed of held-out pictures and of the noise to start from")
     chosen = parser.parse_args(arguments)
     import torch

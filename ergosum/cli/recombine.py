@@ -11,9 +11,9 @@ __all__ = ["run"]
 def run(arguments: list[str]) -> None:
     """A sheet of recombinations of two pictures, or of two rows of held-out ones."""
     parser = parser_for("recombine", "Exchange components between two pictures, and add all of both.")
-    parser.add_argument("run", type=str, help="run folder, or name of a card such as tetrominoes")
-    parser.add_argument("--start", type=str, nargs="*", default=[], help="two images; default: held-out pictures")
-    parser.add_argument("--out", type=str, default="recombined.png", help="picture to write (.png)")
+    parser.add_argument("run", help="run folder, or name of a card such as tetrominoes")
+    parser.add_argument("--start", nargs="*", default=[], help="two images; default: held-out pictures")
+    parser.add_argument("--out", default="recombined.png", help="picture to write (.png)")
     parser.add_argument("--seed", type=int, default=0, help="seed of held-out pictures and of the noise to start from")
     parser.add_argument(
         "--with", dest="other", default="", metavar="RUN", help="another run or card: its objects join the first's"

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from ergosum.report.strips import pixels
-from ergosum.runfolder import write_atomically
+from ergosum.files import write_atomically
 
 __all__ = ["HOLD", "encode_animation", "save_animation", "save_strip"]
 

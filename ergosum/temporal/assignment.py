@@ -1,6 +1,5 @@
 """How unlabelled energies share the factors: do they separate, or do all the same?"""
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,11 +7,11 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from ergosum.data.record import Pairs
-from ergosum.data.render import render
-from ergosum.data.sequences import SPACING, SequenceData
+from ergosum.data.render import FACTORS, render
+from ergosum.data.sequences import SPACING
 from ergosum.metrics.reader import read_factors
 from ergosum.metrics.response import levels_moved
-from ergosum.settings import FACTORS, DataSettings
+from ergosum.part import Part
 
 __all__ = ["READABLE", "assignment"]
 
@@ -23,7 +22,7 @@ SCALES = (0.1, 2.0)
 
 
 @torch.no_grad()
-def assignment(predictor: nn.Module, data: DataSettings, source: str, n: int, seed: int) -> dict[str, Any]:
+def assignment(predictor: nn.Module, data: Part[Any], source: str, n: int, seed: int) -> dict[str, Any]:
     """Response of each energy alone to lockstep pairs, and the share under the best assignment of energies to factors.
 
     Chance level of the share is one over the number of factors; a value near 1 would mean that they separated.
@@ -34,7 +33,7 @@ def assignment(predictor: nn.Module, data: DataSettings, source: str, n: int, se
     """
     names = list(predictor.components)  # type: ignore[arg-type]
     pairs = _readable_pairs(data, source, n, seed)
-    matrix = torch.stack([_response(predictor, k, pairs, data.lag) for k in range(len(names))])
+    matrix = torch.stack([_response(predictor, k, pairs, data.get("lag")) for k in range(len(names))])
     share = matrix / matrix.sum(1, keepdim=True).clamp_min(1e-9)
     first, second = linear_sum_assignment(-share.numpy())
     return {
@@ -46,9 +45,9 @@ def assignment(predictor: nn.Module, data: DataSettings, source: str, n: int, se
     }
 
 
-def _readable_pairs(data: DataSettings, source: str, n: int, seed: int) -> Pairs:
-    settings = replace(data, source=source, factors=FACTORS, mode="lockstep", signs="forward", continuous=False)
-    pairs = SequenceData(settings, "test").pairs(n, torch.Generator().manual_seed(seed))
+def _readable_pairs(data: Part[Any], source: str, n: int, seed: int) -> Pairs:
+    lockstep = data.but(source=source, factors=FACTORS, mode="lockstep", signs="forward", continuous=False)
+    pairs = lockstep.build(split="test").pairs(n, torch.Generator().manual_seed(seed))
     keep = pairs.before[:, 2] >= READABLE
     return Pairs(*(v[keep] for v in pairs))
 

@@ -5,10 +5,10 @@ from PIL import Image
 from torch import Tensor
 
 from ergosum.compose import terms
-from ergosum.control import Bank
 from ergosum.formula import parse
 from ergosum.report.strips import sheet
 from ergosum.shapes import Images
+from ergosum.temporal.control import Bank
 
 __all__ = ["compose_images", "pulls"]
 

@@ -1,4 +1,4 @@
-"""A hand on each energy: advance frames by any mixture of moves, with energies trained apart.
+"""Control of factors: advance frames by any mixture of moves, with energies trained apart.
 
 Two ways for several factors to move in one frame:
 
@@ -8,20 +8,19 @@ Two ways for several factors to move in one frame:
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ergosum.compose import And
-from ergosum.decomposer import Decomposer
+from ergosum.data.render import FACTORS
 from ergosum.energy import Energy
 from ergosum.formula import parse
 from ergosum.samplers.chain import State
 from ergosum.samplers.descent import Descent
-from ergosum.settings import FACTORS
 from ergosum.shapes import Frames, Images
-from ergosum.timeline import Timeline
+from ergosum.temporal.timeline import Timeline
 
 __all__ = ["Bank", "as_moves"]
 
@@ -42,10 +41,10 @@ class Bank:
     """
 
     def __init__(self, predictors: Iterable[nn.Module]) -> None:
-        self.members: dict[str, tuple[Decomposer, int]] = {}
+        self.members: dict[str, tuple[Any, int]] = {}
         for predictor in predictors:
             for k, name in enumerate(predictor.components):  # type: ignore[arg-type]
-                self.members[name] = (predictor, k)  # type: ignore[assignment]
+                self.members[name] = (predictor, k)
         sides = {getattr(p, "canvas", 28) for p, _ in self.members.values()}
         if len(sides) > 1:
             raise ValueError(f"Bank: expected predictors of one canvas, got sides {sorted(sides)} in pixels.")
@@ -76,7 +75,7 @@ class Bank:
         for factor, levels in acting.items():
             if not getattr(self.members[factor][0], "knows_moves", True) and levels != 1:
                 raise ValueError(
-                    f"The {factor} energy is not told how far to move: it knows one level forwards, not {levels:g}."
+                    f"The {factor} energy is not conditioned on the move: it knows one level forwards, not {levels:g}."
                 )
         if how == "split" or len(acting) < 2:
             for factor, levels in acting.items():
@@ -95,15 +94,15 @@ class Bank:
         return x
 
     def energies(self, x: Images, levels: float = 1.0) -> dict[str, Energy]:
-        """Every factor's energy anchored at x, the names of a formula: `angle` is told to move forwards by `levels`,
-        `angle_back` backwards.
+        """Every factor's energy anchored at x, the names of a formula: `angle` is conditioned on `levels`
+        forwards, `angle_back` backwards.
         """
         bound = {}
         for factor, (predictor, k) in self.members.items():
             if not hasattr(predictor, "bind"):
                 raise ValueError(f"The {factor} predictor has no energy to compose: it is a feed-forward network.")
             if not predictor.knows_moves and levels != 1:
-                raise ValueError(f"The {factor} energy is not told how far to move: use one substep per frame.")
+                raise ValueError(f"The {factor} energy is not conditioned on the move: use one substep per frame.")
             latents = predictor.encode(x)
             for name, signed in ((factor, levels), (f"{factor}_back", -levels)):
                 if signed > 0 or predictor.knows_moves:
@@ -115,8 +114,8 @@ class Bank:
     def follow(self, start: Images, formula: str, frames: int, substeps: int = 4) -> Frames:
         r"""What a formula of energies makes of a frame: (batch, frames + 1, 3, side, side).
 
-        A frame is `substeps` steps $x' = x - \nabla E(x; x)$ on the composition anchored at x, with each energy told to
-        move 1 / substeps of a level. A sum adds displacements, a weight makes them longer or shorter, a disjunction
+        A frame is `substeps` steps $x' = x - \nabla E(x; x)$ on the composition anchored at x, with each energy
+        conditioned on 1 / substeps of a level. A sum adds displacements, a weight makes them longer or shorter, a disjunction
         follows whichever change is nearer. A negation pushes away from a change; backwards in time that undoes a blur,
         so a strong one soon shows noise: to turn back, use `angle_back`.
 

@@ -1,62 +1,78 @@
-"""A run's report: strips of single energies, timelines against the truth, GIFs, scores."""
+"""A run's report: strips of single energies, timelines against the truth, animations, scores."""
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ergosum import zoo
-from ergosum.control import Bank, as_moves
-from ergosum.data.sequences import SequenceData
-from ergosum.evaluation.control import growth, sample_starts, timelines, true_frames
-from ergosum.evaluation.score import as_predict, roll_out, test_set
+from ergosum.data.render import FACTORS
+from ergosum.data.sequences import DigitSequences
+from ergosum.data.sources import default_source
 from ergosum.report.animation import encode_animation
-from ergosum.report.run_report import write_report
+from ergosum.report.numerals import enumeration, is_number, number, percent
+from ergosum.report.page import animation, picture, row
 from ergosum.report.strips import sheet
-from ergosum.runfolder import load_predictor
-from ergosum.settings import FACTORS, DataSettings
-from ergosum.timeline import Timeline
+from ergosum.temporal.control import Bank, as_moves
+from ergosum.temporal.moves import as_predict, roll_out, test_set
+from ergosum.temporal.scores import SIDE, companions
+from ergosum.temporal.steering import growth, sample_starts, timelines, true_frames
+from ergosum.temporal.tables import comparison, compositions, response, targets, timeline_errors
+from ergosum.temporal.timeline import Timeline
+from ergosum.training.task import Section, Shelf
 
-__all__ = ["tell", "timeline_pictures"]
+if TYPE_CHECKING:
+    from ergosum.temporal.task import Prediction
+
+__all__ = ["sections", "timeline_pictures"]
 
 
-def tell(
-    folder: Path,
-    out: Path,
-    command: str,
-    source: str,
+def sections(
+    task: "Prediction",
+    model: nn.Module,
+    scores: Mapping[str, Any],
     seed: int,
-    scores: dict[str, Any],
+    shelf: Shelf | None,
     chosen: list[Timeline] | None = None,
-) -> Path:
-    """Draw and write `report.html` into `out`; returns its path.
+) -> list[Section]:
+    """What a report tells of a model of sequences, between its headline numbers and its training curve.
 
     Args:
-        folder: run or card. command: shown as the way to make this page. chosen: timelines to show; default: all pairs.
+        scores: what was scored; its `source` is drawn from. shelf: of the cards that complete the factors.
+        chosen: timelines to show; default: all pairs.
     """
-    experiment, predictor = load_predictor(folder)
-    held = [c for c in predictor.components if c in FACTORS]  # type: ignore[union-attr]
+    if not issubclass(task.data.cls, DigitSequences):  # type: ignore[arg-type]
+        return [Section("Predictions", "Held-out pairs of frames.", picture(_pairs(task, model, seed), ""))]
+    source = scores.get("source") or default_source()
+    held = [c for c in model.components if c in FACTORS]  # type: ignore[union-attr]
     strips: list[tuple[str, Image.Image]] = []
     played: list[tuple[str, Image.Image]] = []
     animations: list[tuple[str, bytes]] = []
+    for f in held:
+        strips.append((f"The {f} energy alone: true sequence above, roll-out below", _rolled(model, f, source, seed)))
+        if hasattr(model, "bind") and model.knows_moves:
+            caption = f"Descent of the {f} energy, step by step, forwards and backwards"
+            strips.append((caption, _descent(model, f, source, seed)))
     if held:
-        steered = experiment.predictor == "decomposer" and experiment.model.moves
-        for f in held:
-            caption = f"The {f} energy alone: true sequence above, roll-out below"
-            strips.append((caption, _rolled(predictor, f, source, seed)))
-            if steered:
-                caption = f"Descent of the {f} energy, step by step, forwards and backwards"
-                strips.append((caption, _descent(predictor, f, source, seed)))
-        companions = zoo.companions(tuple(held)) if predictor.canvas == 28 else {}
-        bank = Bank([*companions.values(), predictor])
-        played, animations = timeline_pictures(bank, source, seed, chosen or timelines(bank.factors))
+        beside = companions(tuple(held), shelf) if task.canvas == SIDE else {}
+        bank = Bank([*beside.values(), model])
+        if getattr(model, "knows_moves", True):
+            played, animations = timeline_pictures(bank, source, seed, chosen or timelines(bank.factors))
     else:
-        strips.append(
-            ("All energies, then each alone, on lockstep sequences", _unsupervised(predictor, experiment.data, seed))
-        )
-    return write_report(folder, command, strips, animations, scores, timelines=played, out=out)
+        strips.append(("All energies, then each alone, on its own sequences", _unlabelled(task, model, seed)))
+    return [
+        Section("Targets", "", targets(scores)),
+        Section("Strips", "The red box is the input. A generated frame is made from the generated one before it.",
+                "".join(picture(image, caption) for caption, image in strips)),
+        Section("In motion", "", row(*(animation(content, caption) for caption, content in animations))),
+        Section("Comparison", _protocol(scores), comparison(scores)),
+        Section("Response", _response_text(scores), response(scores)),
+        Section("Timelines", _timelines_text(scores),
+                "".join(picture(image, caption) for caption, image in played) + timeline_errors(scores)),
+        Section("Composition", "Energies trained apart, acting together on moves that nobody trained for.",
+                compositions(scores)),
+    ]  # fmt: skip
 
 
 def _rolled(predictor: nn.Module, factor: str, source: str, seed: int, digits: int = 3) -> Image.Image:
@@ -113,15 +129,54 @@ def _side_by_side(true: Tensor, made: Tensor) -> Tensor:
     return torch.cat([true, gap, made], -1)
 
 
-def _unsupervised(predictor: nn.Module, settings: DataSettings, seed: int) -> Image.Image:
-    data = SequenceData(settings, "test")
-    sequence = data.sequences(1, 8, torch.Generator().manual_seed(seed)).frames
-    names = list(predictor.components)  # type: ignore[arg-type]
+def _unlabelled(task: "Prediction", model: nn.Module, seed: int) -> Image.Image:
+    data = task.data.build(split="test")
+    sequence = data.sequences(1, 8, torch.Generator().manual_seed(seed)).frames  # type: ignore[attr-defined]
+    names = list(model.components)  # type: ignore[arg-type]
     rows = [("true", sequence[0])]
     for label, active in [("all", None), *((n, [k]) for k, n in enumerate(names))]:
         frames = [sequence[:, 4]]
-        moves = torch.full((1, len(FACTORS)), float(settings.lag))
+        moves = torch.full((1, len(FACTORS)), float(task.data.get("lag")))
         for _ in range(4):
-            frames.append(predictor.predict(frames[-1], moves=moves, active=active))  # type: ignore[operator]
+            frames.append(model.predict(frames[-1], moves=moves, active=active))  # type: ignore[operator]
         rows.append((label, torch.cat(frames)))
     return sheet(rows)
+
+
+def _pairs(task: "Prediction", model: nn.Module, seed: int, shown: int = 8) -> Image.Image:
+    """Frames, the frames that follow, and what the model makes of the first."""
+    pairs = task.data.build(split="test", device="cpu").pairs(shown, torch.Generator().manual_seed(seed))
+    made = model.predict(pairs.start, pairs.target, pairs.moves)  # type: ignore[operator]
+    return sheet([("frame", pairs.start), ("true next", pairs.target), ("predicted", made)], boxed=())
+
+
+def _protocol(scores: Scores) -> str:
+    parts = []
+    if is_number(scores.get("n")):
+        parts.append(f"{number(scores['n'], 0)} held-out sequences")
+    if scores.get("source"):
+        parts.append(f"of {scores['source']}")
+    if scores.get("factor"):
+        parts.append(f"moving in {enumeration(scores['factor'].split('+'))}")
+    if is_number(scores.get("seed")):
+        parts.append(f"(seed {scores['seed']})")
+    sample = " ".join(parts)
+    meaning = "Skill is the share of copying’s squared error that is gone. Rows in italics are references, not models."
+    return f"{sample[:1].upper()}{sample[1:]}. {meaning}" if sample else meaning
+
+
+def _response_text(scores: Scores) -> str:
+    question = "One energy acts: how many levels does each true factor move?"
+    if is_number(scores.get("diagonal_share")):
+        return f"{question} {percent(scores['diagonal_share'])} of it is the energy’s own factor."
+    if is_number(scores.get("assigned_share")):
+        share = percent(scores["assigned_share"])
+        return f"{question} Under the best assignment, {share} of it is the energy’s own factor."
+    return question
+
+
+def _timelines_text(scores: Scores) -> str:
+    asked = "Which energies act on which frames."
+    if not scores.get("timeline_error"):
+        return asked
+    return f"{asked} Hue, angle and scale are read off every generated frame; errors are mean absolute ones."

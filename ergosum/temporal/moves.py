@@ -13,17 +13,19 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ergosum.baselines.trivial import Predict
 from ergosum.data.record import Sequences
-from ergosum.data.sequences import SPACING, SequenceData
+from ergosum.data.render import FACTORS
+from ergosum.data.sequences import SPACING, DigitSequences
 from ergosum.metrics.equivariance import equivariance_error
 from ergosum.metrics.error import mse, psnr, skill
 from ergosum.metrics.identity import identity_kept
 from ergosum.metrics.sharpness import sharpness
-from ergosum.settings import FACTORS, DataSettings
+from ergosum.temporal.baselines.trivial import Predict
 
 __all__ = ["STEPS", "TestSet", "as_predict", "roll_out", "score_row", "test_set"]
 
+Metric = Callable[[Tensor, Tensor], Tensor]
+"""Numbers (batch,) of predicted and of true frames (batch, 3, side, side)."""
 STEPS = 12
 FLOW_STEPS = 7
 
@@ -50,11 +52,10 @@ def test_set(factor: str, source: str, n: int, seed: int, kind: str = "mixed", c
     if kind not in ("mixed", "alone"):
         raise ValueError(f"kind: expected 'mixed' or 'alone', got {kind!r}.")
     mixed = kind == "mixed"
-    settings = DataSettings(
+    data = DigitSequences(
         source=source, factors=(factor,), nuisance=FACTORS if mixed else (), mode="single", start="random",
-        signs="both" if mixed else "forward", continuous=False, canvas=canvas,
+        signs="both" if mixed else "forward", continuous=False, canvas=canvas, split="test",
     )  # fmt: skip
-    data = SequenceData(settings, "test")
     generator = torch.Generator().manual_seed(seed)
     main = data.sequences(n, STEPS, generator)
     per_frame = {"colour": 20.0 * torch.pi / 180, "angle": 10.0, "scale": 0.1}[factor]
@@ -82,9 +83,13 @@ def roll_out(predict: Predict, sequences: Sequences) -> Tensor:
 
 @torch.no_grad()
 def score_row(
-    name: str, predict: Predict, tests: TestSet, classify: Callable[[Tensor], Tensor] | None = None
+    name: str,
+    predict: Predict,
+    tests: TestSet,
+    classify: Callable[[Tensor], Tensor] | None = None,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> dict[str, Any]:
-    """One row of the table.
+    """One row of the table; `metrics` adds columns, means over all single moves.
 
     `mse`, `psnr`, `skill` and `sharpness` are of single moves from true frames, over all 12 moves of each sequence; the
     roll-out columns start from the first frame only; `identity` is over all roll-out frames; `ffrl` is E_k.
@@ -115,11 +120,6 @@ def score_row(
         "ffrl": flow,
         "ffrl_skill": skill(flow, flow_copied),
         "mse_copy": copied,
+        **{key: metric(single, flat(truth[:, 1:])).mean().item() for key, metric in (metrics or {}).items()},
     }
 
-
-def table(
-    rows: Mapping[str, Predict], tests: TestSet, classify: Callable[[Tensor], Tensor] | None = None
-) -> list[dict[str, Any]]:
-    """A row for each predictor on the same sequences."""
-    return [score_row(name, predict, tests, classify) for name, predict in rows.items()]

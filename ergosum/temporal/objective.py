@@ -5,7 +5,8 @@ $$ L = || x_N - x_{t+l} ||^2,   x_N = argmin by N steps from x_t $$
 on the last step, on every step, or on the path: step n against the frame at $t + l n/N$, drawn by the true operator.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,61 +15,66 @@ from torch.nn import functional as F
 from ergosum.data.record import Pairs
 from ergosum.data.render import render
 from ergosum.decomposer import Trajectory
-from ergosum.settings import ObjectiveSettings
+from ergosum.metrics.decorrelation import decorrelation
+from ergosum.training.task import Terms
 
-__all__ = ["Terms", "decorrelation", "prediction"]
-
-
-class Terms(NamedTuple):
-    """The loss that is differentiated, and beside it the plain errors of the last step and of copying the start."""
-
-    loss: Tensor
-    error: Tensor
-    copy_error: Tensor
+__all__ = ["PredictionLoss", "PredictionObjective"]
 
 
-def prediction(settings: ObjectiveSettings, pairs: Pairs, path: Trajectory) -> Terms:
-    """Loss of a trajectory against the pair it should join.
+class PredictionObjective:
+    """What a predicted trajectory is compared with: the base class of objectives of sequences, yours included."""
 
-    Shape:
-        path: frames of (batch, 3, side, side), the start first.
+    def __call__(self, pairs: Pairs, path: Trajectory) -> Terms:
+        """Loss, plain error, error of copying; `first` and `last` are where the trajectory starts and ends."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionLoss(PredictionObjective):
+    """Error of a trajectory against the pair of frames it should join.
+
     Raises:
-        ValueError: if `on` = path and the descent took no steps.
+        ValueError: if the weight is negative, or a choice unknown.
     """
-    predicted = path.frames[1:]
-    distance = F.mse_loss if settings.norm == "l2" else F.l1_loss
-    if settings.on == "last":
-        loss = distance(predicted[-1], pairs.target)
-    elif settings.on == "all":
-        loss = torch.stack([distance(x, pairs.target) for x in predicted]).mean()
-    else:
-        steps = len(predicted)
-        frames = [_between(pairs, n / steps) for n in range(1, steps + 1)]
-        loss = torch.stack([distance(x, f) for x, f in zip(predicted, frames, strict=True)]).mean()
-    if settings.decorrelation:
-        loss = loss + settings.decorrelation * decorrelation(path.latents)
-    with torch.no_grad():
-        error = F.mse_loss(predicted[-1].clamp(0, 1), pairs.target)
-        copy_error = F.mse_loss(pairs.start, pairs.target)
-    return Terms(loss, error, copy_error)
+
+    on: Literal["last", "all", "path"] = "last"
+    """Loss on the last step, on every step against the target, or on every step against its own frame t + l n/N."""
+    norm: Literal["l2", "l1"] = "l2"
+    """Squared or absolute pixel error."""
+    decorrelation: float = 0.0
+    """Weight of the squared correlations between latents of different components, >= 0."""
+
+    def __post_init__(self) -> None:
+        for name, known in {"on": ("last", "all", "path"), "norm": ("l2", "l1")}.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"objective.{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}.")
+        if not self.decorrelation >= 0:
+            raise ValueError(f"objective.decorrelation: expected a number >= 0, got {self.decorrelation!r}.")
+
+    def __call__(self, pairs: Pairs, path: Trajectory) -> Terms:
+        """Loss, error of the last step, and as reference the error of copying the first frame.
+
+        Shape:
+            path: frames of (batch, 3, side, side), the start first.
+        """
+        predicted = path.frames[1:]
+        distance = F.mse_loss if self.norm == "l2" else F.l1_loss
+        if self.on == "last":
+            loss = distance(predicted[-1], pairs.target)
+        elif self.on == "all":
+            loss = torch.stack([distance(x, pairs.target) for x in predicted]).mean()
+        else:
+            steps = len(predicted)
+            frames = [_between(pairs, n / steps) for n in range(1, steps + 1)]
+            loss = torch.stack([distance(x, f) for x, f in zip(predicted, frames, strict=True)]).mean()
+        if self.decorrelation:
+            loss = loss + self.decorrelation * decorrelation(path.latents)
+        with torch.no_grad():
+            error = F.mse_loss(predicted[-1].clamp(0, 1), pairs.target)
+            copy_error = F.mse_loss(pairs.start, pairs.target)
+        return Terms(loss, error, copy_error, pairs.start, predicted[-1])
 
 
 def _between(pairs: Pairs, fraction: float) -> Tensor:
     factors = pairs.before + fraction * (pairs.after - pairs.before)
     return render(pairs.digits, factors)
-
-
-def decorrelation(latents: Tensor) -> Tensor:
-    """Mean squared correlation over the batch between latents of different components.
-
-    Shape:
-        latents: (batch, K, D). Returns a scalar in [0, 1]; 0 for K = 1.
-    """
-    batch, k, d = latents.shape
-    if k < 2 or batch < 2:
-        return latents.new_zeros(())
-    flat = latents.flatten(1)
-    flat = (flat - flat.mean(0)) / (flat.std(0) + 1e-6)
-    correlation = (flat.T @ flat) / (batch - 1)
-    owner = torch.arange(k, device=latents.device).repeat_interleave(d)
-    return correlation[owner[:, None] != owner[None]].square().mean()

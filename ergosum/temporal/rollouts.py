@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from ergosum.data.record import Digits, Pairs
-from ergosum.data.sequences import SPACING, SequenceData
+from ergosum.data.sequences import SPACING, DigitSequences
 
 __all__ = ["RollOuts"]
 
@@ -20,7 +20,7 @@ class RollOuts:
         data: draws fresh pairs and renders continued ones. probability: of continuing a stored roll-out, in [0, 1).
     """
 
-    def __init__(self, data: SequenceData, probability: float, size: int = 512) -> None:
+    def __init__(self, data: DigitSequences, probability: float, size: int = 512) -> None:
         self.data, self.probability, self.size = data, probability, size
         self.stored: dict[str, Tensor] = {}
         self._last: Tensor | None = None
@@ -38,8 +38,7 @@ class RollOuts:
         self._last = torch.randperm(self.size, generator=generator)[:n]
         old = {k: v[self._last] for k, v in self.stored.items()}
         after = old["factors"] + SPACING.to(old["moves"].device) * old["moves"]
-        settings = self.data.settings
-        inside = (after[:, 2] <= settings.scale_max + 1e-4) & (after[:, 2] >= settings.scale_min - 1e-4)
+        inside = (after[:, 2] <= self.data.scale_max + 1e-4) & (after[:, 2] >= self.data.scale_min - 1e-4)
         lucky = (torch.rand(n, generator=generator) < self.probability).to(inside.device)
         keep = lucky & (old["age"] > 0) & inside
         pick = lambda a, b: torch.where(keep.view(-1, *[1] * (a.ndim - 1)), a, b)  # noqa: E731

@@ -9,16 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ergosum.control import Bank
 from ergosum.data.record import Digits, Sequences
-from ergosum.data.render import render
-from ergosum.data.sequences import SPACING, SequenceData
+from ergosum.data.render import FACTORS, render
+from ergosum.data.sequences import SPACING, DigitSequences
 from ergosum.metrics.error import mse, psnr
 from ergosum.metrics.identity import identity_kept
 from ergosum.metrics.reader import factor_errors, read_factors
 from ergosum.metrics.response import diagonal_share, levels_moved
-from ergosum.settings import FACTORS, DataSettings
-from ergosum.timeline import Timeline, parse
+from ergosum.temporal.control import Bank, as_moves
+from ergosum.temporal.timeline import Timeline, parse_timeline
 
 __all__ = ["composition", "growth", "response", "sample_starts", "score_timelines", "timelines", "true_frames"]
 
@@ -29,16 +28,16 @@ def timelines(factors: tuple[str, ...], steps: int = 12) -> list[Timeline]:
     """Timelines of 12 frames: all pairs as 3+9, 6+6 and 9+3, in the report's order; three factors 4+4+4, both ways."""
     order = [f for f in ("scale", "colour", "angle") if f in factors]
     if len(order) == 1:
-        return [parse(f"{order[0]}:{steps}")]
-    found = [parse(f"{a}:{n} {b}:{steps - n}") for a, b in combinations(order, 2) for n in (3, 6, 9)]
+        return [parse_timeline(f"{order[0]}:{steps}")]
+    found = [parse_timeline(f"{a}:{n} {b}:{steps - n}") for a, b in combinations(order, 2) for n in (3, 6, 9)]
     if len(order) == 3:
-        found += [parse(" ".join(f"{f}:{sign}{steps // 3}" for f in order)) for sign in ("", "-")]
+        found += [parse_timeline(" ".join(f"{f}:{sign}{steps // 3}" for f in order)) for sign in ("", "-")]
     return found
 
 
 def sample_starts(source: str, n: int, seed: int, growth: float, canvas: int = 28) -> tuple[Digits, Tensor]:
     """Held-out digits and random start factors (n, 3) that leave room for `growth` (levels of scale, signed)."""
-    data = SequenceData(DataSettings(source=source, canvas=canvas, continuous=False), "test")
+    data = DigitSequences(source=source, canvas=canvas, continuous=False, split="test")
     generator = torch.Generator().manual_seed(seed)
     moves = torch.tensor([[0.0, 0.0, growth]]).expand(n, -1)
     start, _ = data.draw_start(moves, 1, generator)
@@ -88,7 +87,7 @@ def response(bank: Bank, source: str, n: int, seed: int, frames: int = 4) -> dic
     reader: list[Tensor] = []
     signed: list[Tensor] = []
     for factor in names:
-        timeline = parse(f"{factor}:{frames}")
+        timeline = parse_timeline(f"{factor}:{frames}")
         digits, start = sample_starts(source, n, seed, growth(timeline), bank.canvas)
         truth = true_frames(digits, start, timeline)
         last = bank.play(truth.frames[:, 0], timeline)[:, -1]
@@ -163,7 +162,7 @@ def composition(
     factors = [f for f in FACTORS if f in bank.members]
     groups = [g for size in (2, 3) for g in combinations(factors, size)]
     for i, group in enumerate(groups):
-        timeline = parse(f"{'+'.join(group)}:{frames}")
+        timeline = parse_timeline(f"{'+'.join(group)}:{frames}")
         digits, start = sample_starts(source, n, seed + 77 * i, growth(timeline), bank.canvas)
         truth = true_frames(digits, start, timeline)
         ways: dict[str, Tensor] = {"copy": truth.frames[:, :1].expand_as(truth.frames)}
@@ -179,8 +178,6 @@ def composition(
 
 
 def _play_jointly(reference: Bank, start: Tensor, timeline: Timeline) -> Tensor:
-    from ergosum.control import as_moves
-
     (predictor, k), *_ = reference.members.values()
     frames = [start]
     for moves in timeline:

@@ -1,4 +1,6 @@
-"""What a `scores.json` says, as tables and charts for a page; what is absent there gives the empty string."""
+"""What a score of sequences holds, as tables for a terminal (`tables`), and as tables and charts for a page; what is
+absent in it is left out.
+"""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -7,8 +9,9 @@ from typing import Any, Literal
 from ergosum.report.charts import heat_map, lines
 from ergosum.report.numerals import enumeration, is_number, number
 from ergosum.report.page import chart, row, table, titled
+from ergosum.training.task import Table
 
-__all__ = ["OURS", "comparison", "compositions", "response", "targets", "timeline_errors"]
+__all__ = ["OURS", "comparison", "compositions", "response", "tables", "targets", "timeline_errors"]
 
 Scores = Mapping[str, Any]
 
@@ -34,6 +37,11 @@ _DECIMALS = {
     "psnr": 2, "skill": 3, "psnr_12": 2, "sharpness": 3, "sharpness_12": 3, "identity": 3, "ffrl": 1, "ffrl_skill": 3,
     "hue_deg": 1, "angle_deg": 1, "log_scale": 3,
 }  # fmt: skip
+_ROW = {"mse": 5, "psnr": 3, "skill": 3, "psnr_12": 3, "sharpness": 3, "sharpness_12": 3, "identity": 3, "ffrl": 3,
+        "ffrl_skill": 3}  # fmt: skip
+"""Columns of single moves and roll-outs on a terminal, and their decimals."""
+_READ = {"hue_deg": 2, "angle_deg": 2, "log_scale": 4, "psnr": 2}
+"""Columns of what is read off the frames of timelines and compositions: mean absolute errors, PSNR."""
 _GROUPING = ("factor", "set", "factors")
 _TOLD_ELSEWHERE = ("mse_copy",)  # the row of copying tells it
 _WAYS = {"split": "acting in turn", "sum": "gradients added"}
@@ -41,6 +49,35 @@ _SETS = {
     "mixed": "forwards and backwards, from random colours, angles and scales",
     "alone": "forwards, the other factors at rest",
 }
+
+
+def tables(scores: Scores) -> list[Table]:
+    """Moves and roll-outs, response, timelines, composition: those that were measured."""
+    made = []
+    if scores.get("rows"):
+        told = {"factor", "set", "row", "rollout_psnr", "mse_copy", *_ROW}
+        more = {k: 4 for k in scores["rows"][0] if k not in told}
+        made.append(Table(("factor", "set", "row"), _ROW | more, scores["rows"]))
+    if "response" in scores:
+        rows = [
+            {"levels per frame": name, **dict(zip(scores["response_factors"], values, strict=True))}
+            for name, values in zip(scores["response_rows"], scores["response"], strict=True)
+        ]
+        made.append(Table(("levels per frame",), dict.fromkeys(scores["response_factors"], 3), rows))
+    if "assigned_share" in scores:
+        share = {"share": "movement under the best assignment (chance 0.333)", "value": scores["assigned_share"]}
+        made.append(Table(("share",), {"value": 3}, [share]))
+    if "timelines" in scores:
+        mean = {"timeline": "all timelines", **scores["timeline_error"], "psnr": scores["timeline_psnr"]}
+        mean["identity"] = scores.get("identity")
+        rows = [*scores["timelines"], mean]
+        if "reader_error" in scores:
+            rows.append({"timeline": "reader on true frames", **scores["reader_error"]})
+        made.append(Table(("timeline",), _READ | {"identity": 3}, rows))
+    if scores.get("composition"):
+        rows = [{"at once": r["factors"], "way": r["row"], **r} for r in scores["composition"]]
+        made.append(Table(("at once", "way"), _READ, rows))
+    return made
 
 
 def comparison(scores: Scores) -> str:

@@ -8,7 +8,7 @@ __all__ = ["SKILL_TARGETS", "TIMELINE_TARGETS", "target", "targets"]
 SKILL_TARGETS = {"colour": 0.98, "angle": 0.97, "scale": 0.90}
 TIMELINE_TARGETS = {"hue_deg": ("hue [°]", 10.0), "angle_deg": ("angle [°]", 10.0), "log_scale": ("log-scale", 0.10)}
 SHARE, IDENTITY = 0.95, 0.95
-RIVAL = "feed-forward U-Net"
+FEEDFORWARD = "feed-forward U-Net"
 """The row of the network of equal size that energies are held against."""
 
 Row = dict[str, Any]
@@ -60,9 +60,9 @@ def _against_joint(rows: Iterable[Row]) -> list[Row]:
 def _against_feedforward(mixed: dict[tuple[str, str], Row], own: str) -> list[Row]:
     """One frame: at most 0.5 dB below the feed-forward U-Net; twelve frames: not below it."""
     found = []
-    for (factor, name), rival in mixed.items():
-        if name == RIVAL:
+    for (factor, name), beside in mixed.items():
+        if name == FEEDFORWARD:
             ours, what = mixed[factor, own], f"{factor} PSNR over feed-forward"
-            found.append(target(f"{what}, 1 frame", ours["psnr"] - rival["psnr"], -0.5, True))
-            found.append(target(f"{what}, 12 frames", ours["psnr_12"] - rival["psnr_12"], 0.0, True))
+            found.append(target(f"{what}, 1 frame", ours["psnr"] - beside["psnr"], -0.5, True))
+            found.append(target(f"{what}, 12 frames", ours["psnr_12"] - beside["psnr_12"], 0.0, True))
     return found

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-__all__ = ["Segment", "Timeline", "parse"]
+__all__ = ["Segment", "Timeline", "parse_timeline"]
 
 _PART = re.compile(r"^(?P<moves>[^:]+):(?P<count>[+-]?\d+)$")
 _MOVE = re.compile(r"^(?P<factor>[A-Za-z_][\w-]*?)(\*(?P<speed>[+-]?\d*\.?\d+))?$")
@@ -61,7 +61,7 @@ class Timeline:
         return " ".join(map(str, self.segments))
 
 
-def parse(text: str, known: tuple[str, ...] | None = None) -> Timeline:
+def parse_timeline(text: str, known: tuple[str, ...] | None = None) -> Timeline:
     """The timeline written as `text`.
 
     Args:
@@ -70,7 +70,7 @@ def parse(text: str, known: tuple[str, ...] | None = None) -> Timeline:
         ValueError: naming the part that cannot be read, the factor that is unknown, or a count of 0.
 
     Example:
-        >>> str(parse("scale:3 colour+angle:-4"))
+        >>> str(parse_timeline("scale:3 colour+angle:-4"))
         'scale:3 colour+angle:-4'
     """
     segments = []

@@ -6,9 +6,9 @@ is an argument of that part's own class; here is only what every run has.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
-from ergosum.part import Part, part_from
+from ergosum.part import Part, admits, described, part_from
 from ergosum.training.task import Task
 
 __all__ = ["Experiment", "Optimiser", "Run", "from_dict", "to_dict"]
@@ -155,11 +155,9 @@ def _section(name: str, kind: type, values: Any) -> Any:
         return values
     if not isinstance(values, Mapping):
         raise ValueError(f"{name}: expected fields by name, got {values!r}.")
-    hints = get_type_hints(kind)
+    known = get_type_hints(kind)
     for key, value in values.items():
-        hint = hints.get(key)
-        if get_origin(hint) is Literal:
-            require(value in get_args(hint), f"{name}.{key}", f"one of {get_args(hint)}", value)
+        require(admits(value, known.get(key)), f"{name}.{key}", described(known.get(key)), value)
     return _made(name, kind, dict(values))
 
 

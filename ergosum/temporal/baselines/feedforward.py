@@ -1,4 +1,7 @@
-"""The honest rival of an energy: a feed-forward network of equal size that predicts the frame at once."""
+"""Feed-forward networks of equal size that predict the frame at once, without an energy.
+
+They are trained by the same loop on the same pairs with the same loss as a decomposer.
+"""
 
 from collections.abc import Sequence
 
@@ -6,29 +9,31 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
+from ergosum.data.render import FACTORS
 from ergosum.decomposer import Trajectory
 from ergosum.nets.body import UNetBody
 from ergosum.nets.transport import Transport
-from ergosum.settings import FACTORS, ModelSettings
 from ergosum.shapes import Images
 
-__all__ = ["FeedForward"]
+__all__ = ["FeedForwardTransport", "FeedForwardUNet"]
 
 
 class FeedForward(nn.Module):
-    """$x_{t+l} = x_t + u(x_t, move)$ with a U-Net u, or $m(x_t, move)$ with the transport energy's own network.
+    """What both share: one step from the start frame and the move.
 
-    It is trained by the same loop on the same pairs with the same loss as a decomposer; `model.energy` = `transport`
-    selects the second kind, anything else the first.
+    Args:
+        components: names, as of a decomposer. side: of a frame in pixels.
     """
 
-    def __init__(self, model: ModelSettings, canvas: int = 28) -> None:
+    knows_moves = True
+
+    def __init__(self, components: tuple[str, ...], side: int) -> None:
         super().__init__()
-        self.model, self.canvas = model, canvas
-        self.components = model.components
-        self.transport = Transport(len(FACTORS), model.width, canvas) if model.energy == "transport" else None
-        self.body = None if self.transport else UNetBody(3, 12, len(FACTORS), model.width, canvas)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.components, self.canvas = tuple(components), side
+
+    def frame(self, start: Images, moves: Tensor) -> Images:
+        """The predicted frame."""
+        raise NotImplementedError
 
     def forward(
         self,
@@ -42,12 +47,7 @@ class FeedForward(nn.Module):
     ) -> Trajectory:
         """The predicted frame as a trajectory of one step."""
         moves = torch.ones(len(start), len(FACTORS), device=start.device) if moves is None else moves
-        if self.transport is not None:
-            frame = self.transport.mean(moves, start)
-        else:
-            assert self.body is not None
-            frame = start + F.pixel_shuffle(self.body(start, moves).float(), 2)
-        return Trajectory([start, frame], [], torch.zeros(len(start), 1, 0))
+        return Trajectory([start, self.frame(start, moves)], [], torch.zeros(len(start), 1, 0))
 
     @torch.no_grad()
     def predict(
@@ -61,6 +61,42 @@ class FeedForward(nn.Module):
         """The predicted frame in [0, 1]."""
         return self(start, moves=moves).frames[-1].clamp(0, 1)
 
-    def blame(self, start: Images, target: Images | None, moves: Tensor | None) -> str:
+    def locate(self, start: Images, target: Images | None, moves: Tensor | None) -> str:
         """Words for an error message."""
         return "the feed-forward network"
+
+
+class FeedForwardUNet(FeedForward):
+    """$x_{t+l} = x_t + u(x_t, move)$ with a U-Net u.
+
+    Args:
+        components: names, as of a decomposer. width: channels of the U-Net at half resolution. side: of a frame in
+            pixels.
+    """
+
+    def __init__(self, components: tuple[str, ...] = ("colour",), width: int = 33, side: int = 28) -> None:
+        super().__init__(components, side)
+        self.body = UNetBody(3, 12, len(FACTORS), width, side)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def frame(self, start: Images, moves: Tensor) -> Images:
+        """The start and what the U-Net adds."""
+        return start + F.pixel_shuffle(self.body(start, moves).float(), 2)
+
+
+class FeedForwardTransport(FeedForward):
+    """$x_{t+l} = m(x_t, move)$ with the transport energy's own network.
+
+    Args:
+        components: names, as of a decomposer. width: channels of its U-Net at half resolution. side: of a frame in
+            pixels.
+    """
+
+    def __init__(self, components: tuple[str, ...] = ("colour",), width: int = 32, side: int = 28) -> None:
+        super().__init__(components, side)
+        self.transport = Transport(len(FACTORS), width, side)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def frame(self, start: Images, moves: Tensor) -> Images:
+        """The transported frame."""
+        return self.transport.mean(moves, start)
