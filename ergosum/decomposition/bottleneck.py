@@ -1,10 +1,10 @@
-r"""What noisy latents cost: how much they say, and how much they say of each other.
+r"""What stochastic latents cost: what they tell of an image, and what they tell of each other.
 
 With $q(z|x) = N(\mu(x), \mathrm{diag}\, \sigma^2(x))$ and $q(z) = \mathrm{E}_x\, q(z|x)$ over the data,
 
 $$ \mathrm{E}_x KL(q(z|x) \| N(0, 1)) = I(x; z) + KL(q(z) \| \prod_d q(z_d)) + \sum_d KL(q(z_d) \| N(0, 1)), $$
 
-and the second term, the total correlation, is what keeps numbers from sharing factors.
+and weighting the second term, the total correlation, keeps numbers from sharing factors.
 
 Source: Kingma & Welling 2014, appendix B; Chen et al. 2018, equation 2 and appendix C.1 (minibatch-weighted sampling).
 """
@@ -28,9 +28,9 @@ def divergence(mean: Tensor, log_variance: Tensor) -> PerSample:
 
 
 def total_correlation(z: Tensor, mean: Tensor, log_variance: Tensor, rows: int) -> Tensor:
-    r"""An estimate of $KL(q(z) \| \prod_d q(z_d))$ in nats, from a batch of `rows` pictures in all; a number.
+    r"""An estimate of $KL(q(z) \| \prod_d q(z_d))$ in nats, from a batch of `rows` images in all; a number.
 
-    $\log q(z) \approx \log \frac{1}{n B} \sum_j q(z | x_j)$ over the B pictures of the batch. It is off by a
+    $\log q(z) \approx \log \frac{1}{n B} \sum_j q(z | x_j)$ over the B images of the batch. It is off by a
     constant that depends on n, B and D: use its gradient, and compare values at equal sizes only.
 
     Args:

@@ -15,7 +15,7 @@ from ergosum.decomposer import Decomposer, InnerDescent, Trajectory
 from ergosum.energy import Conditional, Energy
 from ergosum.nets.slots import SlotEncoder
 from ergosum.nets.encoders import Encoder
-from ergosum.nets.experts import ExpertDecoder
+from ergosum.nets.experts import ExpertDecoder, GlobalExperts
 from ergosum.part import Part
 from ergosum.samplers.tensors import gaussian
 from ergosum.shapes import Images, Latents
@@ -70,10 +70,19 @@ class ImageDecomposer(Decomposer):
         )  # fmt: skip
         self.latent, self.stochastic, self.initial_log_variance = latent, stochastic, initial_log_variance
         self.exchangeable, self.placed = exchangeable, placed
-        if not tied and not self.curved:
-            raise ValueError("tied: expected True, or energies that are experts.")
+        self._refuse_unlike(energy)
+
+    def _refuse_unlike(self, energy: Part[Conditional]) -> None:
+        """What encoder and energies ask of each other."""
+        name, family = energy.cls.__name__, self.energies[0]
+        if not self.tied and not isinstance(family, ExpertDecoder | GlobalExperts):
+            raise ValueError(f"tied: expected True with {name}; only plain experts may have a network each.")
         if self.anchored:
-            raise ValueError(f"energy: {energy.cls.__name__} is anchored to a frame; an image has none to start from.")
+            raise ValueError(f"energy: {name} is anchored to a frame; an image has none to start from.")
+        if self.placed and not self.curved:
+            raise ValueError(f"energy: expected experts with an encoder with places, got {name}.")
+        if getattr(family, "placed", False) and not self.placed:
+            raise ValueError(f"energy: {name} draws around places, which this encoder does not give.")
 
     @property
     def globals(self) -> int:

@@ -1,50 +1,88 @@
-"""Pictures taken apart: objects by slots and Gaussian experts, and COMET's networks as paper and code run them."""
+"""Recipes for images: objects by slots and Gaussian experts, global factors, and COMET's networks as paper and code run
+them.
+"""
 
-from typing import Literal
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
 
-from ergosum.settings import (
-    DescentSettings,
-    Experiment,
-    ModelSettings,
-    ObjectiveSettings,
-    OptimiserSettings,
-    PictureSettings,
+from ergosum.data.named import dataset
+from ergosum.decomposer import InnerDescent
+from ergosum.decomposition.baselines.recipes import ROWS, SETS, baseline
+from ergosum.decomposition.model import ImageDecomposer
+from ergosum.decomposition.objective import RecompositionLoss
+from ergosum.decomposition.task import Recomposition
+from ergosum.nets import (
+    CometEnergy,
+    ExpertDecoder,
+    GlobalExperts,
+    PyramidEncoder,
+    RecurrentEncoder,
+    RefinedExperts,
+    ResidualEncoder,
+    SlotEncoder,
 )
+from ergosum.part import Part
+from ergosum.training.experiment import Experiment, Optimiser, Run
 
-__all__ = ["BIASES", "GLOBALS", "biases", "comet", "modalities", "other_scenes", "refined", "scenes_global",
-           "scenes_objects", "shapes", "tetrominoes"]  # fmt: skip
+__all__ = ["BIASES", "GLOBALS", "HEADLINES", "biases", "comet", "modalities", "other_scenes", "recipes", "refined",
+           "scenes_global", "scenes_objects", "shapes", "tetrominoes"]  # fmt: skip
 
 CPU = "one thread of a 2-core x86-64 CPU with bfloat16"
+HEADLINES = ("tetrominoes", "scenes-objects", "scenes-global", "shapes", "modalities")
+"""Recipes that a person would train; the others are ablations and rows of tables."""
+
+
+def recipes() -> dict[str, Callable[[], Experiment]]:
+    """All recipes for images by their names, baselines last."""
+    made: list[Callable[[], Experiment]] = [tetrominoes, scenes_objects, modalities, refined, shapes]
+    made += [partial(scenes_global, name) for name in GLOBALS]
+    made += [partial(other_scenes, name) for name in ("lighting", "toy")]
+    made += [partial(comet, "paper"), partial(comet, "code")]
+    made += [partial(biases, name, bias) for name in ("tetrominoes", "scenes") for bias in BIASES]
+    made += [partial(biases, "tetrominoes", "position", "paper")]
+    made += [partial(baseline, name, row) for name in SETS for row in ROWS]
+    return {make().name: make for make in made}
 
 
 def tetrominoes() -> Experiment:
     """Three Tetris pieces and a background: four Gaussian experts, found by slots that compete for places."""
+    model = Part(
+        ImageDecomposer,
+        encoder=Part(SlotEncoder, width=32),
+        energy=Part(ExpertDecoder, width=32),
+        components=("ground", "one", "two", "three"),
+        latent=35,
+        descent=Part(InnerDescent, steps=1, training_steps=1),
+    )
     return Experiment(
         name="tetrominoes",
         shows="three pieces and a background, each an energy of its own, found without labels",
         cost=f"29 min on {CPU}",
-        task="recomposition",
-        pictures=PictureSettings(name="tetrominoes", side=36, fewest=3, most=3, count=20_000),
-        model=ModelSettings(
-            energy="experts", encoder="slots", anchor="none", components=("ground", "one", "two", "three"), tied=True,
-            latent=35, width=32, moves=False,
+        task=Part(
+            Recomposition,
+            data=dataset("tetrominoes", 36, 3),
+            model=model,
+            objective=Part(RecompositionLoss, foreground_area=0.0003, mask_entropy=0.003, warm_up=0.25),
+            count=20_000,
         ),
-        descent=DescentSettings(steps=1, training_steps=1),
-        objective=ObjectiveSettings(area=0.0003, indecision=0.003, ramp=0.25),
-        optimiser=OptimiserSettings(iterations=16_000, batch=32, rate=2e-3, precision="bf16", ema=0.999),
-        checkpoint_every=1000,
-        log_every=50,
-    )  # fmt: skip
+        optimiser=Optimiser(iterations=16_000, batch=32, rate=2e-3, precision="bf16", ema=0.999),
+        run=Run(checkpoint_every=1000, log_every=50),
+    )
 
 
 def refined() -> Experiment:
-    """The same with experts that see the picture, in two steps of descent."""
+    """The same with experts that see the image, in two steps of descent."""
     return tetrominoes().but(
         name="tetrominoes-refined",
-        shows="three pieces and a background by experts with a convolutional energy that sees the picture",
+        shows="three pieces and a background by experts with a convolutional energy that sees the image",
         cost=f"0.2 s per update on {CPU}, not run to its end",
-        model={"energy": "refined"},
-        descent=DescentSettings(steps=2, training_steps=2),
+        task={
+            "model": {
+                "energy": Part(RefinedExperts, experts=Part(ExpertDecoder, width=32), width=32),
+                "descent": {"steps": 2, "training_steps": 2},
+            }
+        },
     )
 
 
@@ -54,36 +92,45 @@ def scenes_objects() -> Experiment:
         name="scenes-objects",
         shows="three to five solids and their floor, each an energy of its own, found without labels",
         cost=f"103 min on {CPU}",
-        pictures=PictureSettings(name="scenes", side=64, fewest=3, most=5, count=20_000),
-        model={"components": ("ground", "one", "two", "three", "four", "five")},
+        task={
+            "data": dataset("scenes", 64, (3, 5)),
+            "model": {"components": ("ground", "one", "two", "three", "four", "five")},
+        },
         optimiser={"iterations": 28_000, "batch": 16, "rate": 1.5e-3},
     )
 
 
 GLOBALS = {"scenes-global": (1, 10, 4e-5), "scenes-global-wide": (1, 64, 4e-6), "scenes-global-two": (2, 32, 4e-6)}
-"""Energies of one scene's light and camera: how many, numbers of each, and the price of a nat."""
+"""Energies of one scene's light and camera: how many, numbers of each, and the KL weight."""
 
 
 def scenes_global(name: str) -> Experiment:
-    """One scene under any light and from any side: energies of the whole picture, with noisy numbers.
+    """One scene under any light and from any side: energies of the whole image, with stochastic latents.
 
-    Few numbers at a high price can be exchanged one by one; many at a low one tell more of the factors.
+    Few numbers at a high KL weight can be exchanged one by one; many at a low one tell more of the factors.
 
     Args:
         name: of `GLOBALS`.
     """
-    components, numbers, price = GLOBALS[name]
+    components, numbers, weight = GLOBALS[name]
     whose = "one energy" if components == 1 else "each of two energies"
     return tetrominoes().but(
         name=name,
-        shows=f"light and camera of one scene in {numbers} noisy numbers of {whose}",
+        shows=f"light and camera of one scene in {numbers} stochastic numbers of {whose}",
         cost=f"2 min on {CPU}",
-        pictures={"name": "still", "side": 64},
-        model={"encoder": "pyramid", "components": ("one", "two")[:components], "latent": numbers, "width": 16,
-               "noisy": True, "grey": 0.5},
-        objective=ObjectiveSettings(divergence=price),
+        task={
+            "data": dataset("still", 64, 3),
+            "model": {
+                "encoder": Part(PyramidEncoder, width=16),
+                "energy": Part(GlobalExperts, width=16, grey=0.5),
+                "components": ("one", "two")[:components],
+                "latent": numbers,
+                "stochastic": True,
+            },
+            "objective": Part(RecompositionLoss, kl_weight=weight),
+        },
         optimiser={"iterations": (3600, 2050)[components - 1]},
-    )  # fmt: skip
+    )
 
 
 def shapes() -> Experiment:
@@ -92,66 +139,86 @@ def shapes() -> Experiment:
         name="shapes",
         shows="one white shape and its ground, an energy each; place, and what is left of five factors, in few numbers",
         cost=f"2 min on {CPU}",
-        pictures={"name": "shapes", "side": 64, "fewest": 1, "most": 1},
-        model={"components": ("ground", "one"), "latent": 8, "width": 16},
-        objective={"indecision": 0.0},
+        task={
+            "data": dataset("shapes", 64, 1),
+            "model": {
+                "encoder": {"width": 16},
+                "energy": {"width": 16},
+                "components": ("ground", "one"),
+                "latent": 8,
+            },
+            "objective": {"mask_entropy": 0.0},
+        },
         optimiser={"iterations": 1330},
     )
 
 
-def other_scenes(pictures: Literal["lighting", "toy"]) -> Experiment:
+def other_scenes(name: Literal["lighting", "toy"]) -> Experiment:
     """The same of scenes under any light, or of other solids, from the weights of `scenes-objects`."""
-    seen = "under light from anywhere" if pictures == "lighting" else "of other kinds"
+    seen = "under light from anywhere" if name == "lighting" else "of other kinds"
     return scenes_objects().but(
-        name=f"{pictures}-objects",
+        name=f"{name}-objects",
         shows=f"three to five solids {seen} and their floor, from the weights of scenes-objects",
         cost=f"11 min on {CPU}",
-        warm_start="scenes-objects",
-        pictures={"name": pictures},
-        objective={"ramp": 0.0},
+        task={"data": dataset(name, 64, (3, 5)), "objective": {"warm_up": 0.0}},
         optimiser={"iterations": 3000, "rate": 5e-4},
+        run={"warm_start": "scenes-objects"},
     )
 
 
 def modalities() -> Experiment:
-    """Digits and clothes in one training set: three energies, each of the whole picture."""
+    """Digits and Fashion-MNIST in one training set: three energies, each of the whole image."""
     return tetrominoes().but(
         name="modalities",
         cost=f"6 min on {CPU}",
-        shows="digits and clothes taken apart by the same three energies, which can be exchanged between them",
-        pictures={"name": "digits+fashion", "side": 32, "fewest": 1, "most": 1},
-        model={"encoder": "pyramid", "components": ("one", "two", "three"), "latent": 16},
-        objective=ObjectiveSettings(),
+        shows="digits and Fashion-MNIST decomposed by the same three energies, which can be exchanged between them",
+        task={
+            "data": dataset("digits+fashion", 32, 1),
+            "model": {
+                "encoder": Part(PyramidEncoder, width=32),
+                "energy": Part(GlobalExperts, width=32),
+                "components": ("one", "two", "three"),
+                "latent": 16,
+            },
+            "objective": Part(RecompositionLoss),
+        },
         optimiser={"iterations": 6000, "batch": 64, "rate": 2e-3},
     )
 
 
-BIASES = {
-    "none": {"encoder": "comet", "latent": 64, "position": False},
-    "recurrent": {"encoder": "recurrent", "latent": 64, "position": False},
-    "small": {"encoder": "recurrent", "latent": 16, "position": False},
-    "position": {"encoder": "recurrent", "latent": 16, "position": True},
+BIASES: dict[str, dict[str, Any]] = {
+    "none": {"encoder": Part(ResidualEncoder, blocks=3), "latent": 64, "position": False},
+    "recurrent": {"encoder": Part(RecurrentEncoder), "latent": 64, "position": False},
+    "small": {"encoder": Part(RecurrentEncoder), "latent": 16, "position": False},
+    "position": {"encoder": Part(RecurrentEncoder), "latent": 16, "position": True},
 }
 """What turns COMET's components into objects, each with all before it (Du et al. 2021, Table 2)."""
 
 
 def biases(
-    pictures: Literal["tetrominoes", "scenes"], bias: str, preset: Literal["paper", "code"] = "code"
+    name: Literal["tetrominoes", "scenes"], bias: str, preset: Literal["paper", "code"] = "code"
 ) -> Experiment:
     """COMET's networks of a quarter of their width with some of their biases, for four minutes of a CPU.
 
     Args:
         bias: the last of those that are on, of `BIASES`. preset: as of `comet`.
     """
-    updates, most = {"tetrominoes": (1500, 3), "scenes": (1130, 5)}[pictures]
-    paper = preset == "paper"
+    updates, most = {"tetrominoes": (1500, 3), "scenes": (1130, 5)}[name]
+    paper, on = preset == "paper", BIASES[bias]
     return comet(preset).but(
-        name=f"comet-{pictures}-{bias}" + ("-paper" if paper else ""),
+        name=f"comet-{name}-{bias}" + ("-paper" if paper else ""),
         shows=f"COMET's networks at width 16: {bias}, loss on {'every step' if paper else 'the last step'}",
         cost=f"4 min on {CPU}",
-        pictures={"name": pictures, "most": most},
-        model={"components": ("one", "two", "three", "four", "five", "six")[: most + 1], "width": 16, **BIASES[bias]},
-        descent={"steps": 5, "step_size": 1000.0},
+        task={
+            "data": dataset(name, 36, 3 if most == 3 else (3, most)),
+            "model": {
+                "encoder": on["encoder"].but(width=16),
+                "energy": {"width": 16, "position": on["position"]},
+                "components": ("one", "two", "three", "four", "five", "six")[: most + 1],
+                "latent": on["latent"],
+                "descent": {"steps": 5, "step_size": 1000.0},
+            },
+        },
         optimiser={"iterations": updates // (2 if paper else 1), "rate": 1e-3, "ema": 0.0},
     )
 
@@ -163,8 +230,14 @@ def comet(preset: Literal["paper", "code"]) -> Experiment:
         name=f"comet-{preset}",
         shows=f"COMET's networks, loss on {'every step (its paper)' if paper else 'the last step (its code)'}",
         cost="2.8 times comet-code's time per update" if paper else f"1.3 s per update on {CPU}, not run to its end",
-        model={"energy": "comet", "encoder": "recurrent", "latent": 16, "width": 64, "position": True},
-        descent=DescentSettings(steps=10, step_size=500.0, gradient="truncated" if paper else "last"),
-        objective=ObjectiveSettings(on="all" if paper else "last"),
+        task={
+            "model": {
+                "encoder": Part(RecurrentEncoder, width=64),
+                "energy": Part(CometEnergy, width=64, position=True),
+                "latent": 16,
+                "descent": Part(InnerDescent, steps=10, step_size=500.0, gradient="truncated" if paper else "last"),
+            },
+            "objective": Part(RecompositionLoss, on="all" if paper else "last"),
+        },
         optimiser={"iterations": 10_000, "batch": 16, "rate": 2e-4},
     )

@@ -1,7 +1,7 @@
-"""Pictures taken apart into components, and put together anew.
+"""Images decomposed into components, and recombined.
 
-Everything here is descent on sums of energies: of all components the picture, of one the component alone, of components
-of two pictures a recombination, of twice as many a picture with twice the objects.
+Everything here is descent on sums of energies: of all components the image, of one the component alone, of components
+of two images a recombination, of twice as many an image with twice the objects.
 """
 
 from collections.abc import Sequence
@@ -13,36 +13,35 @@ from torch.nn import functional as F
 
 from ergosum.calibrate import scale_of
 from ergosum.compose import And, Scaled
-from ergosum.decomposer import Decomposer
+from ergosum.decomposition.model import ImageDecomposer
 from ergosum.nets.slots import PLACE
 from ergosum.samplers.chain import run
 from ergosum.samplers.descent import Descent
-from ergosum.settings import EXPERTS
 from ergosum.shapes import Images, Latents
 
 __all__ = [
     "ATTEMPTS",
-    "Parts",
+    "Decomposed",
     "Share",
     "by_unit",
     "combine",
-    "loudness",
+    "decompose",
+    "encode_best",
+    "energy_scale",
     "masks_of",
-    "read",
+    "recombine",
     "recompose",
     "refuse_unlike",
-    "take_apart",
-    "together",
 ]
 
 ATTEMPTS = 4
-"""How often slots look at a picture."""
+"""How often an encoder with places looks at an image."""
 NEAR = 9
 """Side of the square of pixels over which errors are averaged to tell where something was missed."""
 
 
-class Parts(NamedTuple):
-    """Pictures taken apart.
+class Decomposed(NamedTuple):
+    """Images decomposed.
 
     Shape:
         latents: (batch, K, D). whole: (batch, 3, side, side), recomposed. masks: (batch, K, side, side), shares that
@@ -56,48 +55,49 @@ class Parts(NamedTuple):
 
 
 @torch.no_grad()
-def take_apart(model: Decomposer, pictures: Images, generator: Generator, components: int | None = None) -> Parts:
-    """Latents, recomposition, masks and components of pictures.
+def decompose(model: ImageDecomposer, images: Images, generator: Generator, components: int | None = None) -> Decomposed:
+    """Latents, recomposition, masks and components of images.
 
     Args:
         generator: of the noise that descents start from. components: K, if another than was trained with.
     Raises:
-        ValueError: if pictures are not of the model's canvas.
+        ValueError: if images are not of the model's canvas.
     """
     side = model.canvas
-    if pictures.shape[-2:] != (side, side):
-        raise ValueError(f"take_apart: expected pictures of {side} x {side} pixels, got {tuple(pictures.shape[-2:])}.")
-    latents = read(model, pictures, generator, components)
+    if images.shape[-2:] != (side, side):
+        raise ValueError(f"decompose: expected images of {side} x {side} pixels, got {tuple(images.shape[-2:])}.")
+    latents = encode_best(model, images, generator, components)
     alone = [recompose(model, latents, generator, [k]) for k in range(latents.shape[1])]
-    return Parts(
-        latents, recompose(model, latents, generator), masks_of(model, latents, pictures), torch.stack(alone, 1)
+    return Decomposed(
+        latents, recompose(model, latents, generator), masks_of(model, latents, images), torch.stack(alone, 1)
     )
 
 
 @torch.no_grad()
-def read(
-    model: Decomposer, pictures: Images, generator: Generator, components: int | None = None, attempts: int = ATTEMPTS
+def encode_best(
+    model: ImageDecomposer, images: Images, generator: Generator, components: int | None = None, attempts: int = ATTEMPTS
 ) -> Latents:
-    """Latents (batch, K, D) of pictures: of several attempts of a slots encoder, those that recompose a picture best.
+    """Latents (batch, K, D) of images by iterative refinement: of several attempts of an encoder with places, those that
+    recompose an image best.
 
-    The first starts from evenly spread places. Each other one starts from where components were found, but for one that
-    holds little, which looks where the picture is recomposed worst. Other encoders, which always answer the same, are
-    asked once.
+    The first attempt starts from evenly spread places. Each other one starts from the places that were found, but for one
+    component that holds little, which starts where the image is recomposed worst. Other encoders, whose latents are
+    always the same, are asked once.
 
     Raises:
         ValueError: if `components` < 1.
     """
     if components is not None and components < 1:
         raise ValueError(f"components: expected at least 1, got {components}.")
-    found = model.eval().encode(pictures, components=components)
-    if model.model.encoder != "slots":
+    found = model.eval().encode(images, components=components)
+    if not model.placed:
         return found
-    missed, masks = _missed(model, found, pictures, generator)
-    failures = torch.zeros(len(pictures), dtype=torch.long, device=pictures.device)
+    missed, masks = _missed(model, found, images, generator)
+    failures = torch.zeros(len(images), dtype=torch.long, device=images.device)
     for _ in range(attempts - 1 if masks.shape[1] > model.globals else 0):
         places = _elsewhere(found, missed, masks[:, model.globals :], failures)
-        other = model.encode(pictures, components=components, places=places)
-        other_missed, other_masks = _missed(model, other, pictures, generator)
+        other = model.encode(images, components=components, places=places)
+        other_missed, other_masks = _missed(model, other, images, generator)
         better = other_missed.sum((1, 2)) < missed.sum((1, 2))
         chosen = better[:, None, None]
         found, missed = torch.where(chosen, other, found), torch.where(chosen, other_missed, missed)
@@ -106,11 +106,11 @@ def read(
     return found
 
 
-def _missed(model: Decomposer, latents: Latents, pictures: Images, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Squared error of every pixel of the recomposed pictures, (batch, side, side), and masks."""
-    path = model(torch.rand(pictures.shape, generator=generator).to(pictures), generator=generator, latents=latents)
+def _missed(model: ImageDecomposer, latents: Latents, images: Images, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Squared error of every pixel of the recomposed images, (batch, side, side), and masks."""
+    path = model(torch.rand(images.shape, generator=generator).to(images), generator=generator, latents=latents)
     assert path.masks is not None
-    return (path.frames[-1].clamp(0, 1) - pictures).square().sum(1), path.masks
+    return (path.frames[-1].clamp(0, 1) - images).square().sum(1), path.masks
 
 
 def _elsewhere(latents: Latents, missed: Tensor, masks: Tensor, failures: Tensor) -> Tensor:
@@ -139,31 +139,31 @@ def _elsewhere(latents: Latents, missed: Tensor, masks: Tensor, failures: Tensor
 
 
 @torch.no_grad()
-def recompose(model: Decomposer, latents: Latents, generator: Generator, active: Sequence[int] | None = None) -> Images:
-    """The picture at the bottom of the (active) components' energies, found from noise; pixels in [0, 1]."""
+def recompose(model: ImageDecomposer, latents: Latents, generator: Generator, active: Sequence[int] | None = None) -> Images:
+    """The image at the bottom of the (active) components' energies, found from noise; pixels in [0, 1]."""
     shape = (len(latents), 3, model.canvas, model.canvas)
     noise = torch.rand(shape, generator=generator).to(latents.device)
     return model.eval()(noise, generator=generator, active=active, check=True, latents=latents).frames[-1].clamp(0, 1)
 
 
 @torch.no_grad()
-def masks_of(model: Decomposer, latents: Latents, pictures: Images) -> Tensor:
+def masks_of(model: ImageDecomposer, latents: Latents, images: Images) -> Tensor:
     """Each component's share in every pixel, (batch, K, side, side).
 
-    For experts, shares of the precision. For other energies the size of $grad_x E_k$ at the picture, summed over
-    channels and normalised over components: where a component would change the picture is what it is about.
+    For experts, shares of the precision. For other energies the size of $grad_x E_k$ at the image, summed over
+    channels and normalised over components: where a component would change the image is what it is about.
     """
     bound = [model.bind(latents, None, active=[k]) for k in range(latents.shape[1])]
-    if model.model.energy in EXPERTS:
-        felt = [b.curvature()[:, 0] for b in bound]  # type: ignore[operator]
+    if model.curved:
+        strength = [b.curvature()[:, 0] for b in bound]  # type: ignore[operator]
     else:
-        felt = [b.gradient(pictures).abs().sum(1) for b in bound]
-    total = torch.stack(felt, 1)
+        strength = [b.gradient(images).abs().sum(1) for b in bound]
+    total = torch.stack(strength, 1)
     return total / total.sum(1, keepdim=True).clamp(min=torch.finfo(total.dtype).tiny)
 
 
 def combine(*latents: Latents, globals: int = 0) -> Latents:
-    """All components of several pictures in one set; of the first `globals` components only the first picture's.
+    """All components of several images in one set; of the first `globals` components only the first image's.
 
     Shape:
         latents: (batch, K_i, D) each. Returns (batch, K, D).
@@ -178,7 +178,7 @@ def combine(*latents: Latents, globals: int = 0) -> Latents:
 
 
 def by_unit(latents: Latents) -> Latents:
-    """Latents by what can be exchanged between pictures: components; of a single component, its D numbers.
+    """Latents by what can be exchanged between images: components; of a single component, its D numbers.
 
     A view, so that what is written into it is in the latents.
 
@@ -189,41 +189,41 @@ def by_unit(latents: Latents) -> Latents:
 
 
 class Share(NamedTuple):
-    """What one model gives to a picture that several make: components (all if None) of its latents, and a weight.
+    """What one model gives to an image that several make: components (all if None) of its latents, and a weight.
 
     Shape:
         latents: (batch, K, D).
     """
 
-    model: Decomposer
+    model: ImageDecomposer
     latents: Latents
     active: Sequence[int] | None = None
     weight: float = 1.0
 
 
-def loudness(model: Decomposer, pictures: Images, generator: Generator, noise: float = 0.1) -> float:
-    """The weight that brings a model's energy to unit temperature on its own pictures (see `calibrate.scale_of`).
+def energy_scale(model: ImageDecomposer, images: Images, generator: Generator, noise: float = 0.1) -> float:
+    """The weight that brings a model's energy to unit temperature on its own images (see `calibrate.scale_of`).
 
-    Models trained apart have energies of any scale; in a sum of the two, uncalibrated, the louder one wins.
+    Models trained apart have energies of any scale; in an uncalibrated sum the one of the larger scale decides alone.
     """
-    latents = read(model, pictures, generator)
-    return scale_of(model.bind(latents, None), pictures, noise=noise, generator=generator).weight
+    latents = encode_best(model, images, generator)
+    return scale_of(model.bind(latents, None), images, noise=noise, generator=generator).weight
 
 
-def refuse_unlike(models: Sequence[Decomposer]) -> None:
+def refuse_unlike(models: Sequence[ImageDecomposer]) -> None:
     """Refuse models whose energies cannot be added: other canvases, or experts with energies of another kind.
 
     Raises:
         ValueError: which ones they are.
     """
-    kinds = [(m.canvas, m.model.energy) for m in models]
-    if len({(side, energy in EXPERTS) for side, energy in kinds}) != 1:
-        raise ValueError(f"Energies to add: expected one canvas, and experts with experts, got {kinds}.")
+    if len({(m.canvas, m.curved) for m in models}) != 1:
+        kinds = [f"{type(m.energies[0]).__name__} on {m.canvas} x {m.canvas} pixels" for m in models]
+        raise ValueError(f"Energies to add: expected one canvas, and experts with experts, got {' and '.join(kinds)}.")
 
 
 @torch.no_grad()
-def together(shares: Sequence[Share], generator: Generator) -> tuple[Images, Tensor]:
-    """The picture at the bottom of a sum of several models' components, and each component's share of its pixels.
+def recombine(shares: Sequence[Share], generator: Generator) -> tuple[Images, Tensor]:
+    """The image at the bottom of a sum of several models' components, and each component's share of its pixels.
 
     Experts take Newton steps, of which one lands on the minimum; other energies descend with each model's step size.
 
@@ -235,22 +235,22 @@ def together(shares: Sequence[Share], generator: Generator) -> tuple[Images, Ten
     refuse_unlike([s.model for s in shares])
     side, batch = shares[0].model.canvas, len(shares[0].latents)
     if any(len(s.latents) != batch for s in shares):
-        raise ValueError(f"together: expected latents of one batch, got {[len(s.latents) for s in shares]}.")
-    sharp = shares[0].model.model.energy in EXPERTS
+        raise ValueError(f"recombine: expected latents of one batch, got {[len(s.latents) for s in shares]}.")
+    curved = shares[0].model.curved
     terms, alone = [], []
     for s in shares:
         model = s.model.eval()
-        unit = s.weight * (1.0 if sharp else model.log_step.exp().item())
+        unit = s.weight * (1.0 if curved else model.log_step.exp().item())
         terms.append(Scaled(unit, model.bind(s.latents, None, active=s.active)))
         chosen = range(s.latents.shape[1]) if s.active is None else s.active
         alone += [(unit, model.bind(s.latents, None, active=[k])) for k in chosen]
     energy = And(*terms)
     x = torch.rand((batch, 3, side, side), generator=generator)
     steps = max(s.model.descent.steps for s in shares)
-    felt = torch.stack([unit * one.curvature()[:, 0] for unit, one in alone], 1) if sharp else None  # type: ignore[operator]
-    sampler = Descent(step_size=1.0 if felt is None else 1 / felt.sum(1, keepdim=True))
+    strength = torch.stack([unit * one.curvature()[:, 0] for unit, one in alone], 1) if curved else None  # type: ignore[operator]
+    sampler = Descent(step_size=1.0 if strength is None else 1 / strength.sum(1, keepdim=True))
     for step in run(sampler, energy, x, steps, check=True):
         x = step.x
-    if felt is None:
-        felt = torch.stack([unit * one.gradient(x).abs().sum(1) for unit, one in alone], 1)
-    return x.clamp(0, 1), felt / felt.sum(1, keepdim=True).clamp(min=torch.finfo(felt.dtype).tiny)
+    if strength is None:
+        strength = torch.stack([unit * one.gradient(x).abs().sum(1) for unit, one in alone], 1)
+    return x.clamp(0, 1), strength / strength.sum(1, keepdim=True).clamp(min=torch.finfo(strength.dtype).tiny)

@@ -1,6 +1,6 @@
-"""How well a model takes pictures apart: segments, recomposition, swaps and counts, beside what needs no model."""
+"""How well a model decomposes images: segments, recomposition, swaps and counts, beside what needs no model."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,71 +9,70 @@ from scipy.ndimage import label as connected
 from scipy.optimize import linear_sum_assignment
 from torch import Generator, Tensor
 
-from ergosum.data.named import picture_set
-from ergosum.decomposer import Decomposer
-from ergosum.decomposition import by_unit, combine, masks_of, read, recompose, take_apart
-from ergosum.evaluation.fidelity import Features, kid_rows
+from ergosum.decomposition.fidelity import Features, kid_rows
+from ergosum.decomposition.model import ImageDecomposer
+from ergosum.decomposition.recombination import by_unit, combine, decompose, encode_best, masks_of, recompose
+from ergosum.decomposition.task import HELD_OUT, OfImages
 from ergosum.metrics.counting import count_accuracy, object_count
 from ergosum.metrics.error import mse, psnr
 from ergosum.metrics.segmentation import ari, covering, foreground_ari, objects_shown
 from ergosum.metrics.ssim import ssim
 from ergosum.metrics.swap import swap_consistency
-from ergosum.settings import Experiment
+from ergosum.part import Part
 
-__all__ = ["HELD_OUT", "colour_patches", "compatible", "decomposition_scores"]
+__all__ = ["colour_patches", "compatible", "decomposition_scores", "own_metrics"]
 
-HELD_OUT = 1_000_000
-"""Seeds of held-out pictures start here; training pictures are drawn with smaller ones."""
 SMALLEST = 9
 """Pixels of the smallest segment that counts as an object."""
 
 
 @torch.no_grad()
 def decomposition_scores(
-    experiment: Experiment, model: Decomposer, n: int, seed: int, features: Features | None = None
+    task: OfImages, model: ImageDecomposer, n: int, seed: int, features: Features | None = None
 ) -> dict[str, Any]:
-    """Scores on n held-out pictures.
+    """Scores on n held-out images.
 
-    Keys: `mse`, `psnr`, `ssim`, `mse_mean` (of the mean picture) of the recomposition; `fg_ari`, `ari`, `covering` of
-    the pictures that show two objects or more (None if there is none, or one component); `swap_consistency` with
+    Keys: `mse`, `psnr`, `ssim`, `mse_mean` (of the mean image) of the recomposition; `fg_ari`, `ari`, `covering` of
+    the images that show two objects or more (None if there is none, or one component); `swap_consistency` with
     `swap_share` and `swap_arrival`, means over what can be exchanged (components; of a single one its numbers; slots
     are matched); `count_accuracy` of `composites`; `rows`: the segmentation of what needs no model; with features,
-    `kid` and `kid_recombined`, the kernel distance to other held-out pictures of what was recomposed and of pictures
+    `kid` and `kid_recombined`, the kernel distance to other held-out images of what was recomposed and of images
     with one component exchanged, and `kid_rows`.
 
-    Composites: all objects of two pictures of `composite_objects` / 2 objects each, at most as many as n, of which
-    none hides more than a fifth of another's. The composite is taken apart anew and its segments are counted;
+    Composites: all objects of two images of `composite_objects` / 2 objects each, at most as many as n, of which
+    none hides more than a fifth of another's. The composite is decomposed again and its segments are counted;
     `count_shown` counts the components that it was composed of and that can be seen in it.
     """
     if n < 2:
-        raise ValueError(f"decomposition_scores: expected n >= 2 pictures, got {n}.")
+        raise ValueError(f"decomposition_scores: expected n >= 2 images, got {n}.")
     generator = Generator().manual_seed(HELD_OUT + seed)
-    data = picture_set(experiment.pictures, split="test").draw(n, generator)
-    chunks = [take_apart(model, data.images[i : i + 64], generator) for i in range(0, n, 64)]
+    data = task.held_out(n, generator)
+    chunks = [decompose(model, data.images[i : i + 64], generator) for i in range(0, n, 64)]
     whole, masks, latents = (torch.cat([getattr(c, k) for c in chunks]) for k in ("whole", "masks", "latents"))
     mean = data.images.mean(0, keepdim=True).expand_as(data.images)
-    judged = (objects_shown(data.masks) >= 2) & (masks.shape[1] > 1)
+    scored = (objects_shown(data.masks) >= 2) & (masks.shape[1] > 1)
     error = mse(whole, data.images)
     result: dict[str, Any] = {
         "mse": error.mean().item(),
         "mse_mean": mse(mean, data.images).mean().item(),
         "psnr": psnr(error).mean().item(),
         "ssim": ssim(whole, data.images).mean().item(),
-        **_segmentation(masks[judged], data.masks[judged]),
+        **_segmentation(masks[scored], data.masks[scored]),
+        **own_metrics(task.metrics, whole, data.images),
     }
-    result["rows"] = [{"row": "ours", **_segmentation(masks[judged], data.masks[judged])}]
+    result["rows"] = [{"row": "ours", **_segmentation(masks[scored], data.masks[scored])}]
     plain = {
-        "connected patches of one colour": colour_patches(data.images[judged]),
-        "one segment": torch.zeros_like(data.masks[judged][:, 0], dtype=torch.long),
-        "vertical stripes": _stripes(data.images[judged], masks.shape[1]),
+        "connected patches of one colour": colour_patches(data.images[scored]),
+        "one segment": torch.zeros_like(data.masks[scored][:, 0], dtype=torch.long),
+        "vertical stripes": _stripes(data.images[scored], masks.shape[1]),
     }
-    result["rows"] += [{"row": row, **_segmentation(labels, data.masks[judged])} for row, labels in plain.items()]
+    result["rows"] += [{"row": row, **_segmentation(labels, data.masks[scored])} for row, labels in plain.items()]
     if n < 4:
         return result
     swaps, swapped = _swaps(model, latents, masks, generator)
-    result |= swaps | _composites(experiment, model, n, generator)
+    result |= swaps | _composites(task, model, n, generator)
     if features is not None:
-        true, others = picture_set(experiment.pictures, split="test").draw(2 * n, generator).images.chunk(2)
+        true, others = task.held_out(2 * n, generator).images.chunk(2)
         chosen = torch.randperm(len(swapped), generator=generator)[:n]
         made = {"recomposed": whole, "one component exchanged": swapped[chosen]}
         rows = kid_rows(made, true, others, features, seed)
@@ -81,8 +80,14 @@ def decomposition_scores(
     return result
 
 
+def own_metrics(metrics: Sequence[Part[Any]], made: Tensor, true: Tensor) -> dict[str, Any]:
+    """Means of a task's own metrics over images, each under the name of its class or function; `metrics` lists them."""
+    told = {part.cls.__name__: part.build()(made, true).mean().item() for part in metrics}
+    return told | ({"metrics": list(told)} if told else {})
+
+
 def _segmentation(predicted: Tensor, masks: Tensor) -> dict[str, float | None]:
-    if not len(masks):  # no picture shows two objects
+    if not len(masks):  # no image shows two objects
         return dict.fromkeys(("fg_ari", "ari", "covering"))
     return {
         "fg_ari": foreground_ari(predicted, masks).mean().item(),
@@ -96,10 +101,10 @@ def colour_patches(images: Tensor) -> Tensor:
     code = (images * 7.999).long()
     codes = (64 * code[:, 0] + 8 * code[:, 1] + code[:, 2]).numpy()
     labels = np.zeros(codes.shape, dtype=np.int64)
-    for k, picture in enumerate(codes):
+    for k, image in enumerate(codes):
         known = 0
-        for value in np.unique(picture):
-            patches, count = connected(picture == value)  # type: ignore[misc]
+        for value in np.unique(image):
+            patches, count = connected(image == value)  # type: ignore[misc]
             labels[k][patches > 0] = patches[patches > 0] + known
             known += count
     return torch.from_numpy(labels)
@@ -110,33 +115,33 @@ def _stripes(images: Tensor, segments: int) -> Tensor:
     return (torch.arange(side) * segments // side).expand(len(images), side, side)
 
 
-def _swaps(model: Decomposer, latents: Tensor, masks: Tensor, generator: Generator) -> tuple[dict[str, float], Tensor]:
+def _swaps(model: ImageDecomposer, latents: Tensor, masks: Tensor, generator: Generator) -> tuple[dict[str, float], Tensor]:
     """Each unit in turn is replaced by that of a donor and the result is encoded again; scores, and the results.
 
-    Of slots only those with a place are exchanged, and the donor is the picture whose component hides least of the
-    others: two solid objects in one place are no picture that could be read again. Otherwise it is the next picture.
+    Of slots only those with a place are exchanged, and the donor is the image whose component hides least of the
+    others: two solid objects in one place are no image that could be read again. Otherwise it is the next image.
     """
-    slots = model.model.encoder == "slots"
+    placed = model.placed
     hard = (masks.argmax(1, keepdim=True) == torch.arange(masks.shape[1])[:, None, None]).flatten(2).float()
     told, made, count = [], [], by_unit(latents).shape[1]
     for k in range(model.globals, count):
-        donors = _unobtrusive(hard, k, model.globals) if slots else torch.arange(len(latents)).roll(1)
+        donors = _unobtrusive(hard, k, model.globals) if placed else torch.arange(len(latents)).roll(1)
         donor, mixed = latents[donors], latents.clone()
         by_unit(mixed)[:, k] = by_unit(donor)[:, k]
-        pictures = [recompose(model, part, generator) for part in mixed.split(64)]
-        again = torch.cat([read(model, part, generator, latents.shape[1]) for part in pictures])
-        made += pictures
-        again = _matched(again, mixed) if slots else again
+        images = [recompose(model, part, generator) for part in mixed.split(64)]
+        again = torch.cat([encode_best(model, part, generator, latents.shape[1]) for part in images])
+        made += images
+        again = _matched(again, mixed) if placed else again
         swapped = torch.arange(count) == k
         own, other = by_unit(latents), by_unit(donor)
-        alike = torch.equal(own[:, k], other[:, k])  # a unit that is the same in all pictures exchanges nothing
+        alike = torch.equal(own[:, k], other[:, k])  # a unit that is the same in all images exchanges nothing
         told.append((0.0, 0.0, 0.0) if alike else swap_consistency(own, other, by_unit(again), swapped))
     mean = torch.tensor(told).double().mean(0).tolist()
     return {"swap_share": mean[0], "swap_arrival": mean[1], "swap_consistency": mean[2]}, torch.cat(made)
 
 
 def _unobtrusive(hard: Tensor, k: int, globals: int) -> Tensor:
-    """For each picture the other one whose component k covers least of its own other objects."""
+    """For each image the other one whose component k covers least of its own other objects."""
     others = hard[:, globals:].sum(1) - hard[:, k]
     hidden = others @ hard[:, k].T - 1e3 * (hard[:, k].sum(1) > 0)  # an empty component is no donor if there is another
     return hidden.fill_diagonal_(torch.inf).argmin(1)
@@ -149,23 +154,23 @@ def _matched(found: Tensor, expected: Tensor) -> Tensor:
     return found.gather(1, index)
 
 
-def _composites(experiment: Experiment, model: Decomposer, n: int, generator: Generator) -> dict[str, Any]:
-    """All objects of two pictures in one: are they all there?"""
-    each = min(4, experiment.pictures.most)
-    data = picture_set(replace(experiment.pictures, fewest=each, most=each), split="test").draw(n, generator)
-    none = data.masks.shape[1] == 1  # of pictures without true objects
+def _composites(task: OfImages, model: ImageDecomposer, n: int, generator: Generator) -> dict[str, Any]:
+    """All objects of two images in one: are they all there?"""
+    each = min(4, max(1, task.dataset("test").objects))
+    data = task.dataset("test", each).draw(n, generator)
+    none = data.masks.shape[1] == 1  # of images without true objects
     one, two = (torch.empty(0),) * 2 if none else compatible(data.masks[:, 1:], n, generator)
     told: dict[str, Any] = {"composites": len(one), "composite_objects": 2 * each}
-    if model.model.encoder != "slots" or not len(one):
+    if not model.placed or not len(one):
         return told | {"count_accuracy": None, "count_shown": None}
-    latents = torch.cat([read(model, part, generator) for part in data.images.split(64)])
+    latents = torch.cat([encode_best(model, part, generator) for part in data.images.split(64)])
     both = combine(latents[one], latents[two], globals=model.globals)
     counted, shown = [], []
     for part in both.split(64):
-        picture = recompose(model, part, generator)
-        again = read(model, picture, generator, model.globals + 2 * each)
-        shown.append(object_count(masks_of(model, part, picture), SMALLEST))
-        counted.append(object_count(masks_of(model, again, picture), SMALLEST))
+        image = recompose(model, part, generator)
+        again = encode_best(model, image, generator, model.globals + 2 * each)
+        shown.append(object_count(masks_of(model, part, image), SMALLEST))
+        counted.append(object_count(masks_of(model, again, image), SMALLEST))
     expected = torch.full((len(one),), 2 * each)
     return told | {
         "count_accuracy": count_accuracy(torch.cat(counted), expected),
@@ -174,10 +179,10 @@ def _composites(experiment: Experiment, model: Decomposer, n: int, generator: Ge
 
 
 def compatible(objects: Tensor, most: int, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Up to `most` random pairs of pictures of which no object hides more than a fifth of one of the other's.
+    """Up to `most` random pairs of images of which no object hides more than a fifth of one of the other's.
 
     Shape:
-        objects: Boolean masks (n, objects, side, side). Returns numbers of pictures (pairs,), twice.
+        objects: Boolean masks (n, objects, side, side). Returns numbers of images (pairs,), twice.
     """
     flat = objects.flatten(2).float()
     size, any_object = flat.sum(2), flat.sum(1)

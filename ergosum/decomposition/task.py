@@ -9,14 +9,19 @@ from torch import Generator, Tensor, nn
 
 from ergosum.data.named import name_of
 from ergosum.data.pictures import PictureSet, Stored, store
+from ergosum.data.record import Pictures
 from ergosum.data.tetrominoes import Tetrominoes
 from ergosum.decomposition.baselines.baseline import ImageBaseline
 from ergosum.decomposition.model import ImageDecomposer
 from ergosum.decomposition.objective import RecompositionLoss
-from ergosum.part import Part
+from ergosum.part import Part, parameters, within
 from ergosum.training.task import Section, Shelf, Table, Task, Terms
 
-__all__ = ["Coding", "Recomposition"]
+__all__ = ["HELD_OUT", "Coding", "OfImages", "Recomposition"]
+
+
+HELD_OUT = 1_000_000
+"""Seeds of held-out images start here; training images are drawn with smaller ones."""
 
 
 class NoisedBatch(NamedTuple):
@@ -42,12 +47,17 @@ class OfImages(Task):
 
     @property
     def side(self) -> int:
-        """Side of an image in pixels."""
-        return self.data.get("side")
+        """Side of an image in pixels: an argument of the dataset, or of those that it mixes."""
+        stated = (part.get("side") for part in within(self.data) if "side" in parameters(part.cls))
+        return next(stated, None) or self.dataset().side
 
-    def dataset(self, split: str = "train", **changes: Any) -> PictureSet:
-        """The dataset, of its held-out part with `split` = test."""
-        return (self.data.but(**changes) if changes else self.data).build(split=split)
+    def dataset(self, split: str = "train", objects: int = 0) -> PictureSet:
+        """The dataset, of its held-out part with `split` = test; with another number of objects if that is not 0."""
+        return (_with_objects(self.data, objects) if objects else self.data).build(split=split)
+
+    def held_out(self, n: int, generator: Generator) -> Pictures:
+        """Images that training never sees."""
+        return self.dataset("test").draw(n, generator)
 
     @cached_property
     def images(self) -> Stored:
@@ -98,7 +108,7 @@ class Recomposition(OfImages):
     Args:
         data: dataset of single images; gets `split`. model: gets `side`. objective: (images, trajectory, rows,
             progress) -> Terms. count: training images, drawn once and stored as 8-bit files, >= 1. metrics: more metrics
-            for its score, each (made images, true images) -> (batch,).
+            for its score, each (recomposed images, true images) -> (batch,).
     Raises:
         ValueError: if the arguments do not go together.
     """
@@ -137,11 +147,11 @@ class Recomposition(OfImages):
     @property
     def undivided(self) -> str:  # type: ignore[override]
         """Why several processes cannot share a batch out."""
-        model, descent = self.model, self.model.get("descent").settings()
-        encoder = model.get("encoder").cls
-        if descent["noise"] or model.get("stochastic"):
+        told = self.model.settings()
+        descent, encoder = told.get("descent"), told.get("encoder")
+        if (isinstance(descent, Part) and descent.get("noise")) or told.get("stochastic"):
             return "Descent noise and stochastic latents are drawn for the batch"
-        if getattr(encoder, "placed", False):
+        if isinstance(encoder, Part) and getattr(encoder.cls, "placed", False):
             return "Places where slots start to look are drawn for the batch"
         return "Decorrelation is over the batch" if getattr(self.objective, "decorrelation", 0) else ""
 
@@ -199,3 +209,13 @@ class Coding(OfImages):
     def locate(self, model: nn.Module, batch: ImageBatch) -> str:
         """Which part first leaves the finite numbers."""
         return model.locate(batch.images)  # type: ignore[operator]
+
+
+def _with_objects(data: Part[PictureSet], objects: int) -> Part[PictureSet]:
+    """The same dataset, or mixture of datasets, with another number of objects where it has one to set."""
+    known, changes = parameters(data.cls), {}
+    if "objects" in known:
+        changes["objects"] = objects
+    if "sets" in known:
+        changes["sets"] = tuple(_with_objects(part, objects) for part in data.get("sets"))
+    return data.but(**changes)

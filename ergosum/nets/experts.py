@@ -58,6 +58,7 @@ class ExpertDecoder(Conditional):
     """
 
     curved = True
+    placed = True
     grid: Tensor
 
     def __init__(self, code: int, width: int = 32, side: int = 36, spread: float = 0.4) -> None:

@@ -43,6 +43,7 @@ class RefinedExperts(Conditional):
     def __init__(self, code: int, side: int, experts: Part[Conditional] = Part(ExpertDecoder), width: int = 32) -> None:  # noqa: B008
         super().__init__()
         self.experts = experts.build(code=code, side=side)
+        self.placed = bool(getattr(self.experts, "placed", False))
         self.stem = nn.Conv2d(3, width, 4, stride=2, padding=1)
         self.gains = nn.Linear(code, 2 * width)
         self.mix = nn.Conv2d(width, width, 3, padding=1)
