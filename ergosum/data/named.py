@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ergosum.data.folder import Folder
+from ergosum.data.folder import ImageFolder
 from ergosum.data.glyphs import Glyphs
 from ergosum.data.mixed import Mixed
 from ergosum.data.pictures import PictureSet
@@ -48,4 +48,4 @@ def _single(name: str, settings: PictureSettings, split: Split) -> PictureSet:
         raise FileNotFoundError(
             f"No such folder of images: {name!r}. Expected a folder, {', '.join(NAMES)}, or several joined by '+'."
         )
-    return Folder(name, side)  # type: ignore[return-value]
+    return ImageFolder(name, side)  # type: ignore[return-value]
