@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Generator, Tensor
 
-from ergosum.data.folder import Folder
+from ergosum.data.folder import ImageFolder
 from ergosum.data.record import Pictures
 from ergosum.decomposer import Decomposer
 from ergosum.decomposition import (
@@ -173,7 +173,7 @@ def decompose_folder(model: Decomposer, folder: Path, out: Path, seed: int = 0, 
         FileNotFoundError: if there is no such folder, or no picture in it. OSError: if `out` cannot be written.
     """
     _clear(out)
-    source, sheet_at = Folder(folder, model.canvas), out / "sheet.png"
+    source, sheet_at = ImageFolder(folder, model.canvas), out / "sheet.png"
     own = sheet_at.resolve()
     files = [path for path in source.files if path.name != own.name or path.resolve() != own]
     targets = {path: _target(path, source.folder, out) for path in files}
@@ -184,7 +184,7 @@ def decompose_folder(model: Decomposer, folder: Path, out: Path, seed: int = 0, 
         block = files[first : first + batch]
         missing = [path for path in block if path in waiting]
         if any(source.read(path) is not None for path in missing):
-            read = {path: picture for path in block if (picture := source.read(path)) is not None}
+            read = {path: placed.image for path in block if (placed := source.read(path)) is not None}
             pictures, noise = torch.cat(list(read.values())), seed + first
             if not sheet_at.exists():
                 _save_sheet(parts_sheet(model, pictures, Generator().manual_seed(noise)), sheet_at)
