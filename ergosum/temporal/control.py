@@ -115,9 +115,9 @@ class Bank:
         r"""What a formula of energies makes of a frame: (batch, frames + 1, 3, side, side).
 
         A frame is `substeps` steps $x' = x - \nabla E(x; x)$ on the composition anchored at x, with each energy
-        conditioned on 1 / substeps of a level. A sum adds displacements, a weight makes them longer or shorter, a disjunction
-        follows whichever change is nearer. A negation pushes away from a change; backwards in time that undoes a blur,
-        so a strong one soon shows noise: to turn back, use `angle_back`.
+        conditioned on 1 / substeps of a level. A sum adds displacements, a weight makes them longer or shorter, a
+        disjunction follows whichever change is nearer. A negation pushes away from a change; backwards in time that
+        undoes a blur, so a strong one soon shows noise: to turn back, use `angle_back`.
 
         Raises:
             FormulaError: if the formula cannot be read. ValueError: for settings out of range, or feed-forward nets.
