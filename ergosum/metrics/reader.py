@@ -116,7 +116,7 @@ def factor_errors(read: Values, true: Values) -> Tensor:
         ValueError: for other shapes and values that are not finite.
     """
     read, true = tensors("factor_errors", read=read, true=true)
-    if read.shape != true.shape or read.shape[1:] != (3,):
+    if read.shape != true.shape or read.shape[1:] != (3,) or not read.numel():
         raise ValueError(f"factor_errors: expected (batch, 3) twice, got {tuple(read.shape)} and {tuple(true.shape)}.")
     hue = circular_difference(read[:, 0], true[:, 0], 2 * math.pi).abs().rad2deg()
     angle = circular_difference(read[:, 1], true[:, 1], 360.0).abs()

@@ -43,7 +43,8 @@ def swap_consistency(own: Values, donor: Values, recombined: Values, swapped: Va
     )
     shapes = {tuple(z.shape) for z in (own, donor, recombined)}
     allowed = (tuple(own.shape[1:2]), tuple(own.shape[:2]))
-    if len(shapes) != 1 or own.ndim != 3 or swapped.dtype != torch.bool or tuple(swapped.shape) not in allowed:
+    empty = own.ndim != 3 or not own.numel()
+    if len(shapes) != 1 or empty or swapped.dtype != torch.bool or tuple(swapped.shape) not in allowed:
         raise ValueError(
             "swap_consistency: expected three equal (batch, components, latent) and Boolean (components,) or (batch, "
             f"components), got {sorted(shapes)} and {swapped.dtype} {tuple(swapped.shape)}."

@@ -1,5 +1,5 @@
-"""A random table on which wrong normalisers do not cancel: factors of unequal numbers of levels and unequal frequencies,
-codes of unequal units that mix them."""
+"""A random table on which wrong normalisers do not cancel: factors of unequal numbers of levels and frequencies, codes
+of unequal units that mix them."""
 
 import torch
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ergosum.metrics.arrays import as_tensor, image_pair, tensors
+from ergosum.metrics.arrays import Values, as_tensor, image_pair, tensors
 
 NUMBERS = np.arange(12).reshape(3, 4)
 
@@ -17,7 +17,9 @@ NUMBERS = np.arange(12).reshape(3, 4)
 )  # fmt: skip
 def test_an_array_keeps_its_numbers_and_its_shape(array):
     made = as_tensor(array)
-    assert np.array_equal(made.numpy(), np.asarray(array)) and made.shape == np.shape(array)
+    assert (
+        isinstance(made, Values) and np.array_equal(made.numpy(), np.asarray(array)) and made.shape == np.shape(array)
+    )
 
 
 def test_an_array_that_may_not_be_written_to_is_copied_without_a_warning(recwarn):
