@@ -19,6 +19,7 @@ tests, or does not come back within five minutes; if it cannot even collect the 
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -98,8 +99,8 @@ def mirror(tree: Path, file: str | None = None) -> None:
 
 def run(tests: Iterable[str], mutation: Mutation | None = None) -> tuple[int, str]:
     """Exit code of pytest, and what it said, on a copy of the tree with the mutation applied."""
-    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
-        tree = Path(folder)
+    with tempfile.TemporaryDirectory(prefix="mutant-", ignore_cleanup_errors=True) as folder:
+        tree, scratch = Path(folder, "tree"), Path(folder, "scratch")
         mirror(tree, mutation and mutation.file)
         if mutation:
             changed = tree / mutation.file
@@ -107,9 +108,10 @@ def run(tests: Iterable[str], mutation: Mutation | None = None) -> tuple[int, st
             changed.unlink()
             changed.write_text(text)
         # no byte code is written: the links would put it into the working tree
-        settings = {"PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+        settings = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")} | settings
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--slow", *tests]
+        options = ["-x", "-q", "-p", "no:cacheprovider", "--slow", f"--basetemp={scratch}"]
+        command = [sys.executable, "-m", "pytest", *options, *tests]
         done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=SECONDS)
     return done.returncode, done.stdout + done.stderr
 
@@ -119,7 +121,10 @@ def judge(mutation: Mutation) -> Result:
     start = time.monotonic()
     try:
         code, said = run(mutation.tests, mutation)
-        verdict = {FAILED: "caught", PASSED: "SURVIVED"}.get(code, f"NOT RUN: {' '.join(said.split())[-200:]}")
+        # a crash of pytest itself exits with 1 too
+        noticed = code == FAILED and re.search("^(FAILED|ERROR) ", said, re.MULTILINE)
+        fault = f"NOT RUN: {' '.join(said.split())[-200:]}"
+        verdict = "caught" if noticed else "SURVIVED" if code == PASSED else fault
     except subprocess.TimeoutExpired:
         verdict = "caught (too slow)"
     return Result(mutation, verdict, time.monotonic() - start)

@@ -33,7 +33,9 @@ def tree(tmp_path):
     (tmp_path / "package/sums.py").write_text(
         "def plus(a, b):\n    return a + b\n\n\ndef times(a, b):\n    return a * b\n"
     )
-    (tmp_path / "tests/conftest.py").write_text("def pytest_addoption(parser):\n    parser.addoption('--slow')\n")
+    (tmp_path / "tests/conftest.py").write_text(
+        "def pytest_addoption(parser):\n    parser.addoption('--slow', action='store_true')\n"
+    )
     (tmp_path / "tests/test_sums.py").write_text(
         "from package.sums import plus, times\n\n\ndef test_sums():\n    assert plus(2, 2) == 4 == times(2, 2)\n"
     )
