@@ -23,7 +23,7 @@ def sap(
     r"""$\frac1F \sum_k (s_{(1)k} - s_{(2)k})$: the gap between the two codes that alone predict factor k best.
 
     0: no code, or two alike. Of an oracle it is 1 with squared correlations, and 1 - 1/levels with accuracies, since
-    the runner-up guesses right that often. The rival of a single code is one that is dead: a guess.
+    the runner-up guesses right that often. A single code is compared with a dead one, which guesses.
 
     Args:
         latents: (rows, codes). factors: (rows, factors), levels but for `correlation`.
