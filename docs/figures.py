@@ -15,7 +15,7 @@ from ergosum.data.sources import load_digits
 from ergosum.decomposer import Decomposer
 from ergosum.evaluation.control import true_frames
 from ergosum.evaluation.decomposition import HELD_OUT, compatible
-from ergosum.formula import parse as parse_formula
+from ergosum.formula import parse_formula
 from ergosum.report.animation import save_animation, save_strip
 from ergosum.report.plane import draw_densities, on_grid
 from ergosum.report.strips import sheet

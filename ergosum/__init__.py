@@ -25,7 +25,7 @@ _HOMES = {
     "Timeline": "timeline",
     "as_energy": "energy",
     "load_predictor": "runfolder",
-    "parse": "formula",
+    "parse_formula": "formula",
     "sample": "samplers.chain",
     "train": "training.loop",
 }
@@ -47,7 +47,7 @@ __all__ = [
     "Timeline",
     "as_energy",
     "load_predictor",
-    "parse",
+    "parse_formula",
     "sample",
     "train",
 ]
