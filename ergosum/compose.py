@@ -211,7 +211,7 @@ class Or(Node, Energy):
         self.temperature = _common_temperature("Or", held)
         if isinstance(log_weights, Tensor) and (log_weights.requires_grad or log_weights.ndim == 2):
             keep(self, "log_weights", _log_weights(log_weights))
-            flat = held
+            self.given, flat = (None,) * len(held), held
         else:
             flat = self._weigh(held, [None] * len(held) if log_weights is None else [_number(w) for w in log_weights])
         self.grounded = all(t.grounded for t in flat)

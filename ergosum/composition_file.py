@@ -174,7 +174,8 @@ class _Writer:
         told = {key: self.argument(value, f"{name}: argument {key!r}") for key, value in arguments.items()}
         floats = {t.dtype for t in [*module.parameters(), *module.buffers()] if t.is_floating_point()}
         self.modules.append({
-            "class": path, "arguments": told, "training": module.training,
+            "class": path, "arguments": told,
+            "evaluating": [key for key, part in module.named_modules() if not part.training],
             "state": {key: self.tensor(value) for key, value in module.state_dict().items()},
             "dtype": str(floats.pop()).removeprefix("torch.") if len(floats) == 1 else None,
             "temperature": getattr(module, "temperature", 1.0),
@@ -292,7 +293,8 @@ class _Reader:
         made.load_state_dict({key: self.tensors[value] for key, value in told["state"].items()}, assign=True)
         for key, value in made.named_parameters():
             value.requires_grad_(key not in told["frozen"])
-        made.train(told["training"])
+        for key, part in made.named_modules():
+            part.training = key not in told["evaluating"]
         made.temperature = told["temperature"]
         self.made[place] = made
         return made
