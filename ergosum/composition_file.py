@@ -9,11 +9,11 @@ by name. Values come back equal to the last bit.
 import json
 import math
 import os
-import tempfile
 from collections.abc import Collection, Mapping
 from numbers import Real
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -56,17 +56,13 @@ def save(energy: Term, path: str | os.PathLike[str], given: Collection[str] = ()
     told = {"format": FORMAT, "formula": str(energy), "tree": writer.tree, "modules": writer.modules}
     text = json.dumps(told, allow_nan=False)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    os.close(handle)
+    part = target.parent / f".{target.name}.{uuid4().hex}.part"
     try:
         # a file of safetensors needs no tensor, but readers of older releases do
         save_file(writer.tensors or {"empty": torch.zeros(0)}, part, metadata={"composition": text})
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(part, 0o666 & ~umask)
         os.replace(part, target)
     except BaseException:
-        Path(part).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
     return target
 
