@@ -11,6 +11,7 @@ __version__ = "0.2.0"
 _HOMES = {
     "compose": ("And", "Not", "Or", "Scaled", "conjunction", "disjunction", "negation", "terms"),
     "energy": ("Conditional", "Energy", "as_energy"),
+    "composition_file": ("load", "save"),
     "formula": ("parse_formula",),
     "partition": ("annealed_importance", "bridge", "log_z_difference", "weighted"),
     "calibrate": ("calibrate",),

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ergosum.compose import And
 from ergosum.data.render import FACTORS
 from ergosum.energy import Energy
-from ergosum.formula import parse
+from ergosum.formula import parse_formula
 from ergosum.samplers.chain import State
 from ergosum.samplers.descent import Descent
 from ergosum.shapes import Frames, Images
@@ -127,7 +127,7 @@ class Bank:
         x, made = start, [start]
         for _ in range(frames):
             for _ in range(substeps):
-                composed = parse(formula, self.energies(x, 1 / substeps))
+                composed = parse_formula(formula, self.energies(x, 1 / substeps))
                 if not composed.grounded:
                     raise ValueError(f"{composed}: a negation alone is no energy; write it beside a positive term.")
                 x = Descent().step(composed, State(x))[0].x.clamp(0, 1)

@@ -151,9 +151,9 @@ A, B = normal(-1.0, 1.0), normal(2.0, 0.5)
 COMPOSITES = {
     "product": (A & B, (2 * 2.0 - 1.0) / 3, 1 / 3),
     "weighted": (0.5 * A & 2.0 * B, (4 * 2.0 - 0.5) / 4.5, 1 / 4.5),
-    "tempered": (B.at(3.0), 2.0, 1.5),
+    "tempered": (B.at_temperature(3.0), 2.0, 1.5),
     "wide minus narrow": (B & ~(0.5 * A), (2 * 2.0 + 0.5) / 1.5, 1 / 1.5),
-    "nested": ((A & ~(0.25 * A)) & B.at(2.0), (-0.75 + 2.0) / 1.75, 1 / 1.75),
+    "nested": ((A & ~(0.25 * A)) & B.at_temperature(2.0), (-0.75 + 2.0) / 1.75, 1 / 1.75),
 }
 """Composition, mean, variance: Gaussians' precisions and weighted means add, and are taken away by a negation."""
 
