@@ -174,6 +174,10 @@ class And(Node, Energy):
             total = total + value
         return total
 
+    def at_noise(self, sigma: float) -> Energy:
+        """The sum of the terms at that noise level."""
+        return And(*(part.at_noise(sigma) for part in self))
+
     def extra_repr(self) -> str:
         """The number of terms."""
         return f"{len(self)} terms"
@@ -245,6 +249,10 @@ class Or(Node, Energy):
         soft = (-torch.stack(shifted)).logsumexp(0)
         return -soft if t == 1 else -t * soft
 
+    def at_noise(self, sigma: float) -> Energy:
+        """The disjunction of the terms at that noise level."""
+        return Or(*(part.at_noise(sigma) for part in self), log_weights=self.given)
+
     def extra_repr(self) -> str:
         """The number of terms."""
         return f"{len(self)} terms"
@@ -288,6 +296,10 @@ class Not(Node, Energy):
         t = self.temperature
         return -self.alpha * t * F.logsigmoid((values[0] - self.margin) / t)
 
+    def at_noise(self, sigma: float) -> Energy:
+        """The negation of the term at that noise level."""
+        return Not(self.term.at_noise(sigma), self.alpha, self.margin)
+
 
 class Scaled(Node, Energy):
     """$w E(x)$, the density to the power w: stricter for w > 1, flatter for w < 1, the same as temperature 1 / w.
@@ -313,6 +325,10 @@ class Scaled(Node, Energy):
     def join(self, values: Sequence[Tensor]) -> Tensor:
         """w times a given value."""
         return self.weight * values[0]
+
+    def at_noise(self, sigma: float) -> Energy:
+        """w times the term at that noise level."""
+        return scaled(self.weight, self.term.at_noise(sigma))
 
 
 class Terms(NamedTuple):

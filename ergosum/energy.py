@@ -96,6 +96,18 @@ class Energy(nn.Module):
             raise ValueError(f"at: expected a finite temperature > 0, got {temperature}.")
         return compose.scaled(1 / temperature, self)
 
+    def at_temperature(self, temperature: float) -> "Energy":
+        """$E / T$, the same as `energy / T`."""
+        return self.at(temperature)
+
+    def at_noise(self, sigma: float) -> "Energy":
+        """The energy of the data with noise of standard deviation sigma added.
+
+        Raises:
+            ValueError: if the energy knows one noise level only.
+        """
+        raise ValueError(f"{self}: the energy knows one noise level only and cannot be taken at sigma = {sigma:g}.")
+
     def in_units(self) -> "Energy":
         """$E / T$ with the temperature it was trained at: minus a log-density, comparable with others in units."""
         return compose.rescaled(1 / self.temperature, self, 1.0)
