@@ -102,8 +102,7 @@ def run(
     who, steep, clamped = _traits(sampler)
     state, before = (x, x.x) if isinstance(x, State) else (None, x)
     expect_chains(who, before)
-    # within a clamp every continuous energy is bounded
-    guard = None if clamped or not check else FallGuard(who, before)
+    guard = None
     if check:
         expect_finite(who, before, 0)
     for n in range(1, steps + 1):
@@ -116,12 +115,15 @@ def run(
                 _warn_of_coupling(who, given)
             if n == 1 or fixed is None:
                 state = _entered(sampler, given, before, state, check)
+                before = state.x
             elif state.x is not before:  # type: ignore[union-attr]
                 state = state._replace(x=before)  # type: ignore[union-attr]
             options = {"create_graph": True} if differentiable else {}
             state, info = sampler.step(given, state, generator, **options)  # type: ignore[arg-type]
         if n == 1:
             expect_shape(info.energy, state.x)
+            # within a clamp every continuous energy is bounded
+            guard = FallGuard(who, before) if check and not clamped else None
         if check:
             acting = given if acts is None else acts(given, state)
             total = refuse_non_finite(who, acting, before, state.x, info.energy, n)
