@@ -102,6 +102,8 @@ def run(
     who, steep, clamped = _traits(sampler)
     state, before = (x, x.x) if isinstance(x, State) else (None, x)
     expect_chains(who, before)
+    if before.is_inference() and not torch.is_inference_mode_enabled():
+        before = before.clone()  # a chain that began in inference mode goes on outside of it
     guard = None
     if check:
         expect_finite(who, before, 0)

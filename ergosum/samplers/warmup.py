@@ -24,8 +24,8 @@ TARGETS: Mapping[type, float] = {Mala: 0.574, Hmc: 0.8}
 GAMMA, OFFSET, KAPPA = 0.05, 10.0, 0.75
 """Dual averaging's constants, as in its source."""
 
-LIMIT = 100.0
-"""Largest logarithm of a step size, either way."""
+LIMIT = 80.0
+"""Largest logarithm of a step size, either way: a factor of 6e34, which float32 still holds."""
 
 WINDOWS = (0.15, 0.4, 0.8)
 """Shares of the steps at which the mass is estimated anew, from the draws since the one before; the first only ends
