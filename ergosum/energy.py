@@ -130,6 +130,18 @@ class Energy(nn.Module):
         """$log int exp(-E(x) / T) dx$ where it is known, else None."""
         return self.log_z if temperature == 1 else None
 
+    def at_temperature(self, temperature: float) -> "Energy":
+        """$E / T$, the same as `energy / T`."""
+        return self.at(temperature)
+
+    def at_noise(self, sigma: float) -> "Energy":
+        """The energy of the data with noise of standard deviation sigma added.
+
+        Raises:
+            ValueError: if the energy knows one noise level only.
+        """
+        raise ValueError(f"{self}: the energy knows one noise level only and cannot be taken at sigma = {sigma:g}.")
+
     def in_units(self) -> "Energy":
         """$E / T$ with the temperature it was trained at: minus a log-density, comparable with others in units.
 
