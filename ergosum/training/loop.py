@@ -28,7 +28,7 @@ from ergosum.training.log import Log, Update
 from ergosum.training.processes import launch
 from ergosum.training.runfolder import owned, save_recipe
 from ergosum.training.schedule import learning_rate
-from ergosum.training.state import State
+from ergosum.training.state import State, checkpoint_of
 from ergosum.training.task import Task, Terms
 
 __all__ = ["DeadRunError", "Update", "fit", "train"]
@@ -81,6 +81,8 @@ def train(
 
 def _train(experiment: Experiment, task: Task, out: Path, resume: bool, accelerator: str) -> Generator[Update]:
     torch.set_num_threads(experiment.run.threads)
+    if resume:
+        checkpoint_of(out)  # nothing to resume is said before anything is made
     fabric = launch(experiment, task, accelerator)
     task.device = str(fabric.device)
     task.ready()
