@@ -33,10 +33,10 @@ def pictures_of(start: str, experiment: "Experiment", seed: int) -> "Tensor":
     """An image file, or eight held-out pictures of the data that the run learned from."""
     import torch
 
-    from ergosum.data.folder import load_picture
+    from ergosum.data.folder import load_square
     from ergosum.data.named import picture_set
     from ergosum.evaluation.decomposition import HELD_OUT
 
     if start:
-        return load_picture(start, experiment.pictures.side)
+        return load_square(start, experiment.pictures.side).image
     return picture_set(experiment.pictures, split="test").draw(8, torch.Generator().manual_seed(HELD_OUT + seed)).images
