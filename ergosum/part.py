@@ -189,8 +189,8 @@ def resolve(name: str, trust: tuple[str, ...] = (), kind: Any = None, where: str
     """
     module, _, short = name.rpartition(".")
     if not module or module.split(".")[0] == "ergosum":
-        found = next((c for c in exported() if c.__name__ == short), None)
-        if found is None or (module and f"{found.__module__}.{short}" != name and module not in ROOMS):
+        found = _of_room(module, short) if module else next((c for c in exported() if c.__name__ == short), None)
+        if found is None:
             near = get_close_matches(short, [c.__name__ for c in exported() if kind is None or fits(c, kind)], 3)
             hint = f"did you mean {', '.join(near)}?" if near else "`ergosum parts` lists them."
             raise ValueError(f"{where}: {name!r} is no part of ergosum; {hint}")
@@ -200,6 +200,14 @@ def resolve(name: str, trust: tuple[str, ...] = (), kind: Any = None, where: str
         fitting = ", ".join(c.__name__ for c in exported() if fits(c, kind))
         raise ValueError(f"{where}: {name} is no {_called(kind)}; expected one such as {fitting}.")
     return found
+
+
+def _of_room(module: str, short: str) -> Any:
+    """What the room that a module of the package belongs to exports under a name; None if it is no part."""
+    room = next((r for r in ROOMS if module == r or module.startswith(f"{r}.")), None)
+    home = importlib.import_module(room) if room else None
+    found = getattr(home, short) if short in getattr(home, "__all__", ()) else None
+    return found if module in (room, getattr(found, "__module__", None)) else None
 
 
 def _foreign(name: str, module: str, short: str, trust: tuple[str, ...], where: str) -> Callable[..., Any]:
@@ -230,7 +238,7 @@ def exported() -> tuple[Callable[..., Any], ...]:
     found: dict[Callable[..., Any], None] = {}
     for room in ROOMS:
         home = importlib.import_module(room)
-        for name in home.__all__:
+        for name in getattr(home, "__all__", ()):
             thing = getattr(home, name)
             if inspect.isclass(thing) or inspect.isfunction(thing):
                 found[thing] = None

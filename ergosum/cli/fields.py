@@ -23,7 +23,7 @@ __all__ = ["Field", "change", "first_line", "listed", "merge", "meanings"]
 
 SECTIONS = {"optimiser": Optimiser, "run": Run}
 PLAIN = ("name", "shows", "cost")
-SUPPLIED = {"side", "code", "outputs", "latent", "split", "device", "anchored", "stochastic", "step_size", "noise"}
+SUPPLIED = {"side", "code", "outputs", "split", "device", "anchored"}
 """Arguments that the surrounding usually supplies; listed only where a recipe sets them."""
 
 
