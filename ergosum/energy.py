@@ -75,6 +75,10 @@ class Energy(nn.Module):
         """As of any module; a tensor that was made under `torch.inference_mode` is copied, so that gradients exist."""
         super().register_buffer(name, plain(tensor), persistent)
 
+    def __call__(self, x: Batch) -> PerSample:
+        """$E(x)$, shape (batch,); of a batch of none, no energies, which not every network could tell by itself."""
+        return super().__call__(x) if x.ndim == 0 or len(x) else summed(x)
+
     def forward(self, x: Batch) -> PerSample:
         """$E(x)$, shape (batch,)."""
         raise NotImplementedError
