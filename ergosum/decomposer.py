@@ -1,13 +1,15 @@
-"""A decomposer: an encoder that reads latents off a frame, and a bank of K energies that they close.
+"""What every decomposer is: an encoder whose latents close K energies, and descent on their sum.
 
-$$ x_n = x_{n-1} - h grad_x sum_k E_k(x_{n-1}; a, z_k),   z_k = [Enc(x_t)]_k $$
+$$ x_n = x_{n-1} - h grad_x sum_k E_k(x_{n-1}; a, z_k) $$
 
-Descent starts at the frame $x_t$ and must reach the frame `lag` later. The anchor $a$ is nothing, $x_t$, or $x_{n-1}$;
-after z_k comes, where it is known, the signed number of levels to move.
+Training differentiates through chosen steps of it. A system adds what its latents mean and where descent starts:
+`temporal.TemporalDecomposer` predicts the next frame from the last, `decomposition.ImageDecomposer` finds an image in
+noise.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
 
 import torch
 from einops import reduce, repeat
@@ -15,26 +17,48 @@ from torch import Generator, Tensor, nn
 
 from ergosum.compose import And
 from ergosum.energy import Conditional, Energy
-from ergosum.nets.comet import CometEnergy, RecurrentEncoder
-from ergosum.nets.encoders import StridedEncoder
-from ergosum.nets.experts import DrawnExperts, ExpertDecoder, GlobalExperts
-from ergosum.nets.pyramid import PyramidEncoder
-from ergosum.nets.refined import RefinedExperts
-from ergosum.nets.residual import ResidualEncoder, ResidualEnergy
-from ergosum.nets.slots import SlotEncoder
-from ergosum.nets.transport import Transport
-from ergosum.nets.unet import UNetInnerProduct
-from ergosum.samplers.chain import Info, Varying, differentiable_steps, run
+from ergosum.nets.experts import DrawnExperts
+from ergosum.part import Part
+from ergosum.samplers.chain import Info, Sampler, Varying, differentiable_steps, run
 from ergosum.samplers.descent import Descent
 from ergosum.samplers.guards import NonFiniteError
-from ergosum.samplers.tensors import gaussian
-from ergosum.settings import EXPERTS, FACTORS, DescentSettings, ModelSettings
 from ergosum.shapes import Images, Latents
 
-__all__ = ["Decomposer", "Trajectory"]
+__all__ = ["Decomposer", "InnerDescent", "Trajectory"]
 
-SURE = -4.0
-"""Logarithm of the variance of noisy latents where their network gives 0, so that at first they can be told."""
+
+@dataclass(frozen=True, kw_only=True)
+class InnerDescent:
+    """The inner minimisation x <- x - h grad_x E(x)."""
+
+    steps: int = 4
+    """N, steps per image, >= 1."""
+    training_steps: int = 0
+    """Steps taken in training; 0 takes `steps`. One is enough where step size 1 lands on a bowl's minimum."""
+    step_size: float = 1.0
+    """h > 0 (for a learned step size: its start)."""
+    learned: bool = False
+    """Learn the step size."""
+    clamp: bool = True
+    """Keep x in [0, 1] after the last step."""
+    noise: float = 0.0
+    """Standard deviation of Gaussian noise added in each step, >= 0."""
+    gradient: Literal["last", "truncated", "window", "full"] = "last"
+    """Through which steps the loss is differentiated: the last alone, each step alone, the last `window`, or all."""
+    window: int = 2
+    """Steps kept with gradient = window, >= 1."""
+    sampler: Part[Sampler] = field(default_factory=lambda: Part(Descent))
+    """The step: a sampler that takes `step_size` (a float or a tensor) and `noise`."""
+
+    def __post_init__(self) -> None:
+        for name, low in {"steps": 1, "training_steps": 0, "noise": 0, "window": 1}.items():
+            if not getattr(self, name) >= low:
+                raise ValueError(f"descent.{name}: expected a number >= {low}, got {getattr(self, name)!r}.")
+        if not self.step_size > 0:
+            raise ValueError(f"descent.step_size: expected a number > 0, got {self.step_size!r}.")
+        known = ("last", "truncated", "window", "full")
+        if self.gradient not in known:
+            raise ValueError(f"descent.gradient: expected one of {', '.join(known)}, got {self.gradient!r}.")
 
 
 class Trajectory(NamedTuple):
@@ -43,8 +67,8 @@ class Trajectory(NamedTuple):
     Shape:
         frames: N + 1 tensors (batch, 3, side, side), the start first. infos: N records. latents: (batch, K, D).
         masks: (batch, K, side, side), each component's share of every pixel, where energies are experts. posterior:
-        mean and logarithm of the variance, (batch, K, noisy) each, that the first numbers of noisy latents were drawn
-        from; the place of a slot is not noisy.
+        mean and logarithm of the variance, (batch, K, stochastic) each, that the first numbers of stochastic latents
+        were drawn from; the place of a slot is not drawn.
     """
 
     frames: list[Tensor]
@@ -54,7 +78,7 @@ class Trajectory(NamedTuple):
     posterior: tuple[Tensor, Tensor] | None = None
 
 
-class _Folded(Energy):
+class Folded(Energy):
     """K members of one family in one call: $sum_k E(x; a, z_k)$ with the components folded into the batch.
 
     Args:
@@ -83,259 +107,118 @@ class _Folded(Energy):
         return precision.unflatten(0, (-1, self.components))
 
 
-def _stacked(experts: Sequence[DrawnExperts]) -> DrawnExperts:
+def _stacked(experts: Sequence[Any]) -> DrawnExperts:
     """Experts of several families as those of one: of each sample all, one after the other."""
     mean, precision = (torch.stack([getattr(e, name) for e in experts], 1) for name in ("mean", "precision"))
     return DrawnExperts(mean.flatten(0, 1), precision.flatten(0, 1))
 
 
 class Decomposer(nn.Module):
-    """Encoder, K conditional energies and the descent that recomposes them.
+    """Encoder, K conditional energies and the descent on their sum; a system's decomposer derives from it.
 
     Args:
-        model: networks. descent: inner minimisation. canvas: side of a frame in pixels.
+        encoder: reads latents. family: builds one of the energies. components: their names. tied: one network for all
+            K (True) or one each. descent: inner minimisation. side: of an image in pixels.
+    Raises:
+        ValueError: without names, or with one twice.
     """
 
-    def __init__(self, model: ModelSettings, descent: DescentSettings, canvas: int = 28) -> None:
+    def __init__(
+        self,
+        encoder: Callable[[], nn.Module],
+        family: Callable[[], Conditional],
+        components: Sequence[str],
+        tied: bool,
+        descent: InnerDescent,
+        side: int,
+    ) -> None:
         super().__init__()
-        self.model, self.descent, self.canvas = model, descent, canvas
-        self.components = model.components
-        outputs = len(self.components) * model.latent * (2 if model.noisy else 1)
-        channels = 6 if model.encoder == "pair" else 3
-        if model.encoder in ("residual", "comet"):
-            blocks = 3 if model.encoder == "comet" else 2
-            self.encoder: nn.Module = ResidualEncoder(outputs, channels, model.width, blocks)
-        elif model.encoder == "pyramid":
-            self.encoder = PyramidEncoder(outputs, channels, model.width, canvas)
-        elif model.encoder == "recurrent":
-            self.encoder = RecurrentEncoder(model.latent, model.width)
-        elif model.encoder == "slots":
-            self.encoder = SlotEncoder(model.latent, model.width, canvas, model.globals, noisy=model.noisy)
-        else:
-            self.encoder = StridedEncoder(outputs, channels, model.width)
-        count = 1 if model.tied else len(self.components)
-        self.energies = nn.ModuleList(self._family(model) for _ in range(count))
+        if not components or len(set(components)) != len(components):
+            raise ValueError(f"components: expected one or more different names, got {tuple(components)}.")
+        self.components, self.tied, self.descent, self.canvas = tuple(components), tied, descent, side
+        self.encoder = encoder()
+        self.energies = nn.ModuleList(family() for _ in range(1 if tied else len(components)))
         start = torch.tensor(float(descent.step_size)).log()
         self.log_step = nn.Parameter(start, requires_grad=descent.learned)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster, see docs/speed.md
 
-    def _family(self, model: ModelSettings) -> Conditional:
-        code = model.latent + (len(FACTORS) if model.moves else 0)
-        anchored = model.anchor != "none"
-        if model.energy == "transport":
-            return Transport(code, model.width, self.canvas)
-        if model.energy in EXPERTS:
-            if model.encoder == "slots":
-                experts: Conditional = ExpertDecoder(code, model.width, self.canvas)
-            else:
-                experts = GlobalExperts(code, model.width, self.canvas, model.grey)
-            return RefinedExperts(experts, code, model.width) if model.energy == "refined" else experts
-        if model.energy == "comet":
-            return CometEnergy(code, model.width, self.canvas, model.position)
-        if model.energy == "unet":
-            return UNetInnerProduct(code, model.width, self.canvas, anchored)
-        return ResidualEnergy(code, model.width, self.canvas, anchored)
+    @property
+    def anchored(self) -> bool:
+        """Whether the energies are anchored to a frame."""
+        return bool(self.energies[0].anchored)
 
-    def _told(self, component: str) -> Tensor:
-        """Which of the three moves a component is told: its own factor's, those of 'a+b', or all if it names none."""
-        named = [f in component.split("+") for f in FACTORS]
-        return torch.tensor(named if any(named) else [True] * len(FACTORS))
+    @property
+    def curved(self) -> bool:
+        """Whether the energies' curvature is known, so that one Newton step lands on their Gaussian part's minimum."""
+        return bool(getattr(self.energies[0], "curved", False))
 
-    def encode(
-        self,
-        start: Images,
-        target: Images | None = None,
-        components: int | None = None,
-        generator: Generator | None = None,
-        places: Tensor | None = None,
-    ) -> Latents:
-        """Latents (batch, K, latent) of a frame, or of a pair of frames for a pair encoder; means of noisy latents.
-
-        Args:
-            components: K, another than was trained with, for recurrent and slot encoders.
-            generator: of the places where slots start to look in training. places: (batch, K, 2), x and y in -1 .. 1,
-                where they start instead; no other encoder heeds it.
-        Raises:
-            ValueError: if a pair encoder gets no target, or an encoder with a fixed K is asked for another.
-        """
-        return self._read(start, target, components, generator, places)[0]
-
-    def _read(
-        self,
-        start: Images,
-        target: Images | None,
-        components: int | None,
-        generator: Generator | None,
-        places: Tensor | None,
-    ) -> tuple[Latents, Tensor]:
-        """Latents, and the logarithm of the variance of those of their first numbers that are noisy."""
-        k = components or len(self.components)
-        width = self.model.latent
-        if isinstance(self.encoder, SlotEncoder):
-            said = self.encoder(start, k, generator, places).float()
-            return said[..., :width], said[..., width:] + SURE
-        if isinstance(self.encoder, RecurrentEncoder):
-            said = self.encoder(start, k, generator).float()
-            return said, said[..., :0]
-        if k != len(self.components):
-            raise ValueError(f"This encoder reads {len(self.components)} components off a picture, not {k}.")
-        if self.model.encoder == "pair":
-            if target is None:
-                raise ValueError("A pair encoder reads the change off two frames: pass the later frame as target.")
-            start = torch.cat([start, target], 1)
-        said = self.encoder(start).float().unflatten(1, (k, -1))
-        return said[..., :width], said[..., width:] + SURE
-
-    def _code(self, latents: Tensor, moves: Tensor | None, k: int, fraction: float) -> Tensor:
-        z = latents[:, k]
-        if not self.model.moves:
-            return z
-        if moves is None:
-            raise ValueError("These energies are told how far to move: pass moves (batch, 3) in levels.")
-        told = self._told(self.components[k]).to(moves.device)
-        return torch.cat([z, fraction * moves * told], 1)
-
-    def bind(
-        self,
-        latents: Latents,
-        anchor: Images | None,
-        moves: Tensor | None = None,
-        fraction: float = 1.0,
-        active: Sequence[int] | None = None,
-    ) -> Energy:
-        """The sum of the (active) energies, closed with their latents, the anchor and a fraction of the move.
+    def close(self, codes: Sequence[Tensor], anchor: Images | None, ks: Sequence[int]) -> Energy:
+        """The sum of energies `ks`, each closed with its code and the anchor.
 
         Shape:
-            latents: (batch, K, latent). moves: (batch, 3) in levels.
+            codes: (batch, code) for each of `ks`.
         """
-        ks = range(latents.shape[1]) if active is None else active
-        anchor = None if self.model.anchor == "none" else anchor
-        if self.model.tied:
-            codes = torch.stack([self._code(latents, moves, k, fraction) for k in ks], 1)
+        anchor = anchor if self.anchored else None
+        if self.tied:
             family: Conditional = self.energies[0]  # type: ignore[assignment]
             repeats = 1 if family.folds else len(ks)
             repeated = None if anchor is None else repeat(anchor, "batch ... -> (batch k) ...", k=repeats)
-            return _Folded(family.bind(codes.flatten(0, 1), repeated), len(ks), repeats)
-        bound = [self.energies[k].bind(self._code(latents, moves, k, fraction), anchor) for k in ks]  # type: ignore[operator]
-        if self.model.energy == "experts":
-            return _Folded(_stacked(bound), len(bound), len(bound))
+            return Folded(family.bind(torch.stack(list(codes), 1).flatten(0, 1), repeated), len(ks), repeats)
+        bound = [self.energies[k].bind(code, anchor) for k, code in zip(ks, codes, strict=True)]  # type: ignore[operator]
+        if all(isinstance(b, DrawnExperts) for b in bound):
+            return Folded(_stacked(bound), len(bound), len(bound))
         return bound[0] if len(bound) == 1 else And(*bound)
 
-    def sampler(self, energy: Energy | None = None) -> Descent:
-        """The descent step with its present step size; of experts a Newton step, which lands on the minimum."""
-        if self.model.energy in EXPERTS and isinstance(energy, _Folded):
-            return Descent(step_size=self.descent.step_size / energy.curvature(), noise=self.descent.noise)
-        return Descent(step_size=self.log_step.exp(), noise=self.descent.noise)
+    def steps_taken(self, steps: int | None = None) -> int:
+        """N: as asked for, or as in training, or as always."""
+        d = self.descent
+        return steps or (d.training_steps if self.training and d.training_steps else d.steps)
 
-    def forward(
+    def sampler(self, energy: Energy | None = None) -> Sampler:
+        """The descent step with its present step size; of experts a Newton step, which lands on the minimum."""
+        d = self.descent
+        newton = self.curved and isinstance(energy, Folded)
+        return d.sampler.build(
+            step_size=d.step_size / energy.curvature() if newton else self.log_step.exp(),  # type: ignore[union-attr]
+            noise=d.noise,
+        )
+
+    def descend(
         self,
         start: Images,
-        target: Images | None = None,
-        moves: Tensor | None = None,
-        generator: Generator | None = None,
-        steps: int | None = None,
-        active: Sequence[int] | None = None,
-        check: bool = False,
-        seen: Images | None = None,
-        latents: Latents | None = None,
+        energy: Energy | Callable[[int, Tensor], Energy],
+        latents: Latents,
+        steps: int,
+        generator: Generator | None,
+        check: bool,
+        posterior: tuple[Tensor, Tensor] | None = None,
     ) -> Trajectory:
-        """Descend from `start`; in training mode the chosen steps can be differentiated.
-
-        Args:
-            seen: what the encoder looks at, to recompose a picture from noise; `start` if absent.
-            latents: to use instead of what the encoder reads.
-            target: the later frame, for pair encoders only.
-            moves: (batch, 3), signed levels to advance.
-            steps: N; default from the settings.
-            active: components that act; all by default.
-            check: raise at the first non-finite frame.
+        """Descend from `start` on an energy, or on one that changes with the step; in training mode the chosen steps
+        can be differentiated.
         """
-        d = self.descent
-        steps = steps or (d.training_steps if self.training and d.training_steps else d.steps)
+        d, closed = self.descent, energy if isinstance(energy, Energy) else None
         graph = differentiable_steps(d.gradient, steps, d.window) if self.training else (set(), set())
-        posterior = None
-        with torch.set_grad_enabled(self.training):
-            if latents is None:
-                latents, log_variance = self._read(start if seen is None else seen, target, None, generator, None)
-                if self.model.noisy and self.training:
-                    mean, sure = latents.split([log_variance.shape[2], latents.shape[2] - log_variance.shape[2]], 2)
-                    posterior = mean, log_variance
-                    latents = torch.cat([mean + (log_variance / 2).exp() * gaussian(mean, generator), sure], 2)
-            closed = self.bind(latents, start, moves, 1.0, active) if self._constant() else None
-
-        def energy_at(n: int, x: Tensor) -> Energy:
-            if closed is not None:
-                return closed
-            if self.model.anchor == "step":
-                return self.bind(latents, x, moves, 1 / steps if d.ramp else 1.0, active)
-            return self.bind(latents, start, moves, n / steps, active)
-
+        varying = Varying(energy if closed is None else lambda n, x: closed)  # type: ignore[arg-type]
         frames, infos = [start], []
-        steps_taken = run(
-            self.sampler(closed), Varying(energy_at), start, steps, graph=graph, generator=generator, check=check
-        )
-        for step in steps_taken:
+        running = run(self.sampler(closed), varying, start, steps, graph=graph, generator=generator, check=check)
+        for step in running:
             frames.append(step.x)
             infos.append(step.info)
-        masks = closed.masks() if self.model.energy in EXPERTS and isinstance(closed, _Folded) else None
+        masks = closed.masks() if self.curved and isinstance(closed, Folded) else None
         return Trajectory(frames, infos, latents, masks, posterior)
 
-    def _constant(self) -> bool:
-        """Whether the same energy acts in every step."""
-        return self.model.anchor != "step" and not self.descent.ramp
-
-    @torch.no_grad()
-    def predict(
-        self,
-        start: Images,
-        target: Images | None = None,
-        moves: Tensor | None = None,
-        active: Sequence[int] | None = None,
-        generator: Generator | None = None,
-    ) -> Images:
-        """The predicted frame in [0, 1].
-
-        With step size 1 a bowl's last step forgets where it started, so ramped transport energies take one step here;
-        `forward` shows all of them.
-        """
-        training = self.training
-        self.eval()
-        alone = len(self.components if active is None else active) == 1
-        steps = 1 if self.one_step and alone and self.model.anchor == "start" else None
-        try:
-            last = self(start, target, moves, generator, steps, active, check=True).frames[-1]
-        finally:
-            self.train(training)
-        return last.clamp(0, 1) if self.descent.clamp else last
-
-    @property
-    def globals(self) -> int:
-        """Components that are everywhere instead of being an object: those of a slots encoder that have no place."""
-        return self.model.globals if self.model.encoder == "slots" else 0
-
-    @property
-    def knows_moves(self) -> bool:
-        """Whether the energies are told how far to move."""
-        return self.model.moves
-
-    @property
-    def one_step(self) -> bool:
-        """Whether one step of one energy lands on its minimum: a bowl and step size 1, without noise."""
-        d = self.descent
-        return self.model.energy == "transport" and not d.learned and d.step_size == 1 and d.noise == 0
-
-    @torch.no_grad()
-    def blame(self, start: Images, target: Images | None, moves: Tensor | None, seen: Images | None = None) -> str:
-        """Which component first gives a non-finite energy or gradient from `start`: words for an error message."""
-        latents = self.encode(start if seen is None else seen, target, generator=Generator().manual_seed(0))
+    def where_non_finite(
+        self, latents: Latents, energy_of: Callable[[int], Energy], start: Images, whole: Callable[[], object]
+    ) -> str:
+        """Which component first gives a non-finite energy or gradient at `start`: words for an error message."""
         if not torch.isfinite(latents).all():
             return "the encoder's latents"
         for k, name in enumerate(self.components):
-            value, gradient = self.bind(latents, start, moves, 1.0, [k]).value_and_gradient(start)
+            value, gradient = energy_of(k).value_and_gradient(start)
             if not (torch.isfinite(value).all() and torch.isfinite(gradient).all()):
                 return f"component {name!r}"
         try:
-            self(start, target, moves, check=True, seen=seen, generator=Generator().manual_seed(0))
+            whole()
         except NonFiniteError as error:
             return f"the sum of all components ({error})"
         return "the loss alone"

@@ -1,17 +1,20 @@
 """The command line: thin, lazy (torch is imported by the commands that need it), one line per error.
 
-ergosum demo | recipes | train | score | control | decompose | recombine | sample | compose | report | data show
+ergosum demo | recipes | parts | train | score | control | decompose | recombine | sample | compose | report | data show
 
-A command is a file of this package with a function `run(arguments)`, and a row in `COMMANDS`.
+A command is a file of this package with a function `run(arguments)`, and a row in `COMMANDS`. Results go to stdout,
+progress, warnings and errors to stderr.
 """
 
+import io
 import os
 import sys
-from argparse import ArgumentError
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
 from ergosum import __version__
+from ergosum.cli.arguments import UsageError, parser_for
 
 # idle threads sleep instead of spinning: on busy cores spinning makes two threads far slower than one
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -19,28 +22,58 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = (
-    "demo", "recipes", "train", "score", "control", "decompose", "recombine", "sample", "compose", "report", "data"
+    "demo", "recipes", "parts", "train", "score", "control", "decompose", "recombine", "sample", "compose", "report",
+    "data",
 )  # fmt: skip
 """Commands in the order in which `--help` lists them; each is the module of that name."""
+
+AFTER_INTERRUPT = {
+    "train": " The run keeps its checkpoint: go on with --resume.",
+    "decompose": " What is written stays: the same command goes on from there.",
+}
+"""How to go on with a command that was interrupted."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, 1 for a failure, 2 for a usage error, 130 for Ctrl-C."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    _print_anything()
+    command = arguments[0] if arguments else ""
     try:
-        _dispatch(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn_once(set())
+            _dispatch(arguments)
     except KeyboardInterrupt:
-        print("Interrupted; a run in progress keeps its checkpoint: go on with --resume.", file=sys.stderr)
+        print(f"Interrupted.{AFTER_INTERRUPT.get(command, '')}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 1
-    except ArgumentError as error:
+    except UsageError as error:
         print(f"ergosum: {_one_line(error)} (see --help)", file=sys.stderr)
         return 2
     except (ValueError, OSError, ArithmeticError, RuntimeError) as error:
         print(f"ergosum: {_one_line(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _print_anything() -> None:
+    """Let characters that the terminal's encoding lacks be printed as escapes, instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _warn_once(told: set[str]):  # noqa: ANN202
+    """Show every warning once, as one line without a source line."""
+
+    def show(message, category, filename, lineno, file=None, line=None) -> None:  # noqa: ANN001
+        text = " ".join(str(message).split())
+        if issubclass(category, UserWarning) and text not in told:
+            told.add(text)
+            print(f"ergosum: warning: {text}", file=sys.stderr)
+
+    return show
 
 
 def _one_line(error: BaseException) -> str:
@@ -53,11 +86,9 @@ def _dispatch(arguments: list[str]) -> None:
     if arguments and arguments[0] in COMMANDS:
         import_module(f"ergosum.cli.{arguments[0]}").run(arguments[1:])
         return
-    from ergosum.cli.arguments import parser_for
-
     parser = parser_for("", "Compositional energy-based models: train small energies, add them up, steer the sum.")
     parser.add_argument("--version", action="version", version=f"ergosum {__version__}")
-    parser.add_argument("command", choices=list(COMMANDS), help="`ergosum COMMAND --help` tells more")
+    parser.add_argument("command", choices=COMMANDS, help="`ergosum COMMAND --help` explains it")
     parser.epilog = "demo: the whole story in 5 minutes"
     if arguments:
         parser.parse_args(arguments)

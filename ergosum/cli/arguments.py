@@ -1,14 +1,44 @@
 """What the commands' parsers have in common."""
 
-from jsonargparse import ArgumentParser, set_parsing_settings
+import argparse
+import os
+import sys
+from typing import NoReturn
 
-__all__ = ["SOURCES", "parser_for"]
+__all__ = ["SOURCES", "Parser", "UsageError", "add_trust", "parser_for", "trusted"]
 
 SOURCES = "digits (bundled), mnist, fashion, or a folder of images; default: mnist where it is at hand, else digits"
 """Help text of `--source`."""
 
 
-def parser_for(command: str, description: str) -> ArgumentParser:
-    """The parser of a command ('' for the program itself): docstrings under fields are its help texts."""
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    return ArgumentParser(prog=f"ergosum {command}".strip(), description=description, exit_on_error=False)
+class UsageError(Exception):
+    """The command line cannot be understood; the message says why."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises instead of leaving the program."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise a `UsageError`."""
+        raise UsageError(message)
+
+
+def parser_for(command: str, description: str) -> Parser:
+    """The parser of a command ('' for the program itself)."""
+    formatter = argparse.ArgumentDefaultsHelpFormatter
+    return Parser(f"ergosum {command}".strip(), description=description, formatter_class=formatter, allow_abbrev=False)
+
+
+def add_trust(parser: Parser) -> None:
+    """The option that lets a recipe name classes of the user's own."""
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="MODULE",
+        help="a module or package of your own whose classes a recipe may name; may be given several times",
+    )  # fmt: skip
+
+
+def trusted(modules: list[str]) -> tuple[str, ...]:
+    """The trusted modules; those in the present folder can then be imported."""
+    if modules and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    return tuple(modules)

@@ -17,14 +17,14 @@ def run(arguments: list[str]) -> None:
     """Draw a sheet of a data set."""
     parser = parser_for("data", "Look at a data set.")
     parser.add_argument("action", choices=["show"], help="show: draw a sheet")
-    parser.add_argument("name", type=str, help=NAMES)
-    parser.add_argument("--out", type=str, required=True, help="picture to write (.png)")
-    parser.add_argument("--source", type=str, default="digits", help=SOURCES)
+    parser.add_argument("name", help=NAMES)
+    parser.add_argument("--out", required=True, help="picture to write (.png)")
+    parser.add_argument("--source", default="digits", help=SOURCES)
     parser.add_argument("--seed", type=int, default=0, help="digits and trajectories to draw")
     parser.add_argument("--canvas", type=int, default=28, help="side of a frame in pixels, a multiple of 4")
     chosen = parser.parse_args(arguments)
     from ergosum.report.animation import save_strip
-    from ergosum.stories.sheets import sheet_of
+    from ergosum.report.sheets import sheet_of
 
     save_strip(sheet_of(chosen.name)(chosen.source, chosen.seed, chosen.canvas), Path(chosen.out))
     print(chosen.out)

@@ -5,9 +5,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ergosum.settings import Experiment
-
 if TYPE_CHECKING:
+    from ergosum.training.experiment import Experiment
     from ergosum.training.loop import Update
 
 __all__ = ["is_main_process", "train_with_progress"]
@@ -19,7 +18,7 @@ def is_main_process() -> bool:
 
 
 def train_with_progress(
-    experiment: Experiment, folder: Path, resume: bool, accelerator: str, seconds: float | None = None
+    experiment: "Experiment", folder: Path, resume: bool, accelerator: str, seconds: float | None = None
 ) -> None:
     """Train and show how far it is; `seconds` stops early and keeps what was learnt."""
     from rich.console import Console

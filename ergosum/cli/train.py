@@ -1,67 +1,135 @@
-"""`ergosum train`: every field of a recipe is an option, derived from the dataclasses in `settings`."""
+"""`ergosum train`: every field of a recipe is an option, derived from the parts that the recipe names."""
 
-import dataclasses
-import json
-from collections.abc import Iterator
+import copy
+import textwrap
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ergosum.cli.arguments import parser_for
+from ergosum.cli.arguments import UsageError, add_trust, parser_for, trusted
 from ergosum.cli.progress import is_main_process, train_with_progress
-from ergosum.recipes import find
-from ergosum.settings import Experiment, from_dict, to_dict
 
 __all__ = ["run"]
-
-FLAGS = ("--resume", "--help", "-h")
-"""Options that take no value."""
 
 
 def run(arguments: list[str]) -> None:
     """Train a recipe or a YAML file with what overrides it, or go on with a run."""
-    parser = parser_for("train", "Train a recipe, or a YAML file of settings; every field of it can be overridden.")
-    parser.add_argument("recipe", type=str, help="name of a recipe (see `ergosum recipes`), or a YAML file of fields")
-    parser.add_argument("--config", action="config", help="YAML file of fields that override the recipe")
-    parser.add_argument("--out", type=str, default="", help="run folder; default: runs/NAME")
+    parser = parser_for(
+        "train", "Train a recipe, or a YAML file of fields; every field can be overridden: --FIELD VALUE."
+    )
+    parser.add_argument("recipe", help="name of a recipe (see `ergosum recipes`), or a YAML file of fields")
+    parser.add_argument("--config", help="YAML file of fields that override the recipe")
+    parser.add_argument("--out", default="", help="run folder; default: runs/NAME")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the run folder")
-    parser.add_argument("--accelerator", type=str, default="auto", help="auto, cpu or cuda")
-    parser.add_class_arguments(Experiment, as_group=True)
-    if name := _recipe_name(arguments):
-        base, extra = _base_recipe(name)
-        parser.set_defaults(dict(_flat(to_dict(base))))
-        if extra:
-            arguments = [name, "--config", extra] + [a for a in arguments if a != name]
-    chosen = parser.parse_args(arguments)
-    folder = Path(chosen.out or f"runs/{chosen.name}")
+    parser.add_argument("--accelerator", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--print_config", action="store_true", help="print all fields as YAML and stop")
+    add_trust(parser)
+    name = next((a for a in arguments if not a.startswith("-")), "")
+    if {"-h", "--help"} & set(arguments) and not (name and _after_option(arguments, name)):
+        if not name:
+            parser.epilog = "`ergosum train RECIPE --help` lists that recipe's own fields"
+        parser.print_help()
+        if name:
+            _print_fields(_base(name, trusted(_values(arguments, "--trust"))), trusted(_values(arguments, "--trust")))
+        return
+    chosen, rest = parser.parse_known_args(arguments)
+    trust = trusted(chosen.trust)
+    recipe = _base(chosen.recipe, trust)
+    changes = list(_pairs(rest))
+    folder = Path(chosen.out or f"runs/{dict(changes).get('name', recipe['name'])}")
+    from ergosum.cli.fields import change, merge
+    from ergosum.files import read_json
+    from ergosum.training.experiment import from_dict
+
     if chosen.resume and (folder / "recipe.json").is_file():  # go on with the run's own settings, not the recipe's
-        parser.set_defaults(dict(_flat(json.loads((folder / "recipe.json").read_text()))))
-        chosen = parser.parse_args(arguments)
-    fields = {k: v for k, v in chosen.as_dict().items() if k in {f.name for f in dataclasses.fields(Experiment)}}
-    train_with_progress(from_dict(Experiment, fields), folder, chosen.resume, chosen.accelerator)
+        recipe = read_json(folder / "recipe.json")
+    recipe = merge(recipe, _yaml(Path(chosen.config)), trust) if chosen.config else recipe
+    for path, text in changes:
+        change(recipe, path, text, trust)
+    experiment = from_dict(recipe, trust)
+    experiment.built()  # parts that do not go together are refused before anything is written
+    if chosen.print_config:
+        import yaml
+
+        print(yaml.safe_dump(recipe, sort_keys=False), end="")
+        return
+    train_with_progress(experiment, folder, chosen.resume, chosen.accelerator)
     if is_main_process():
-        print(f"{folder}  (ergosum score {folder}; ergosum report {folder})")
+        added = "".join(f" --trust {module}" for module in chosen.trust)
+        print(f"{folder}  (ergosum score {folder}{added}; ergosum report {folder}{added})")
 
 
-def _recipe_name(arguments: list[str]) -> str | None:
-    """The first argument that is neither an option nor an option's value."""
-    for before, argument in zip(["--help", *arguments], arguments, strict=False):
-        if argument[:1] != "-" and (before in FLAGS or before[:1] != "-" or "=" in before):
-            return argument
-    return None
+def _base(name: str, trust: tuple[str, ...]) -> dict[str, Any]:
+    """The recipe to start from: of that name, or a YAML file, whose `recipe` names the one that it changes."""
+    from ergosum.cli.fields import merge
+    from ergosum.recipes import find
+    from ergosum.training.experiment import to_dict
 
-
-def _base_recipe(name: str) -> tuple[Experiment, str]:
-    """The recipe to start from, and a YAML file that overrides it ('' for none)."""
     if Path(name).suffix not in (".yaml", ".yml", ".json"):
-        return find(name), ""
+        return copy.deepcopy(to_dict(find(name)))
     if not Path(name).is_file():
         raise FileNotFoundError(f"No such recipe file: {name}.")
-    return Experiment(name=Path(name).stem), name
+    fields = _yaml(Path(name))
+    base = fields.pop("recipe", "")
+    if base:
+        return merge({**to_dict(find(base)), "name": Path(name).stem}, fields, trust)
+    if not isinstance(fields.get("task"), dict) or "class" not in fields["task"]:
+        raise ValueError(f"{name}: expected `recipe`, the name of one to start from, or a whole `task`.")
+    empty = {"name": Path(name).stem, "shows": "", "cost": "", "optimiser": {}, "run": {}}
+    return {**empty, **fields}
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", list(value) if isinstance(value, tuple) else value
+def _yaml(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid YAML ({' '.join(str(error).split())}).") from error
+    if not isinstance(fields, dict):
+        raise ValueError(f"{path}: expected fields by name, got {type(fields).__name__}.")
+    return fields
+
+
+def _pairs(rest: list[str]) -> Any:
+    """Fields and their text from `--a.b value` and `--a.b=value`."""
+    waiting = list(rest)
+    while waiting:
+        option = waiting.pop(0)
+        if not option.startswith("--"):
+            raise UsageError(f"expected --FIELD VALUE, got {option!r}")
+        path, equals, text = option[2:].partition("=")
+        if not equals:
+            if not waiting or (waiting[0].startswith("--") and not waiting[0][2:3].isdigit()):
+                raise UsageError(f"--{path}: expected a value")
+            text = waiting.pop(0)
+        yield path, text
+
+
+def _after_option(arguments: list[str], name: str) -> bool:
+    """Whether the first word that is no option is the value of one."""
+    before = arguments[arguments.index(name) - 1] if arguments.index(name) else ""
+    return before.startswith("--") and before not in ("--help", "--resume", "--print_config")
+
+
+def _values(arguments: list[str], option: str) -> list[str]:
+    return [b for a, b in pairwise(arguments) if a == option]
+
+
+def _print_fields(recipe: dict[str, Any], trust: tuple[str, ...]) -> None:
+    """Every field of the recipe with its value and meaning; of a part also what else it may be, and what that takes."""
+    from ergosum.cli.fields import SUPPLIED, first_line, listed, meanings
+    from ergosum.part import parameters
+
+    print(f"\nfields of {recipe['name']} ({recipe['shows']}):")
+    for field in listed(recipe, trust):
+        value = "" if field.value in ("", ()) else f" {field.value}"
+        print(f"  --{field.path}{value}")
+        print(textwrap.fill(field.meaning, 110, initial_indent=" " * 8, subsequent_indent=" " * 8))
+        for choice in field.choices:
+            if choice.__name__ == field.value:
+                continue
+            told = meanings(choice)
+            takes = "; ".join(f"{n}: {told.get(n, '')}".rstrip(". ") for n in parameters(choice) if n not in SUPPLIED)
+            text = f"or {choice.__name__}: {first_line(choice)}" + (f" ({takes})" if takes else "")
+            print(textwrap.fill(text, 110, initial_indent=" " * 8, subsequent_indent=" " * 12))

@@ -1,0 +1,11 @@
+"""Datasets: single images with true factors and masks, and sequences of frames."""
+
+from ergosum.data.folder import ImageFolder
+from ergosum.data.glyphs import Glyphs
+from ergosum.data.mixed import Mixed
+from ergosum.data.scenes import Scenes
+from ergosum.data.sequences import DigitSequences
+from ergosum.data.shapes import Shapes
+from ergosum.data.tetrominoes import Tetrominoes
+
+__all__ = ["DigitSequences", "Glyphs", "ImageFolder", "Mixed", "Scenes", "Shapes", "Tetrominoes"]

@@ -9,6 +9,8 @@ from torch import Generator, Tensor
 
 from ergosum.data.pictures import PictureSet
 from ergosum.data.record import Pictures
+from ergosum.data.sources import Split
+from ergosum.part import Part
 
 __all__ = ["Mixed"]
 
@@ -20,7 +22,7 @@ class Mixed:
     in meaning. Masks have room for the most objects of all sets.
 
     Args:
-        sets: of pictures of one side.
+        sets: of pictures of one side, or parts that build them. split: offered to parts, `train` or `test`.
     Raises:
         ValueError: if there are fewer than two sets, or their sides differ.
     """
@@ -28,7 +30,8 @@ class Mixed:
     factors: tuple[str, ...] = ("set",)
     attributes: tuple[str, ...] = ()
 
-    def __init__(self, sets: Sequence[PictureSet]) -> None:
+    def __init__(self, sets: Sequence[PictureSet | Part[PictureSet]], split: Split = "train") -> None:
+        sets = [part.build(split=split) if isinstance(part, Part) else part for part in sets]
         sides = [part.side for part in sets]
         if len(sets) < 2:
             raise ValueError(f"Mixed: expected two or more sets, got {len(sets)}.")

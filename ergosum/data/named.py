@@ -1,51 +1,58 @@
-"""Sets of single pictures by name."""
+"""Datasets of images by a short name: what `ergosum data show`, recipes and tables call them."""
 
 from pathlib import Path
+from typing import Any
 
-from ergosum.data.folder import Folder
+from ergosum.data.folder import ImageFolder
 from ergosum.data.glyphs import Glyphs
 from ergosum.data.mixed import Mixed
 from ergosum.data.pictures import PictureSet
 from ergosum.data.scenes import Scenes
 from ergosum.data.shapes import Shapes
-from ergosum.data.sources import SOURCES, Split
+from ergosum.data.sources import SOURCES
 from ergosum.data.tetrominoes import Tetrominoes
-from ergosum.settings import PictureSettings
+from ergosum.part import Part
 
-__all__ = ["NAMES", "picture_set"]
+__all__ = ["NAMES", "dataset", "name_of"]
 
-NAMES = ("tetrominoes", "shapes", "scenes", "toy", "lighting", "still", *SOURCES)
-"""Sets that have a name; a folder of pictures is one too."""
+VARIANTS = {"scenes": "clevr", "toy": "toy", "lighting": "lighting", "still": "still"}
+"""Ray-cast scenes by their short name."""
+NAMES = ("tetrominoes", "shapes", *VARIANTS, *SOURCES)
+"""Datasets that have a name; a folder of images is one too."""
 
 
-def picture_set(settings: PictureSettings, split: Split = "train") -> PictureSet:
-    """The set that settings name: one of `NAMES`, a folder of pictures, or several joined by '+', mixed.
+def dataset(name: str, side: int, objects: int | tuple[int, int] = 3) -> Part[PictureSet]:
+    """The dataset called `name`: one of `NAMES`, a folder of images, or several joined by '+', mixed.
 
     Args:
-        split: the part of digits, mnist and fashion, whose pictures are given; sets that draw pictures themselves never
-        draw one twice, and a folder has no held-out part.
+        objects: in an image, a number or (fewest, most); datasets of one object heed none.
     Raises:
-        ValueError: if a setting is out of the set's range. FileNotFoundError: if there is no such set or folder, or the
-        files of mnist or fashion are not at hand.
+        FileNotFoundError: if there is no such dataset or folder.
     """
-    name = settings.name
     if "+" in name and not Path(name).is_dir():
-        return Mixed([_single(part, settings, split) for part in name.split("+")])
-    return _single(name, settings, split)
-
-
-def _single(name: str, settings: PictureSettings, split: Split) -> PictureSet:
-    objects, side = (settings.fewest, settings.most), settings.side
+        return Part(Mixed, sets=tuple(dataset(part, side, objects) for part in name.split("+")))
     if name == "tetrominoes":
-        return Tetrominoes(objects, side)
+        return Part(Tetrominoes, objects=objects, side=side)
     if name == "shapes":
-        return Shapes(objects, colour=settings.most > 1, side=side)
-    if name in ("scenes", "toy", "lighting", "still"):
-        return Scenes(objects, side, "clevr" if name == "scenes" else name)
+        most: Any = objects if isinstance(objects, int) else objects[1]
+        return Part(Shapes, objects=objects, colour=most > 1, side=side)
+    if name in VARIANTS:
+        return Part(Scenes, objects=objects, side=side, variant=VARIANTS[name])
     if name in SOURCES:
-        return Glyphs(name, side, split)
+        return Part(Glyphs, source=name, side=side)
     if not name or not Path(name).is_dir():
         raise FileNotFoundError(
             f"No such folder of images: {name!r}. Expected a folder, {', '.join(NAMES)}, or several joined by '+'."
         )
-    return Folder(name, side)  # type: ignore[return-value]
+    return Part(ImageFolder, path=name, side=side)
+
+
+def name_of(data: Part[PictureSet]) -> str:
+    """What `dataset` calls a dataset; the class's name in lower case for one of the user's own."""
+    if data.cls is Mixed:
+        return "+".join(name_of(part) for part in data.get("sets"))
+    if data.cls is Scenes:
+        return next(name for name, variant in VARIANTS.items() if variant == data.get("variant"))
+    if data.cls is Glyphs:
+        return str(data.get("source"))
+    return str(data.get("path")) if data.cls is ImageFolder else data.cls.__name__.lower()

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from ergosum.data.cache import cache_folder
 from ergosum.data.record import Pictures
 
 __all__ = ["PictureSet", "Stored", "check_kind", "check_objects", "draw_present", "grid", "measure_speed", "one_hot",
@@ -236,9 +237,8 @@ def store(
     """
     if n < 1:
         raise ValueError(f"store: expected n >= 1 pictures, got {n!r}.")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ergosum" / "pictures"
     name = f"{type(dataset).__name__.lower()}-{_digest(dataset)}-seed{seed}-n{n}"
-    final = (Path(folder) if folder is not None else cache) / name
+    final = (Path(folder) if folder is not None else cache_folder("pictures")) / name
     if final.is_dir():
         return Stored(final)
     partial = final.with_name(f".{name}.part")

@@ -13,7 +13,10 @@ from kornia.color import hsv_to_rgb
 from kornia.geometry.transform import get_affine_matrix2d, warp_affine
 from torch import Tensor
 
-__all__ = ["render", "turn_hue", "warp"]
+__all__ = ["FACTORS", "render", "turn_hue", "warp"]
+
+FACTORS = ("colour", "angle", "scale")
+"""The factors of change, in the order in which factor tensors hold them: hue [rad], angle [degrees], scale [1]."""
 
 
 def _colours(hue: Tensor) -> Tensor:

@@ -5,17 +5,17 @@ of a red digit, angle -180..160 degrees in steps of 20, scale 0.1..1.8 in steps 
 may be fractional. Factors that are not active stay at hue 0, angle 0, scale 1.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Generator, Tensor
 
 from ergosum.data.record import Digits, Pairs, Sequences
-from ergosum.data.render import render
-from ergosum.data.sources import load_digits
-from ergosum.settings import FACTORS, DataSettings
+from ergosum.data.render import FACTORS, render
+from ergosum.data.sources import checksum, load_digits
 
-__all__ = ["LEVELS", "ORIGIN", "SPACING", "SequenceData"]
+__all__ = ["LEVELS", "ORIGIN", "SPACING", "DigitSequences"]
 
 LEVELS = 18
 ORIGIN = torch.tensor([0.0, -180.0, 0.1])
@@ -25,30 +25,68 @@ SPACING = torch.tensor([6.0 / 17, 20.0, 0.1])
 REST = torch.tensor([0.0, 0.0, 1.0])
 
 
-class SequenceData:
+class DigitSequences:
     """Renders pairs and sequences from one split of the digits, on the device that holds them.
 
     Args:
-        settings: what moves and how.
+        source: sources joined by '+': `digits` (bundled), `mnist` or `fashion` (`ERGOSUM_DATA`, cache or download), or a
+            folder of images.
+        factors: factors that may change along a sequence: any of colour, angle, scale.
+        nuisance: factors that differ between sequences (random, frozen within one) without ever moving.
+        mode: how factors move: all together (`lockstep`), one at a time (`single`), a random subset with random sign
+            and speed (`sparse`), or all with zero-inflated Laplace increments (`laplace`).
+        start: at the first level (`fixed`) or anywhere (`random`).
+        signs: whether a factor runs `forward` only, or `both` ways.
+        continuous: random starts off the grid of levels and fractional moves (True), or on the grid with whole moves.
+        lag: frames between the input and the frame to predict, l = 1 .. 17.
+        scale_min: smallest scale used, 0.1 .. 1.8 (1 = the digit as it came).
+        scale_max: largest scale used, 0.1 .. 1.8.
+        canvas: side of a frame in pixels: a multiple of 4, 28 or 56 in the reports.
+        limit: use only the first `limit` training digits of each source; 0 uses all.
         split: `train`, or `test` for held-out digits.
+        device: where frames are rendered.
+    Raises:
+        ValueError: if an argument is out of its range.
     """
 
-    def __init__(self, settings: DataSettings, split: Literal["train", "test"], device: str = "cpu") -> None:
-        self.settings = settings
-        self.split = split
-        limit = settings.limit if split == "train" else 0
-        self.digits = Digits(*(v.to(device) for v in load_digits(settings.source, split, settings.canvas, limit)))
-        self.active = torch.tensor([f in settings.factors for f in FACTORS])
-        free = self.active | torch.tensor([f in settings.nuisance for f in FACTORS])
+    def __init__(
+        self,
+        source: str = "digits",
+        factors: tuple[str, ...] = FACTORS,
+        nuisance: tuple[str, ...] = (),
+        mode: Literal["lockstep", "single", "sparse", "laplace"] = "single",
+        start: Literal["fixed", "random"] = "random",
+        signs: Literal["forward", "both"] = "both",
+        continuous: bool = True,
+        lag: int = 1,
+        scale_min: float = 0.4,
+        scale_max: float = 1.8,
+        canvas: int = 28,
+        limit: int = 0,
+        split: Literal["train", "test"] = "train",
+        device: str = "cpu",
+    ) -> None:
+        refuse_out_of_range(locals())
+        self.source, self.factors, self.nuisance, self.mode, self.start = source, factors, nuisance, mode, start
+        self.signs, self.continuous, self.lag, self.canvas, self.split = signs, continuous, lag, canvas, split
+        self.scale_min, self.scale_max = scale_min, scale_max
+        limit = limit if split == "train" else 0
+        self.digits = Digits(*(v.to(device) for v in load_digits(source, split, canvas, limit)))
+        self.active = torch.tensor([f in factors for f in FACTORS])
+        free = self.active | torch.tensor([f in nuisance for f in FACTORS])
         self.free = free
-        low = torch.tensor([0.0, -180.0, settings.scale_min])
-        high = torch.tensor([6.0, 160.0, settings.scale_max])
+        low = torch.tensor([0.0, -180.0, scale_min])
+        high = torch.tensor([6.0, 160.0, scale_max])
         self.low, self.high = low, high
         # hue and angle are circles: off the grid, they start anywhere on it and may pass the last level
-        self.circular = torch.tensor([True, True, False]) & settings.continuous
+        self.circular = torch.tensor([True, True, False]) & continuous
 
     def __len__(self) -> int:
         return len(self.digits.labels)
+
+    def digest(self) -> str:
+        """Tells these digits from others: the first 16 hexadecimal digits of their SHA-256."""
+        return checksum(self.digits)
 
     def draw_digits(self, n: int, generator: Generator) -> Digits:
         """`n` random digits of the split."""
@@ -57,18 +95,17 @@ class SequenceData:
 
     def draw_moves(self, n: int, generator: Generator, fractional: bool | None = None) -> Tensor:
         """Moves per frame for each factor, in levels: (n, 3)."""
-        s = self.settings
         active = self.active.float().expand(n, 3)
-        fractional = s.continuous if fractional is None else fractional
-        if s.mode == "lockstep":
+        fractional = self.continuous if fractional is None else fractional
+        if self.mode == "lockstep":
             return active.clone()
-        if s.mode == "single":
+        if self.mode == "single":
             chosen = torch.multinomial(active, 1, generator=generator)
             moves = torch.zeros(n, 3).scatter_(1, chosen, 1.0)
             if fractional:  # half of the moves are whole, the rest anything shorter
                 short = torch.rand(n, 1, generator=generator) < 0.5
                 moves = moves * torch.where(short, torch.rand(n, 1, generator=generator), 1.0)
-        elif s.mode == "sparse":
+        elif self.mode == "sparse":
             moves = (torch.rand(n, 3, generator=generator) < 0.5) * active
             chosen = torch.multinomial(active, 1, generator=generator)
             moves = torch.where(moves.sum(1, keepdim=True) == 0, torch.zeros(n, 3).scatter_(1, chosen, 1.0), moves)
@@ -81,9 +118,9 @@ class SequenceData:
             moves = moves * (torch.rand(n, 3, generator=generator) < 0.5)
             if not fractional:
                 moves = moves.round()
-        if s.signs == "both" and s.mode != "laplace":
+        if self.signs == "both" and self.mode != "laplace":
             moves = moves * (1 - 2 * torch.randint(0, 2, (n, 3), generator=generator).float())
-        return moves.abs() if s.signs == "forward" else moves
+        return moves.abs() if self.signs == "forward" else moves
 
     def draw_start(self, moves: Tensor, steps: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """Factors to start from so that `steps` moves stay in range, and the moves, shortened where none would fit.
@@ -91,7 +128,6 @@ class SequenceData:
         Shape:
             moves: (n, 3), levels per frame. Returns factors (n, 3) in their units and moves (n, 3).
         """
-        s = self.settings
         n = len(moves)
         room = (self.high - self.low) / SPACING / steps
         moves = torch.where(self.circular, moves, moves.clamp(-room, room))
@@ -99,11 +135,11 @@ class SequenceData:
         low = torch.where(self.circular, self.low, self.low - travel.clamp(max=0))
         high = torch.where(self.circular, self.high, self.high - travel.clamp(min=0))
         u = torch.rand(n, 3, generator=generator)
-        if s.start == "fixed":
+        if self.start == "fixed":
             moving = torch.where(moves < 0, high, low)
             start = torch.where(moves == 0, torch.where(self.active, self.low, REST), moving)
             start = torch.where(self.active, start, low + u * (high - low))
-        elif s.continuous:
+        elif self.continuous:
             period = torch.tensor([2 * torch.pi, 360.0, 0.0])
             start = torch.where(self.circular, self.low + u * period, low + u * (high - low))
         else:
@@ -116,8 +152,8 @@ class SequenceData:
         """`n` random pairs of frames, `lag` moves apart."""
         digits = self.draw_digits(n, generator)
         per_frame = self.draw_moves(n, generator)
-        lag = self.settings.lag
-        if self.settings.start == "fixed":  # somewhere along a sequence that starts at the first level
+        lag = self.lag
+        if self.start == "fixed":  # somewhere along a sequence that starts at the first level
             length = int(((self.high - self.low) / SPACING + 1e-3)[self.active].min())
             start, per_frame = self.draw_start(per_frame, length, generator)
             t = torch.randint(0, length - lag + 1, (n, 1), generator=generator)
@@ -142,10 +178,10 @@ class SequenceData:
         digits = self.draw_digits(n, generator)
         drawn = self.draw_moves(n, generator, fractional=False) if moves is None else moves
         start, drawn = self.draw_start(drawn, steps, generator)
-        if self.settings.mode == "laplace" and moves is None:
+        if self.mode == "laplace" and moves is None:
             each = torch.stack([self.draw_moves(n, generator, fractional=False) for _ in range(steps)], 1)
             factors = torch.cat([start[:, None], start[:, None] + SPACING * each.cumsum(1)], 1)
-            factors[..., 2] = factors[..., 2].clamp(self.settings.scale_min, self.settings.scale_max)
+            factors[..., 2] = factors[..., 2].clamp(self.scale_min, self.scale_max)
         else:
             factors = start[:, None] + SPACING * drawn[:, None] * torch.arange(steps + 1)[None, :, None]
         return self.follow(digits, factors)
@@ -157,3 +193,24 @@ class SequenceData:
         images = digits.images[:, None].expand(-1, time, -1, -1, -1).flatten(0, 1)
         frames = render(images, factors.flatten(0, 1).to(device)).unflatten(0, (n, time))
         return Sequences(frames, factors.to(device), *digits)
+
+
+def refuse_out_of_range(a: Mapping[str, Any]) -> None:
+    """Raise for the first argument of `DigitSequences` that is out of its range; reads no data."""
+    choices = {"mode": ("lockstep", "single", "sparse", "laplace"), "start": ("fixed", "random"),
+               "signs": ("forward", "both"), "split": ("train", "test")}  # fmt: skip
+    for name, known in choices.items():
+        _require(a[name] in known, name, f"one of {', '.join(known)}", a[name])
+    for name in ("factors", "nuisance"):
+        _require(set(a[name]) <= set(FACTORS), name, f"some of {', '.join(FACTORS)}", a[name])
+    _require(len(a["factors"]) > 0, "factors", f"at least one of {', '.join(FACTORS)}", a["factors"])
+    _require(1 <= a["lag"] <= 17, "lag", "an integer 1 .. 17", a["lag"])
+    _require(0.1 <= a["scale_min"] < a["scale_max"] <= 1.8, "scale_min, scale_max", "0.1 <= min < max <= 1.8",
+             (a["scale_min"], a["scale_max"]))  # fmt: skip
+    _require(a["canvas"] >= 12 and a["canvas"] % 4 == 0, "canvas", "a multiple of 4, at least 12", a["canvas"])
+    _require(a["limit"] >= 0, "limit", "an integer >= 0", a["limit"])
+
+
+def _require(condition: bool, name: str, expected: str, got: object) -> None:
+    if not condition:
+        raise ValueError(f"{name}: expected {expected}, got {got!r}.")

@@ -1,5 +1,5 @@
-"""Where digits come from: scikit-learn's bundled digits, MNIST's idx files, or a folder of images; and Fashion-MNIST's
-clothes in their stead.
+"""Where digits come from: scikit-learn's bundled digits, MNIST's idx files, or a folder of images; and Fashion-MNIST in
+their stead.
 
 Each source has fixed training and held-out parts. Nothing is downloaded unless MNIST or Fashion-MNIST is asked for and
 neither `ERGOSUM_DATA` nor the user's cache has it; a download is checked by its digest before it gets its final name.
@@ -12,6 +12,7 @@ import io
 import os
 import struct
 import urllib.request
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -21,13 +22,17 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
+from ergosum.data.cache import cache_folder, cache_folders
+from ergosum.data.image_file import UnreadableImage, read_image
+from ergosum.data.listing import image_files, shown
 from ergosum.data.record import Digits
+from ergosum.data.split import split_files
 
-__all__ = ["FASHION_FILES", "MNIST_FILES", "SOURCES", "centre", "checksum", "cut", "default_source", "load_digits",
-           "load_image"]  # fmt: skip
+__all__ = ["FASHION_FILES", "MNIST_FILES", "SOURCES", "centre", "checksum", "cut", "default_source", "fit_canvas",
+           "load_digits", "load_image"]  # fmt: skip
 
 Split = Literal["train", "test"]
 
@@ -47,17 +52,16 @@ FASHION_URL = (
     "doc/img/fashion-mnist-sprite.png"
 )
 FASHION_FILES = ("fashion_mnist_sprite_900.npz", "fashion-mnist-sprite.png")
-"""What may hold the 900 pictures: an archive with the array `images`, or the sprite as it is published."""
+"""What may hold the 900 images: an archive with the array `images`, or the sprite as it is published."""
 FASHION_PIXELS = "86efcd8ae29baccc34638f6a479365dfbb1b54fe1c3cac41a71a694b9d4cd220"
-"""sha256 of the 900 pictures' bytes one after the other, from whichever file."""
+"""sha256 of the 900 images' bytes one after the other, from whichever file."""
 _BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, SyntaxError, EOFError, zlib.error, struct.error,
            zipfile.BadZipFile, Image.DecompressionBombError)  # fmt: skip
 """What gzip, NumPy and Pillow raise for broken files."""
-_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif"}
 
 
 def load_digits(source: str, split: Split, canvas: int = 28, limit: int = 0) -> Digits:
-    """Digits (or clothes) of one or several sources ('digits+mnist'), centred on a square canvas.
+    """Digits (or Fashion-MNIST) of one or several sources ('digits+mnist'), centred on a square canvas.
 
     A `limit` keeps the first digits of each source. Sources joined by '+' are repeated so that each makes up about
     the same share.
@@ -66,7 +70,7 @@ def load_digits(source: str, split: Split, canvas: int = 28, limit: int = 0) -> 
         ValueError: if a source is unknown. FileNotFoundError, OSError: if its files are missing, corrupt or truncated.
     """
     parts = []
-    for name in source.split("+"):
+    for name in [source] if Path(source).is_dir() else source.split("+"):
         images, labels = _LOADERS[name](split) if name in _LOADERS else _folder(name, split)
         if limit:
             images, labels = images[:limit], labels[:limit]
@@ -135,23 +139,23 @@ def _packed(name: str) -> tuple[str, str]:
 
 
 def _fashion(split: Split) -> tuple[Tensor, Tensor]:
-    """900 pictures of Fashion-MNIST, 90 per class in the order of the labels; every tenth is held out."""
+    """900 images of Fashion-MNIST, 90 per class in the order of the labels; every tenth is held out."""
     what = f"Fashion-MNIST's {FASHION_FILES[1]} (or {FASHION_FILES[0]})"
-    pixels = _read(what, "fashion", FASHION_FILES, [FASHION_URL], _clothes)
+    pixels = _read(what, "fashion", FASHION_FILES, [FASHION_URL], _fashion_images)
     images, number = torch.from_numpy(pixels).float()[:, None] / 255, torch.arange(len(pixels))
     part = (number % 10 == 9) == (split == "test")
     return images[part], (number // 90)[part]
 
 
-def _clothes(content: bytes, suffix: str) -> np.ndarray:
-    """The pictures in the archive or in the sprite: uint8 (900, 28, 28)."""
+def _fashion_images(content: bytes, suffix: str) -> np.ndarray:
+    """The images in the archive or in the sprite: uint8 (900, 28, 28)."""
     if suffix == ".npz":
         images = np.ascontiguousarray(np.load(io.BytesIO(content))["images"])
     else:
         with Image.open(io.BytesIO(content)) as sprite:
             images = cut(np.asarray(sprite.convert("L")))
     if images.shape != (900, 28, 28) or images.dtype != np.uint8:
-        raise ValueError(f"expected pictures (900, 28, 28) in uint8, got {images.shape} in {images.dtype}")
+        raise ValueError(f"expected images (900, 28, 28) in uint8, got {images.shape} in {images.dtype}")
     _check(images.tobytes(), FASHION_PIXELS)
     return images
 
@@ -176,15 +180,11 @@ def _check(content: bytes, expected: str) -> None:
         raise ValueError("its checksum differs")
 
 
-def _cache(folder: str) -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "ergosum" / folder
-
-
 def _at_hand(folder: str, names: Sequence[str]) -> Path | None:
     """Where one of some files lies: in ERGOSUM_DATA's folder of that name, ERGOSUM_DATA itself, or the cache."""
     root = os.environ.get("ERGOSUM_DATA")
     places = [Path(root) / folder, Path(root)] if root else []
-    candidates = (place / name for place in [*places, _cache(folder)] for name in names)
+    candidates = (place / name for place in [*places, *cache_folders(folder)] for name in names)
     return next((c for c in candidates if c.is_file()), None)
 
 
@@ -209,8 +209,7 @@ def _download(what: str, folder: str, urls: Sequence[str], decode: _Decode) -> P
             f"{what} is neither in ERGOSUM_DATA={root} nor in its folder {folder}. Put it there, or unset "
             "ERGOSUM_DATA to download it."
         )
-    cache, errors = _cache(folder), []
-    cache.mkdir(parents=True, exist_ok=True)
+    cache, errors = cache_folder(folder), []
     for url in urls:
         final = cache / url.rsplit("/", 1)[1]
         partial = final.with_name(f"{final.name}.part")
@@ -232,64 +231,68 @@ def _download(what: str, folder: str, urls: Sequence[str], decode: _Decode) -> P
 
 
 def _folder(name: str, split: Split) -> tuple[Tensor, Tensor]:
-    """Images of a folder (labels from sub-folder names 0..9, else 0); every tenth is held out."""
+    """Images of a folder (labels from sub-folder names 0..9, else 0), about a tenth held out as `split_files` says."""
     folder = Path(name)
     if not folder.is_dir():
         raise ValueError(
             f"Unknown source {name!r}: expected {', '.join(SOURCES)}, a folder of images, or several joined by '+'."
         )
-    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in _IMAGE_SUFFIXES)
-    files = [f for i, f in enumerate(files) if (i % 10 == 9) == (split == "test")]
+    skipped: dict[Path, str] = {}
+    files = list(image_files(folder, skipped.__setitem__))
     if not files:
-        raise FileNotFoundError(
-            f"No {split} images in {folder}: expected png, jpg, bmp, webp or gif files, ten or more."
-        )
-    images = [load_image(f).amax(0, keepdim=True) for f in files]
-    labels = [int(f.parent.name) if f.parent.name in set("0123456789") else 0 for f in files]
+        raise FileNotFoundError(f"No images in {shown(folder)}: expected png, jpg, bmp, webp, gif or tif files.")
+    train, test = split_files(files)
+    images, labels = [], []
+    for path in train if split == "train" else test:
+        try:
+            images.append(load_image(path).amax(0, keepdim=True))
+            labels.append(int(path.parent.name) if path.parent.name in set("0123456789") else 0)
+        except UnreadableImage as error:
+            skipped[path] = error.reason
+    if skipped:
+        path, reason = next(iter(skipped.items()))
+        first = f"the first: {shown(path)}: {reason}"
+        if not images:
+            raise OSError(f"Not one of the {split} images in {shown(folder)} could be read; {first}.")
+        warnings.warn(f"{len(skipped)} files in {shown(folder)} are left out; {first}.", stacklevel=2)
     return torch.stack(images), torch.tensor(labels)
 
 
 def load_image(path: Path | str, canvas: int = 28) -> Tensor:
     """An image file as an RGB frame; grey images become red digits on black, as in the sequences.
 
-    Expects a bright digit on black; an image that is not square is padded with black.
+    Expects a bright digit on black; what is transparent is laid on black, and an image that is not square is padded
+    with black. `own_digit.as_digit` makes such an image of dark ink on paper.
 
     Shape:
         Returns (3, canvas, canvas) in [0, 1].
     Raises:
-        FileNotFoundError: if there is no such file. ValueError: if it is no image, has fewer than 4x4 pixels or an
-        alpha channel or other mode that is neither grey nor RGB.
+        FileNotFoundError, IsADirectoryError: if there is no such file. UnreadableImage, an OSError: if it is no image
+        that can be read, or so thin that less than a pixel of it would be left.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"No such image: {path}.")
-    try:
-        with Image.open(path) as opened:
-            opened.load()
-            picture = opened.copy()
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{path} is not an image that can be read (png, jpg, bmp, webp or gif): {error}.") from error
-    if picture.mode not in ("1", "L", "I;16", "RGB", "P") or "transparency" in picture.info:
-        raise ValueError(
-            f"{path} has mode {picture.mode}; expected grey or RGB without transparency. Flatten it onto black first."
-        )
-    if min(picture.size) < 4:
-        raise ValueError(f"{path} has {picture.size[0]}x{picture.size[1]} pixels; expected at least 4x4.")
-    if picture.mode == "I;16":  # Pillow would clip at 255
-        picture = Image.fromarray((np.array(picture) >> 8).astype(np.uint8))
-    picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
-    if picture.width != picture.height:  # pad with black to a square rather than distort
-        side = max(picture.size)
-        square = Image.new(picture.mode, (side, side))
-        square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
-        picture = square
-    array = torch.from_numpy(np.array(picture)).float() / 255
-    frame = array[None] if array.ndim == 2 else array.permute(2, 0, 1)
-    if frame.shape[0] == 3 and torch.equal(frame[0], frame[1]) and torch.equal(frame[1], frame[2]):
-        frame = frame[:1]
-    if frame.shape[-2:] != (canvas, canvas):
-        frame = F.interpolate(frame[None], (canvas, canvas), mode="bicubic", antialias=True)[0].clamp(0, 1)
-    return frame if frame.shape[0] == 3 else torch.cat([frame, torch.zeros(2, canvas, canvas)])
+    image = read_image(path)
+    height, width = image.shape[-2:]
+    if max(height, width) > canvas * min(height, width):
+        raise UnreadableImage(path, f"{width}x{height} pixels; on a canvas of {canvas} it is thinner than one")
+    if len(image) == 3 and torch.equal(image[0], image[1]) and torch.equal(image[1], image[2]):
+        image = image[:1]
+    frame = fit_canvas(image, canvas)
+    return frame if len(frame) == 3 else torch.cat([frame, torch.zeros(2, canvas, canvas)])
+
+
+def fit_canvas(image: Tensor, canvas: int) -> Tensor:
+    """An image padded with black to a square, centred, and resized (bicubic) to the canvas.
+
+    Shape:
+        image: (C, height, width) in [0, 1]. Returns (C, canvas, canvas) in [0, 1].
+    """
+    height, width = image.shape[-2:]
+    longer = max(height, width)
+    left, top = (longer - width) // 2, (longer - height) // 2
+    image = F.pad(image, (left, longer - width - left, top, longer - height - top))
+    if longer == canvas:
+        return image
+    return F.interpolate(image[None], (canvas, canvas), mode="bicubic", antialias=True)[0].clamp(0, 1)
 
 
 _LOADERS = {"digits": _bundled, "mnist": _mnist, "fashion": _fashion}

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ergosum.energy import Conditional, Energy
 from ergosum.nets.blocks import coordinates, widen
+from ergosum.nets.encoders import Encoder
 from ergosum.nets.residual import Block
 from ergosum.shapes import Batch, PerSample
 
@@ -64,7 +65,7 @@ class CometEnergy(Conditional):
         return _Bound(self, z)
 
 
-class RecurrentEncoder(nn.Module):
+class RecurrentEncoder(Encoder):
     """Four residual blocks to tokens, an LSTM unrolled K times that attends to them: one latent after the other.
 
     Each step asks the tokens with the LSTM's cell state (additive attention), feeds it what it found, and reads a
@@ -73,6 +74,8 @@ class RecurrentEncoder(nn.Module):
     Shape:
         x: (batch, 3, side, side). Returns (batch, K, latent).
     """
+
+    exchangeable = True
 
     def __init__(self, latent: int, width: int = 64) -> None:
         super().__init__()

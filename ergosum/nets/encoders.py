@@ -1,15 +1,32 @@
-"""Fast encoders: latents of a frame, or of a pair of frames."""
+"""What an encoder is, and fast ones: latents of a frame, or of a pair of frames."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["StridedEncoder"]
+__all__ = ["Encoder", "PairEncoder", "StridedEncoder"]
 
 
-class StridedEncoder(nn.Module):
+class Encoder(nn.Module):
+    """From an image to latents: the base class of encoders, yours included.
+
+    A plain encoder is built with `outputs`, and if it takes it `side`, and gives (batch, outputs). One whose components
+    are `exchangeable` is built with `latent`, and gives (batch, K, latent) for as many components as it is asked for:
+    `forward(x, components, generator=None)`; one with places takes `places` (batch, K, 2) after that (`SlotEncoder`).
+    """
+
+    exchangeable: bool = False
+    """Whether components are an unordered set of any size, instead of K fixed ones."""
+    placed: bool = False
+    """Whether components have places in the image."""
+    reads_pairs: bool = False
+    """Whether it sees a frame and the one to explain, stacked: 6 channels."""
+
+
+class StridedEncoder(Encoder):
     """Pixel-unshuffle, two strided convolutions, spatial mean, two linear layers.
 
-    With `channels` = 6 it is a pair encoder: the frame and the frame to explain, stacked.
+    Args:
+        outputs: numbers in all. channels: of the input. width: channels of the first convolution.
 
     Shape:
         x: (batch, channels, side, side). Returns (batch, outputs).
@@ -27,3 +44,16 @@ class StridedEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Latents, one row per sample."""
         return self.head(self.convs(F.pixel_unshuffle(x, 2)).mean((2, 3)))
+
+
+class PairEncoder(StridedEncoder):
+    """The same on the frame and the frame to explain, stacked: it reads the change itself.
+
+    Shape:
+        x: (batch, 6, side, side). Returns (batch, outputs).
+    """
+
+    reads_pairs = True
+
+    def __init__(self, outputs: int, width: int = 32) -> None:
+        super().__init__(outputs, 6, width)

@@ -57,6 +57,8 @@ class ExpertDecoder(Conditional):
         z: (batch, code). x: (batch, 3, side, side).
     """
 
+    curved = True
+    placed = True
     grid: Tensor
 
     def __init__(self, code: int, width: int = 32, side: int = 36, spread: float = 0.4) -> None:
@@ -87,6 +89,8 @@ class GlobalExperts(Conditional):
     Shape:
         z: (batch, code). x: (batch, 3, side, side).
     """
+
+    curved = True
 
     def __init__(self, code: int, width: int = 32, side: int = 64, grey: float = 0.0) -> None:
         super().__init__()

@@ -5,6 +5,8 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from ergosum.nets.encoders import Encoder
+
 __all__ = ["PyramidDecoder", "PyramidEncoder"]
 
 LEVELS = 4
@@ -17,7 +19,7 @@ def _widths(width: int) -> tuple[int, ...]:
     return (width, width, 2 * width, 2 * width)
 
 
-class PyramidEncoder(nn.Module):
+class PyramidEncoder(Encoder):
     """Convolutions of 4 x 4 with stride 2 (w, w, 2w, 2w channels), a layer of 256 units, the outputs; ReLU between.
 
     Args:

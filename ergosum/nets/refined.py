@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from ergosum.energy import Conditional, Energy
 from ergosum.nets.blocks import widen
-from ergosum.nets.experts import DrawnExperts
+from ergosum.nets.experts import DrawnExperts, ExpertDecoder
+from ergosum.part import Part
 from ergosum.shapes import Batch, PerSample
 
 __all__ = ["RefinedExperts"]
@@ -31,14 +32,18 @@ class RefinedExperts(Conditional):
     """Experts of another family, and C: two convolutions of which the first, of half resolution, is modulated by z.
 
     Args:
-        experts: `ExpertDecoder` or `GlobalExperts` with codes of the same width. code: width of z. width: channels.
+        experts: `ExpertDecoder` or `GlobalExperts`, which get the same code and side. code: width of z. width:
+            channels. side: of an image in pixels, even.
     Shape:
         z: (batch, code). x: (batch, 3, side, side), side even.
     """
 
-    def __init__(self, experts: Conditional, code: int, width: int = 32) -> None:
+    curved = True
+
+    def __init__(self, code: int, side: int, experts: Part[Conditional] = Part(ExpertDecoder), width: int = 32) -> None:  # noqa: B008
         super().__init__()
-        self.experts = experts
+        self.experts = experts.build(code=code, side=side)
+        self.placed = bool(getattr(self.experts, "placed", False))
         self.stem = nn.Conv2d(3, width, 4, stride=2, padding=1)
         self.gains = nn.Linear(code, 2 * width)
         self.mix = nn.Conv2d(width, width, 3, padding=1)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ergosum.energy import Conditional, Energy
 from ergosum.nets.blocks import widen
+from ergosum.nets.encoders import Encoder
 from ergosum.shapes import Batch, PerSample
 
 __all__ = ["Block", "ResidualEncoder", "ResidualEnergy"]
@@ -40,7 +41,7 @@ class Block(nn.Module):
         return F.avg_pool2d(h, 3, stride=2, padding=1) if self.pool else h
 
 
-class ResidualEncoder(nn.Module):
+class ResidualEncoder(Encoder):
     """Table 1: 3x3 conv, two residual blocks, two linear layers -> latents; COMET's encoder has three blocks.
 
     Shape:

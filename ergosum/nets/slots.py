@@ -19,6 +19,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ergosum.nets.blocks import coordinates, widen
+from ergosum.nets.encoders import Encoder
 
 __all__ = ["PLACE", "SlotEncoder"]
 
@@ -26,7 +27,7 @@ PLACE = 3
 """Numbers at the end of a slot's latent: x and y in -1 .. 1, and 1 where the component has a place (0: global)."""
 
 
-class SlotEncoder(nn.Module):
+class SlotEncoder(Encoder):
     """K latents (content, x, y, placed) of a picture; K may be another number at test time.
 
     Places start where they are told to, else at random in training, and otherwise at evenly spread points.
@@ -35,15 +36,15 @@ class SlotEncoder(nn.Module):
         latent: numbers per component, PLACE of them for its place. width: channels, and numbers per slot that latents
         of fewer are read off. globals: components without place.
         iterations: rounds of attention. spread: s, half-width of a component's neighbourhood, picture from -1 to 1.
-        noisy: say also how sure contents are.
+        stochastic: say also how sure contents are.
     Shape:
-        x: (batch, 3, side, side), side a multiple of 4. Returns (batch, K, latent); if noisy, the logarithm of the
+        x: (batch, 3, side, side), side a multiple of 4. Returns (batch, K, latent); if stochastic, the logarithm of the
         contents' variance follows, (batch, K, 2 * latent - PLACE).
     """
 
     def __init__(
         self, latent: int, width: int = 32, side: int = 36, globals: int = 1, iterations: int = 3, spread: float = 0.4,
-        noisy: bool = False,
+        stochastic: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.content, self.globals, self.iterations, self.spread = latent - PLACE, globals, iterations, spread
@@ -65,8 +66,10 @@ class SlotEncoder(nn.Module):
         self.update = nn.GRUCell(d, d)
         self.refine = nn.Sequential(nn.Linear(d, 2 * d), nn.SiLU(), nn.Linear(2 * d, d))
 
-        self.said = nn.Linear(d, (2 if noisy else 1) * self.content) if noisy or d > self.content else None
+        self.said = nn.Linear(d, (2 if stochastic else 1) * self.content) if stochastic or d > self.content else None
 
+    exchangeable = True
+    placed = True
     grid: Tensor
 
     def forward(

@@ -7,8 +7,8 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
+from ergosum.files import write_atomically
 from ergosum.report.strips import pixels
-from ergosum.runfolder import write_atomically
 
 __all__ = ["HOLD", "encode_animation", "save_animation", "save_strip"]
 

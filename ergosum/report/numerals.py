@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeGuard
 
-__all__ = ["decimals_for", "duration", "enumeration", "is_number", "number"]
+__all__ = ["decimals_for", "duration", "enumeration", "is_number", "number", "percent"]
 
 
 def is_number(value: Any) -> TypeGuard[float]:
@@ -58,3 +58,8 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, minutes = divmod(round(whole / 60), 60)
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with one decimal."""
+    return f"{number(100 * share, 1)}%"

@@ -1,7 +1,7 @@
 """One HTML page in one file: text, tables, charts and pictures, embedded, that opens offline, in light and in dark.
 
 The builders `picture`, `animation`, `table`, `cards`, `chart`, `row`, `titled` and `fold` return HTML for
-`Section.html`; every text given to them is escaped. `write_page` joins sections to a page.
+`training.task.Section.html`; every text given to them is escaped. `write_page` joins sections to a page.
 """
 
 import base64
@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 from PIL import Image
 
+from ergosum.files import write_atomically
 from ergosum.report import charts
 from ergosum.report.numerals import decimals_for, is_number, number
-from ergosum.runfolder import write_atomically
+from ergosum.training.task import Section
 
 __all__ = ["Card", "Section", "animation", "cards", "chart", "fold", "picture", "row", "table", "titled", "write_page"]
 
@@ -97,20 +98,6 @@ _COPY = (
     "navigator.clipboard.writeText(this.parentNode.querySelector('code').textContent)"
     ".then(() => { this.textContent = 'Copied'; setTimeout(() => { this.textContent = 'Copy'; }, 1500); })"
 )
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of a page.
-
-    Args:
-        title: heading; without one the section opens without a rule above. text: a sentence or two of plain text.
-        html: the body, made by the builders of this file; a section without a body is left out of the page.
-    """
-
-    title: str
-    text: str
-    html: str
 
 
 @dataclass(frozen=True)
@@ -239,9 +226,9 @@ def fold(summary: str, text: str) -> str:
 
 
 def _section(section: Section) -> str:
-    heading = f"<h2>{escape(section.title)}</h2>" if section.title else ""
+    heading = f"<h2>{escape(section.heading)}</h2>" if section.heading else ""
     text = f"<p>{escape(section.text)}</p>" if section.text else ""
-    return f"<section{'' if section.title else ' class=bare'}>{heading}{text}{section.html}</section>"
+    return f"<section{'' if section.heading else ' class=bare'}>{heading}{text}{section.html}</section>"
 
 
 def _command(command: str) -> str:

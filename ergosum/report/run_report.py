@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from ergosum.files import read_json
 from ergosum.report.charts import training_curve
-from ergosum.report.numerals import duration, enumeration, is_number, number
-from ergosum.report.page import Card, Section, animation, cards, chart, fold, picture, row, write_page
-from ergosum.report.score_tables import comparison, compositions, response, targets, timeline_errors
-from ergosum.runfolder import read_json
+from ergosum.report.numerals import duration, is_number, number, percent
+from ergosum.report.page import Card, cards, chart, fold, write_page
+from ergosum.training.task import Section
 
 __all__ = ["read_updates", "write_report"]
 
@@ -20,47 +18,32 @@ Scores = Mapping[str, Any]
 
 
 def write_report(
-    folder: Path,
-    command: str,
-    strips: Sequence[tuple[str, Image.Image]] = (),
-    animations: Sequence[tuple[str, bytes]] = (),
-    scores: Scores | None = None,
-    timelines: Sequence[tuple[str, Image.Image]] = (),
-    out: Path | None = None,
+    folder: Path, command: str, sections: Sequence[Section] = (), scores: Scores | None = None, out: Path | None = None
 ) -> Path:
     """Write a run's `report.html`, atomically, and return its path.
 
-    Reads `metrics.jsonl`, `recipe.json` and `run.json` from the run folder; what is absent there, or not handed in, is
-    left out of the page.
+    Reads `metrics.jsonl`, `recipe.json` and `run.json` from the run folder; what is absent there is left out of the
+    page.
 
     Args:
-        command: the exact command line, shown on top. strips, timelines: caption and picture. animations: caption and
-        the bytes of a GIF or PNG. scores: the content of `scores.json`; every key is optional.
-        out: folder of the page, created if absent; None writes it into the run folder.
+        command: the exact command line, shown on top. sections: what the run's task tells of it, in order. scores: the
+        content of `scores.json`, for the numbers to see first; every key is optional. out: folder of the page, created
+        if absent; None writes it into the run folder.
     Raises:
         ValueError: if a file of the folder is broken. OSError: if the page cannot be written.
     """
     folder, scores = Path(folder), scores or {}
     recipe, run = _optional_json(folder / "recipe.json"), _optional_json(folder / "run.json")
     updates = read_updates(folder / "metrics.jsonl")
-    sections = [
+    page = [
         Section("", "", cards(_summary(scores, run, updates))),
-        Section("Targets", "", targets(scores)),
-        Section("Strips", "The red box is the input. A generated frame is made from the generated one before it.",
-                "".join(picture(image, caption) for caption, image in strips)),
-        Section("In motion", "", row(*(animation(content, caption) for caption, content in animations))),
-        Section("Comparison", _protocol(scores), comparison(scores)),
-        Section("Response", _response_text(scores), response(scores)),
-        Section("Timelines", _timelines_text(scores),
-                "".join(picture(image, caption) for caption, image in timelines) + timeline_errors(scores)),
-        Section("Composition", "Energies trained apart, acting together on moves that nobody trained for.",
-                compositions(scores)),
+        *sections,
         Section("Training", _training_text(run, updates), chart(training_curve(updates))),
         Section("Recipe", "", fold("Every setting of the run", json.dumps(recipe, indent=2)) if recipe else ""),
-    ]  # fmt: skip
+    ]
     name = recipe.get("name") or run.get("name") or scores.get("card") or folder.resolve().name
     path = (Path(out) if out else folder) / "report.html"
-    write_page(path, name, recipe.get("shows", ""), command, sections)
+    write_page(path, name, recipe.get("shows", ""), command, page)
     return path
 
 
@@ -106,9 +89,13 @@ def _summary(scores: Scores, run: Scores, updates: Sequence[Mapping[str, float]]
         beside = f"; copying {number(-10 * math.log10(copied), 1)} dB" if is_number(copied) and copied > 0 else ""
         made.append(Card("PSNR", f"{number(psnr, 1)} dB", f"{when}{beside}"))
     if is_number(scores.get("identity")):
-        made.append(Card("Identity", _percent(scores["identity"]), "digits recognised, relative to the true frames"))
+        made.append(Card("Identity", percent(scores["identity"]), "digits recognised, relative to the true frames"))
+    if is_number(scores.get("fg_ari")):
+        made.append(
+            Card("Foreground ARI", number(scores["fg_ari"], 3), "agreement with the true objects; 1 is perfect")
+        )
     if is_number(scores.get("diagonal_share")):
-        made.append(Card("Own factor", _percent(scores["diagonal_share"]), "of what an energy moves is its own factor"))
+        made.append(Card("Own factor", percent(scores["diagonal_share"]), "of what an energy moves is its own factor"))
     return made + _cost(run, last)
 
 
@@ -126,42 +113,6 @@ def _cost(run: Scores, last: Mapping[str, float]) -> list[Card]:
     if is_number(run.get("weights")):
         notes.append(f"{number(run['weights'] / 1e6, 2)} M weights")
     return [Card("Training time", duration(seconds), " · ".join(notes))]
-
-
-def _percent(share: float) -> str:
-    return f"{number(100 * share, 1)}%"
-
-
-def _protocol(scores: Scores) -> str:
-    parts = []
-    if is_number(scores.get("n")):
-        parts.append(f"{number(scores['n'], 0)} held-out sequences")
-    if scores.get("source"):
-        parts.append(f"of {scores['source']}")
-    if scores.get("factor"):
-        parts.append(f"moving in {enumeration(scores['factor'].split('+'))}")
-    if is_number(scores.get("seed")):
-        parts.append(f"(seed {scores['seed']})")
-    sample = " ".join(parts)
-    meaning = "Skill is the share of copying’s squared error that is gone. Rows in italics are references, not models."
-    return f"{sample[:1].upper()}{sample[1:]}. {meaning}" if sample else meaning
-
-
-def _response_text(scores: Scores) -> str:
-    question = "One energy acts: how many levels does each true factor move?"
-    if is_number(scores.get("diagonal_share")):
-        return f"{question} {_percent(scores['diagonal_share'])} of it is the energy’s own factor."
-    if is_number(scores.get("assigned_share")):
-        share = _percent(scores["assigned_share"])
-        return f"{question} Under the best assignment, {share} of it is the energy’s own factor."
-    return question
-
-
-def _timelines_text(scores: Scores) -> str:
-    asked = "Which energies act on which frames."
-    if not scores.get("timeline_error"):
-        return asked
-    return f"{asked} Hue, angle and scale are read off every generated frame; errors are mean absolute ones."
 
 
 def _training_text(run: Scores, updates: Sequence[Mapping[str, float]]) -> str:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ergosum.runfolder import write_atomically
+from ergosum.files import write_atomically
 
 __all__ = ["Log", "Update"]
 

@@ -2,19 +2,23 @@
 
 import logging
 import os
+import warnings
 
 import torch.distributed
 from lightning_fabric import Fabric
 
-from ergosum.settings import Experiment
+from ergosum.training.experiment import Experiment
 from ergosum.training.precision import computes_bfloat16
+from ergosum.training.task import Task
 
-__all__ = ["launch"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["PrecisionWarning", "launch"]
 
 
-def launch(experiment: Experiment, accelerator: str) -> Fabric:
+class PrecisionWarning(UserWarning):
+    """The arithmetic asked for is slow on this machine."""
+
+
+def launch(experiment: Experiment, task: Task, accelerator: str) -> Fabric:
     """Start the processes of a run, or join those that `torchrun` started, on any number of machines.
 
     Args:
@@ -23,18 +27,20 @@ def launch(experiment: Experiment, accelerator: str) -> Fabric:
         ValueError: if the settings do not go with the number of processes.
     """
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    here, machines = _shares(experiment.devices)
+    here, machines = _shares(experiment.run.devices)
     bf16 = experiment.optimiser.precision == "bf16"
     fabric = Fabric(
         accelerator=accelerator, devices=here, num_nodes=machines, precision="bf16-mixed" if bf16 else "32-true",
         strategy="ddp" if here * machines > 1 else "auto",
     )  # fmt: skip
     fabric.launch()
-    _refuse_uneven_shares(experiment, fabric.world_size)
+    _refuse_uneven_shares(experiment.optimiser.batch, task.undivided, fabric.world_size)
     if bf16 and fabric.global_rank == 0 and not computes_bfloat16(fabric.device):
-        logger.warning(
+        warnings.warn(
             f"This {fabric.device.type} has no native bfloat16 and emulates it, which is slow. "
-            "--optimiser.precision 32 is faster; its weights differ a little."
+            "--optimiser.precision 32 is faster; its weights differ a little.",
+            PrecisionWarning,
+            stacklevel=2,
         )
     return fabric
 
@@ -47,17 +53,12 @@ def _shares(devices: int) -> tuple[int, int]:
     if world % here:
         raise ValueError(f"torchrun: expected as many processes on every machine, got {here} here of {world} in all.")
     if devices not in (1, here, world):
-        raise ValueError(f"devices: torchrun started {here} processes here, {world} in all; leave out {devices}.")
+        raise ValueError(f"run.devices: torchrun started {here} processes here, {world} in all; leave out {devices}.")
     return here, world // here
 
 
-def _refuse_uneven_shares(experiment: Experiment, processes: int) -> None:
-    """What `Experiment` asks of `devices`, asked of the processes that `torchrun` started."""
-    batch = experiment.optimiser.batch
+def _refuse_uneven_shares(batch: int, undivided: str, processes: int) -> None:
     if batch % processes:
         raise ValueError(f"optimiser.batch: expected a multiple of the {processes} processes, got {batch}.")
-    if processes > 1 and experiment.undivided:
-        raise ValueError(
-            "descent.noise, objective.decorrelation, slots, noisy latents and published models depend on how a batch "
-            f"is shared out: expected one process, got {processes}."
-        )
+    if processes > 1 and undivided:
+        raise ValueError(f"{undivided}, so one process must have all of a batch: expected one, got {processes}.")

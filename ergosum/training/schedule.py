@@ -2,21 +2,21 @@
 
 import math
 
-from ergosum.settings import OptimiserSettings
+from ergosum.training.experiment import Optimiser
 
 __all__ = ["learning_rate"]
 
 WARM_UP = 100
 
 
-def learning_rate(settings: OptimiserSettings, iteration: int) -> float:
+def learning_rate(optimiser: Optimiser, iteration: int) -> float:
     """Learning rate of update `iteration` (0 .. iterations - 1)."""
-    total, peak = settings.iterations, settings.rate
+    total, peak = optimiser.iterations, optimiser.rate
     warm = min(1.0, (iteration + 1) / min(WARM_UP, max(1, total // 5)))
     done = iteration / total
-    if settings.schedule == "constant":
+    if optimiser.schedule == "constant":
         return peak * warm
-    if settings.schedule == "onecycle":
+    if optimiser.schedule == "onecycle":
         if done < 0.3:
             return peak * (0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * done / 0.3)))
         return peak * 0.5 * (1 + math.cos(math.pi * (done - 0.3) / 0.7)) + 1e-4 * peak

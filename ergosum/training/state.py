@@ -8,11 +8,12 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from ergosum.runfolder import build, load_weights, locate, save_weights, write_atomically
-from ergosum.settings import Experiment
+from ergosum.files import write_atomically
+from ergosum.training.experiment import Experiment
+from ergosum.training.runfolder import load_weights, locate, save_weights
 from ergosum.training.task import Task
 
-__all__ = ["State"]
+__all__ = ["State", "checkpoint_of"]
 
 COUNTERS = ("iteration", "seconds", "cpu_seconds", "render_seconds", "error", "copy_error", "still")
 
@@ -21,20 +22,19 @@ class State:
     """Everything that a resumed run needs, saved and loaded as one file."""
 
     def __init__(self, experiment: Experiment, fabric: Fabric, task: Task) -> None:
-        torch.manual_seed(experiment.seed)
+        torch.manual_seed(experiment.run.seed)
         self.experiment = experiment
-        self.model: nn.Module = build(experiment)
-        if experiment.warm_start:
-            self._start_from(locate(experiment.warm_start))
+        self.model: nn.Module = task.build()
+        if experiment.run.warm_start:
+            self._start_from(locate(experiment.run.warm_start))
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
-        if experiment.freeze_encoder:
-            self.model.encoder.requires_grad_(False)  # type: ignore[union-attr]
-        weights = self._select_active()
+        task.prepare(self.model)
+        weights = [p for p in self.model.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(weights, lr=experiment.optimiser.rate, betas=(0.9, 0.99), weight_decay=0.0)
         self.wrapped, self.optimiser = fabric.setup(self.model, self.optimiser)
         self.model = self.wrapped.module
         self.ema.to(fabric.device)
-        self.generator = torch.Generator().manual_seed(experiment.seed + 1)
+        self.generator = torch.Generator().manual_seed(experiment.run.seed + 1)
         self.task = task
         self.iteration, self.seconds, self.cpu_seconds, self.render_seconds = 0, 0.0, 0.0, 0.0
         self.error, self.copy_error, self.still = 0.0, 0.0, 0
@@ -46,13 +46,6 @@ class State:
         if not fitting:
             raise ValueError(f"warm_start: no weight of {folder} fits this model; expected the same kind and sizes.")
         self.model.load_state_dict(fitting, strict=False)
-
-    def _select_active(self) -> list[nn.Parameter]:
-        active, names = self.experiment.active, self.experiment.model.components
-        if active and not self.experiment.model.tied:
-            for k, name in enumerate(names):
-                self.model.energies[k].requires_grad_(name in active)  # type: ignore[index]
-        return [p for p in self.model.parameters() if p.requires_grad]
 
     def update_average(self) -> None:
         decay = self.experiment.optimiser.ema
@@ -71,9 +64,7 @@ class State:
         save_weights(folder / "model.safetensors", self.ema.state_dict())
 
     def load(self, folder: Path) -> None:
-        path = folder / "checkpoint.pt"
-        if not path.is_file():
-            raise FileNotFoundError(f"Nothing to resume: {path} does not exist. Start without --resume.")
+        path = checkpoint_of(folder)
         try:
             content = torch.load(path, weights_only=True, map_location="cpu")
         except Exception as error:
@@ -95,3 +86,15 @@ class State:
         self.task.load(content["rollouts"])
         for name in COUNTERS:
             setattr(self, name, content[name])
+
+
+def checkpoint_of(folder: Path) -> Path:
+    """The checkpoint of a run folder.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    path = folder / "checkpoint.pt"
+    if not path.is_file():
+        raise FileNotFoundError(f"Nothing to resume: {path} does not exist. Start without --resume.")
+    return path

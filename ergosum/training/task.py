@@ -1,196 +1,138 @@
-"""What a run practises: draws batches, runs the model on them, and says how well it did."""
+"""What the machine room knows of a system: a task builds a model, draws batches and gives a loss.
 
+A task of your own needs `build`, `batch` and `loss`; everything else has a default:
+
+    class Denoise(Task):
+        def build(self): return MyEnergy()
+        def batch(self, n, generator): return Batch(my_images[torch.randint(len(my_images), (n,), generator=generator)])
+        def loss(self, model, batch, generator, progress): return Terms(...)
+
+`docs/extending.md` has it whole.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Generator, Tensor, nn
 
-from ergosum.data.named import picture_set
-from ergosum.data.pictures import store
-from ergosum.data.record import Pairs
-from ergosum.data.sequences import SequenceData
-from ergosum.data.sources import checksum
-from ergosum.objectives.prediction import Terms, prediction
-from ergosum.objectives.recomposition import recomposition
-from ergosum.objectives.rollouts import RollOuts
-from ergosum.settings import RIVALS, Experiment
-
-__all__ = ["Coding", "Outcome", "Prediction", "Recomposition", "Task", "task_of"]
+__all__ = ["Section", "Shelf", "Table", "Task", "Terms"]
 
 
-class Outcome(NamedTuple):
-    """Terms of a batch, and the frames where the model began (None: nowhere) and ended."""
+class Terms(NamedTuple):
+    """What a batch comes to.
 
-    terms: Terms
-    first: Tensor | None
-    last: Tensor
+    Attributes:
+        loss: differentiated. error: plain error, shown beside it; None takes the loss. reference: error of what learns
+            nothing (copying the input, the mean image), on the same scale; None if there is none. first, last: where
+            the model's descent started and ended, (batch, *event), for tasks that watch or continue it.
+    """
+
+    loss: Tensor
+    error: Tensor | None = None
+    reference: Tensor | None = None
+    first: Tensor | None = None
+    last: Tensor | None = None
 
 
-class Task(Protocol):
-    """What the loop asks of a task; a batch is a record of tensors with one row per sample."""
+class Table(NamedTuple):
+    """Rows of numbers for a person: `decimals` names the columns of numbers, `names` those of text before them."""
 
-    def draw(self, n: int, generator: Generator) -> Any:
+    names: Sequence[str]
+    decimals: Mapping[str, int]
+    rows: Sequence[Mapping[str, Any]]
+    title: str = ""
+
+
+class Section(NamedTuple):
+    """A part of a report: heading, a sentence, and HTML (see `report.page` for what makes it)."""
+
+    heading: str
+    text: str
+    html: str
+
+
+class Shelf(Protocol):
+    """Trained models that ship: what a score compares with and what completes a set of energies."""
+
+    def card(self, name: str) -> nn.Module | None:
+        """The model of a card or of a shipped baseline; None if there is none of that name."""
+        ...
+
+    def classifier(self, name: str) -> nn.Module:
+        """A classifier that ships: `identity` of digits, or `features` of images."""
+        ...
+
+
+class Task:
+    """What the training loop, `ergosum score` and `ergosum report` ask of a system.
+
+    A batch is a NamedTuple of tensors with one row per sample, so that several processes can share it out.
+    """
+
+    device: str = "cpu"
+    """Where batches are wanted; set by the loop before the first one."""
+    undivided: str = ""
+    """Why several processes cannot share a batch out; empty if they can."""
+
+    def build(self) -> nn.Module:
+        """The model with random weights from torch's present generator."""
+        raise NotImplementedError
+
+    def batch(self, n: int, generator: Generator) -> Any:
         """A batch of n samples."""
-        ...
+        raise NotImplementedError
 
-    def run(self, model: nn.Module, batch: Any, generator: Generator, progress: float) -> Outcome:
+    def loss(self, model: nn.Module, batch: Any, generator: Generator, progress: float) -> Terms:
         """The model on a batch, or on a process's share of it; `progress` of training is 0 .. 1."""
-        ...
+        raise NotImplementedError
+
+    def ready(self) -> None:
+        """Read the data and check what can be checked; called once, before a run folder is made."""
+
+    def prepare(self, model: nn.Module) -> None:
+        """Freeze what shall not learn."""
 
     def keep(self, batch: Any, last: Tensor) -> None:
-        """Take note of where the model ended, for the whole batch."""
-        ...
+        """Take note of where the model ended, for the whole batch; called where `continues` is true."""
 
-    def blame(self, model: nn.Module, batch: Any) -> str:
-        """Which part of the model first leaves the finite numbers."""
-        ...
+    continues: bool = False
+    """Whether later batches may start from where the model ended."""
+
+    def locate(self, model: nn.Module, batch: Any) -> str:
+        """Which part of the model first leaves the finite numbers: words for an error message."""
+        return "the loss"
 
     def state(self) -> dict[str, Tensor]:
-        """All that a resumed run needs."""
-        ...
+        """All that a resumed run needs beyond weights and generator."""
+        return {}
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Take up a stored state."""
-        ...
 
     def about(self) -> dict[str, str]:
-        """The data, for `run.json`."""
-        ...
+        """The data, for `run.json`: `source` and `data_sha256`."""
+        return {"source": type(self).__name__, "data_sha256": ""}
 
+    def score(
+        self, name: str, model: nn.Module, n: int, seed: int, *, source: str = "", shelf: Shelf | None = None
+    ) -> dict[str, Any]:
+        """Everything that can be measured on n held-out samples, as `scores.json` keeps it.
 
-class Prediction:
-    """Predict the frame `lag` later from a frame."""
+        By default the loss's error on batches drawn with a generator of their own, beside its reference.
+        """
+        model.eval()
+        generator = torch.Generator().manual_seed(1_000_000 + seed)
+        terms = self.loss(model, self.batch(n, generator), generator, 1.0)
+        error = terms.loss if terms.error is None else terms.error
+        result = {"card": name, "source": self.about()["source"], "n": n, "seed": seed, "error": error.item()}
+        return result | ({} if terms.reference is None else {"reference": terms.reference.item()})
 
-    keeps = True
+    def tables(self, scores: Mapping[str, Any]) -> list[Table]:
+        """What `ergosum score` prints of a score."""
+        columns = {k: 5 for k in ("error", "reference") if k in scores}
+        return [Table(("card",), columns, [scores])] if columns else []
 
-    def __init__(self, experiment: Experiment, device: str) -> None:
-        e = self.experiment = experiment
-        self.data = SequenceData(e.data, "train", device)
-        self.rollouts = RollOuts(self.data, e.objective.persistent)
-        self.keeps = e.objective.persistent > 0
-        self.active = [e.model.components.index(c) for c in e.active] if e.active else None
-
-    def draw(self, n: int, generator: Generator) -> Pairs:
-        """Pairs of frames, some of them continued roll-outs."""
-        return self.rollouts.draw(n, generator)
-
-    def run(self, model: nn.Module, batch: Pairs, generator: Generator, progress: float = 1.0) -> Outcome:
-        """Descend from the first frame."""
-        path = model(batch.start, batch.target, batch.moves, generator, active=self.active)
-        return Outcome(prediction(self.experiment.objective, batch, path), batch.start, path.frames[-1])
-
-    def keep(self, batch: Pairs, last: Tensor) -> None:
-        """Store the predictions to go on from."""
-        self.rollouts.keep(batch, last)
-
-    def blame(self, model: nn.Module, batch: Pairs) -> str:
-        """Which component first leaves the finite numbers."""
-        return model.blame(batch.start, batch.target, batch.moves)  # type: ignore[operator]
-
-    def state(self) -> dict[str, Tensor]:
-        """The stored roll-outs."""
-        return self.rollouts.state()
-
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Take up stored roll-outs."""
-        self.rollouts.load(state)
-
-    def about(self) -> dict[str, str]:
-        """Source and checksum of the digits."""
-        return {"source": self.experiment.data.source, "data_sha256": checksum(self.data.digits)}
-
-
-class Begun(NamedTuple):
-    """A picture and the noise to recompose it from."""
-
-    picture: Tensor
-    noise: Tensor
-
-
-class Recomposition:
-    """Recompose a picture from noise."""
-
-    keeps = False
-
-    def __init__(self, experiment: Experiment, device: str) -> None:
-        self.experiment, self.device = experiment, device
-        self.pictures = store(picture_set(experiment.pictures), experiment.pictures.count, seed=0)
-
-    def draw(self, n: int, generator: Generator) -> Begun:
-        """Stored pictures, with replacement, and uniform noise."""
-        picture = self.pictures.images(torch.randint(len(self.pictures), (n,), generator=generator)).to(self.device)
-        return Begun(picture, torch.rand(picture.shape, generator=generator).to(self.device))
-
-    def run(self, model: nn.Module, batch: Begun, generator: Generator, progress: float = 1.0) -> Outcome:
-        """Descend from noise, with latents read off the picture."""
-        path = model(batch.noise, generator=generator, seen=batch.picture)
-        terms = recomposition(self.experiment.objective, batch.picture, path, len(self.pictures), progress)
-        return Outcome(terms, batch.noise, path.frames[-1])
-
-    def keep(self, batch: Begun, last: Tensor) -> None:
-        """Nothing to keep."""
-
-    def blame(self, model: nn.Module, batch: Begun) -> str:
-        """Which component first leaves the finite numbers."""
-        return model.blame(batch.noise, None, None, batch.picture)  # type: ignore[operator]
-
-    def state(self) -> dict[str, Tensor]:
-        """Nothing beyond the generator."""
-        return {}
-
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Nothing to take up."""
-
-    def about(self) -> dict[str, str]:
-        """Name of the stored pictures, which holds a digest of set and settings."""
-        return {"source": self.experiment.pictures.name, "data_sha256": self.pictures.folder.name}
-
-
-class Seen(NamedTuple):
-    """A picture."""
-
-    picture: Tensor
-
-
-class Coding:
-    """Code a picture and draw it again, as published models do: the model has the loss, the task the pictures."""
-
-    keeps = False
-
-    def __init__(self, experiment: Experiment, device: str) -> None:
-        self.experiment, self.device = experiment, device
-        self.pictures = store(picture_set(experiment.pictures), experiment.pictures.count, seed=0)
-
-    def draw(self, n: int, generator: Generator) -> Seen:
-        """Stored pictures, with replacement."""
-        return Seen(self.pictures.images(torch.randint(len(self.pictures), (n,), generator=generator)).to(self.device))
-
-    def run(self, model: nn.Module, batch: Seen, generator: Generator, progress: float = 1.0) -> Outcome:
-        """The model's own loss; it begins nowhere, so there is no input to give back."""
-        done = model(batch.picture, generator)
-        return Outcome(done.terms, None, done.made)
-
-    def keep(self, batch: Seen, last: Tensor) -> None:
-        """Nothing to keep."""
-
-    def blame(self, model: nn.Module, batch: Seen) -> str:
-        """Which part first leaves the finite numbers."""
-        return model.blame(batch.picture)  # type: ignore[operator]
-
-    def state(self) -> dict[str, Tensor]:
-        """Nothing beyond the generator."""
-        return {}
-
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Nothing to take up."""
-
-    def about(self) -> dict[str, str]:
-        """Name of the stored pictures, which holds a digest of set and settings."""
-        return {"source": self.experiment.pictures.name, "data_sha256": self.pictures.folder.name}
-
-
-def task_of(experiment: Experiment, device: str) -> Prediction | Recomposition | Coding:
-    """The task of an experiment."""
-    if experiment.predictor in RIVALS:
-        return Coding(experiment, device)
-    return (Prediction if experiment.task == "prediction" else Recomposition)(experiment, device)
+    def report(self, name: str, model: nn.Module, scores: Mapping[str, Any], seed: int, shelf: Shelf) -> list[Section]:
+        """Figures and tables of a run's report, beside its training curve and recipe."""
+        return []

@@ -1,17 +1,20 @@
-"""Cards: small trained energies that ship with the package, and the networks that judge pictures.
+"""Cards: small trained energies that ship with the package, the baselines beside them, and the shipped classifiers.
 
 A card is a run folder: recipe.json, model.safetensors, run.json, scores.json, card.md.
 """
 
+from functools import cache
 from pathlib import Path
 
 from torch import nn
 
 from ergosum.nets.classifier import DigitClassifier, PictureClassifier
-from ergosum.runfolder import CARDS, load_predictor, load_weights, locate
-from ergosum.settings import FACTORS
+from ergosum.training.runfolder import CARDS, load_predictor, load_weights, locate
 
-__all__ = ["CARDS", "baselines", "companions", "extractor", "find", "judge", "names", "reference"]
+__all__ = ["CARDS", "Zoo", "find", "names"]
+
+BASELINES = CARDS.parent / "baselines"
+"""Baselines that every score can show beside an energy."""
 
 
 def names() -> list[str]:
@@ -19,48 +22,43 @@ def names() -> list[str]:
     return sorted(p.name for p in CARDS.iterdir() if (p / "recipe.json").exists())
 
 
-def find(name: str) -> Path:
+def find(name: str | Path) -> Path:
     """The folder of a card, or of a run given by its path.
 
     Raises:
         FileNotFoundError: if there is neither.
     """
-    return locate(name, CARDS)
+    return locate(name)
 
 
-def companions(factors: tuple[str, ...]) -> dict[str, nn.Module]:
-    """Cards for the factors that are not among the given ones."""
-    wanted = [f for f in FACTORS if f not in factors and (CARDS / f"digits-{f}" / "recipe.json").exists()]
-    return {f"digits-{f}": load_predictor(CARDS / f"digits-{f}")[1] for f in wanted}
+class Zoo:
+    """What ships, as a score asks for it (`training.task.Shelf`)."""
+
+    def card(self, name: str) -> nn.Module | None:
+        """The model of a card or of a shipped baseline; None if there is none of that name."""
+        folder = next((root / name for root in (CARDS, BASELINES) if (root / name / "recipe.json").is_file()), None)
+        return None if folder is None else _loaded(folder)
+
+    def classifier(self, name: str) -> nn.Module:
+        """`identity`: whether a digit is still the same; `features`: which dataset an image is from, how many objects
+        it shows and what was done to it, whose features compare sets of images.
+
+        Raises:
+            ValueError: if there is no such classifier.
+        """
+        if name not in ("identity", "features"):
+            raise ValueError(f"classifier: expected 'identity' or 'features', got {name!r}.")
+        return _classifier(name)
 
 
-def baselines() -> dict[str, dict[str, nn.Module]]:
-    """Trained baselines that ship with the package: name -> factor -> predictor."""
-    found: dict[str, dict[str, nn.Module]] = {}
-    for folder in sorted((CARDS.parent / "baselines").glob("*/recipe.json")):
-        experiment, predictor = load_predictor(folder.parent)
-        kind = {"feedforward-unet": "feed-forward U-Net", "feedforward-transport": "feed-forward transport",
-                "report": "report's networks"}[folder.parent.name.rsplit("-", 1)[0]]  # fmt: skip
-        found.setdefault(kind, {})[experiment.model.components[0]] = predictor
-    return found
+@cache
+def _loaded(folder: Path) -> nn.Module:
+    return load_predictor(folder)[1]
 
 
-def reference() -> nn.Module | None:
-    """The energy trained on joint changes, which composition is compared with; None if it is not installed."""
-    folder = CARDS / "digits-joint"
-    return load_predictor(folder)[1] if (folder / "recipe.json").exists() else None
-
-
-def judge() -> DigitClassifier:
-    """The classifier that judges whether a digit is still the same."""
-    model = DigitClassifier()
-    model.load_state_dict(load_weights(Path(__file__).parent / "judge.safetensors"))
-    return model.eval()
-
-
-def extractor() -> PictureClassifier:
-    """The classifier whose features compare sets of pictures: it tells set, number of objects, and damage."""
-    weights = load_weights(Path(__file__).parent / "extractor.safetensors")
-    model = PictureClassifier(len(weights["head.bias"]))
+@cache
+def _classifier(name: str) -> nn.Module:
+    weights = load_weights(Path(__file__).parent / f"{name}.safetensors")
+    model = DigitClassifier() if name == "identity" else PictureClassifier(len(weights["head.bias"]))
     model.load_state_dict(weights)
     return model.eval()

@@ -7,16 +7,17 @@ starting from the weights of the one before, keeps the earlier ones in its run.j
 from pathlib import Path
 from typing import Any
 
-from ergosum.runfolder import CARDS, load_recipe, read_json, write_atomically
+from ergosum.files import read_json, write_atomically
+from ergosum.training.runfolder import CARDS, load_recipe
 
 __all__ = ["card_text", "lineage", "write_card"]
 
 Runs = list[dict[str, Any]]
-MEASURES = {"mse": "mean squared error", "mse_mean": "of the mean picture", "psnr": "PSNR [dB]", "ssim": "SSIM",
+MEASURES = {"mse": "mean squared error", "mse_mean": "of the mean image", "psnr": "PSNR [dB]", "ssim": "SSIM",
             "swap_consistency": "swap consistency", "count_accuracy": "count accuracy", "composites": "composites",
-            "kid": "kernel distance", "kid_recombined": "of pictures with one component exchanged",
+            "kid": "kernel distance", "kid_recombined": "of images with one component exchanged",
             "beta_vae": "beta-VAE metric", "mig": "MIG", "mcc": "MCC"}  # fmt: skip
-"""What else a card of pictures tells."""
+"""What else a card of images tells."""
 
 
 def lineage(folder: Path) -> Runs:
@@ -32,7 +33,7 @@ def lineage(folder: Path) -> Runs:
             raise ValueError(f"{folder} is its own warm start; a run that it started from was trained again since.")
         seen.add(folder.resolve())
         own = read_json(folder / "run.json")
-        before, start = own.pop("before", []), load_recipe(folder).warm_start
+        before, start = own.pop("before", []), load_recipe(folder).run.warm_start
         runs = [*before, own, *runs]
         if before or not start:
             return runs
@@ -60,7 +61,7 @@ def card_text(name: str, shows: str, runs: Runs, scores: dict[str, dict[str, Any
         lines.append(f"- Made by `{_command(last)}`, seed {last['seed']}, {last['iterations']} updates.")
     else:
         lines += [f"Made by {len(runs)} runs, each starting from the weights of the one before:", "", *_table(runs), ""]
-    data = last["data_sha256"]  # of single pictures, the name of the stored set, which holds a digest of its settings
+    data = last["data_sha256"]  # of single images, the name of the stored set, which holds a digest of its settings
     known = f"stored as {data}" if "-seed" in data else f"sha256 of the images begins {data}"
     lines += [
         f"- Trained on `{last['source']}` ({known}).",
@@ -99,7 +100,7 @@ def _table(runs: Runs) -> list[str]:
 
 
 def _segments(score: dict[str, Any]) -> list[str]:
-    """What a model of pictures found, beside what needs no learning."""
+    """What a model of images found, beside what needs no learning."""
     lines = ["| segments | foreground ARI | ARI | covering |", "|---|---|---|---|"]
     for row in score["rows"]:
         lines.append(f"| {row['row']} | {row['fg_ari']:.3f} | {row['ari']:.3f} | {row['covering']:.3f} |")
@@ -107,7 +108,7 @@ def _segments(score: dict[str, Any]) -> list[str]:
 
 
 def _measures(score: dict[str, Any]) -> str:
-    """How pictures are drawn again, and what latents tell."""
+    """How images are recomposed, and what latents tell."""
     known = [(what, score.get(key)) for key, what in MEASURES.items()]
     told = ", ".join(f"{what} {value:.4g}" for what, value in known if value is not None)
     return f"{told[0].upper()}{told[1:]}."

@@ -8,7 +8,7 @@ from torch import Generator
 
 from ergosum.cli import main
 from ergosum.cli.pictures import pictures_of
-from ergosum.data.folder import Folder
+from ergosum.data.folder import ImageFolder
 from ergosum.data.glyphs import Glyphs
 from ergosum.data.mixed import Mixed
 from ergosum.data.named import NAMES, picture_set
@@ -101,7 +101,7 @@ def test_a_folder_whose_name_has_a_plus_is_a_folder(tmp_path):
     folder = tmp_path / "digits+shapes"
     folder.mkdir()
     Image.new("RGB", (40, 40)).save(folder / "a.png")
-    assert isinstance(picture_set(settings(str(folder))), Folder)
+    assert isinstance(picture_set(settings(str(folder))), ImageFolder)
 
 
 @pytest.mark.parametrize("name, unknown", [("letters", "letters"), ("digits+letters", "letters"), ("digits+", "")])

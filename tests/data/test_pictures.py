@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Generator
 
 from ergosum.data import pictures
-from ergosum.data.folder import Folder
+from ergosum.data.folder import ImageFolder
 from ergosum.data.glyphs import Glyphs
 from ergosum.data.mixed import Mixed
 from ergosum.data.pictures import BLOCK, Stored, measure_speed, one_hot, store
@@ -158,11 +158,11 @@ def test_what_cannot_be_stored_or_read_is_refused(tmp_path):
 def test_a_folder_of_images_is_stored_in_a_shuffled_order_all_before_any_comes_again(tmp_path):
     for i in range(5):
         Image.new("RGB", (20, 20), (50 * i, 0, 0)).save(tmp_path / f"{i}.png")
-    kept = store(Folder(tmp_path, 8), 12, folder=tmp_path / "store")
+    kept = store(ImageFolder(tmp_path, 8), 12, folder=tmp_path / "store")
     reds = (kept.images(range(12))[:, 0, 0, 0] * 255 / 50).round().long().tolist()
     assert sorted(reds[:5]) == sorted(reds[5:10]) == list(range(5)) and reds[:5] != list(range(5))
     assert kept.batch([0]).masks.all() and kept.objects == 0
-    assert json.loads((kept.folder / "about.json").read_text())["set"] == "Folder"
+    assert json.loads((kept.folder / "about.json").read_text())["set"] == "ImageFolder"
 
 
 def test_masks_from_owners():

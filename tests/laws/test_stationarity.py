@@ -9,7 +9,7 @@ from kernels import EXACT, ROWS, TARGETS
 from sampling import (
     SIGMAS,
     acceptance_tends_to_one,
-    every_chain_tosses_its_own_coin,
+    every_chain_has_an_accept_test_of_its_own,
     goes_back_the_way_it_came,
     leaves_its_target_as_it_is,
     variance_of_ula,
@@ -55,8 +55,8 @@ def test_an_exact_sampler_at_a_temperature_leaves_the_tempered_target_as_it_is(n
 
 
 @pytest.mark.parametrize("name", EXACT)
-def test_every_chain_tosses_its_own_coin(name):
-    every_chain_tosses_its_own_coin(ROWS[name].make(1.4, 1.0))
+def test_every_chain_has_an_accept_test_of_its_own(name):
+    every_chain_has_an_accept_test_of_its_own(ROWS[name].make(1.4, 1.0))
 
 
 @pytest.mark.parametrize("name", [n for n in EXACT if n != "Annealed"])
@@ -214,7 +214,7 @@ def test_with_a_mask_the_conditional_is_sampled_and_the_rest_stays(name, rng):
 
 def test_annealing_goes_through_its_levels_and_stays_at_the_last(rng):
     """From a start much too narrow, 40 steps at T = 9 then 40 at T = 1 reach variance 1; at the end of the first, 9."""
-    annealed = Annealed.over(Mala(step_size=0.8), (9.0, 1.0), 40, power=1.0)
+    annealed = Annealed.over(Mala(step_size=0.8), 40, temperatures=(9.0, 1.0), power=1.0)
     assert annealed.total == 80 and [k.step_size for k in annealed.kernels] == [7.2, 0.8]
     start = torch.full((N, 1), 1e-3, dtype=torch.float64)
     chain = sample(annealed, normal(), start, 120, keep=40, generator=rng)

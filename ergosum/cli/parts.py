@@ -1,0 +1,69 @@
+"""`ergosum parts`: what a recipe may be made of."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from ergosum.cli.arguments import parser_for
+
+__all__ = ["by_kind", "run"]
+
+
+def run(arguments: list[str]) -> None:
+    """List all parts by kind, with a line each."""
+    parser = parser_for("parts", "List the parts that recipes and formulas are made of, by kind, with a line each.")
+    parser.add_argument("kind", nargs="?", default="", help="list one kind alone, such as energy or sampler")
+    chosen = parser.parse_args(arguments)
+    from ergosum.cli.fields import first_line
+
+    found = by_kind()
+    if chosen.kind and chosen.kind not in found:
+        raise ValueError(f"There is no kind {chosen.kind!r}; the kinds are {', '.join(found)}.")
+    for kind, parts in found.items():
+        if chosen.kind in ("", kind):
+            print(f"{kind}:")
+            for part in parts:
+                print(f"  {part.__name__:24s} {first_line(part)}")
+
+
+def kinds() -> dict[str, Any]:
+    """What a class must be to be of a kind; the first that fits counts."""
+    from ergosum.data.pictures import PictureSet
+    from ergosum.decomposition.baselines.baseline import ImageBaseline
+    from ergosum.energy import Conditional, Energy
+    from ergosum.nets.encoders import Encoder
+    from ergosum.samplers.chain import Sampler
+    from ergosum.temporal.task import PairData, Predictor
+    from ergosum.training.task import Task
+
+    return {
+        "task": Task,
+        "energy family": Conditional,
+        "encoder": Encoder,
+        "dataset of pairs": PairData,
+        "dataset of images": PictureSet,
+        "sampler": Sampler,
+        "predictor of frames": Predictor,
+        "baseline of images": ImageBaseline,
+        "energy": Energy,
+    }
+
+
+def by_kind() -> dict[str, list[Callable[..., Any]]]:
+    """All parts of the package: kind -> classes and functions. Objectives and metrics are told by where they lie."""
+    from ergosum.part import exported, fits
+
+    known = kinds()
+    found: dict[str, list[Callable[..., Any]]] = {kind: [] for kind in [*known, "objective", "metric"]}
+    for part in exported():
+        module = part.__module__
+        if module.startswith("ergosum.metrics"):
+            if inspect.isfunction(part):
+                found["metric"].append(part)
+        elif module.endswith("objective"):
+            found["objective"].append(part)
+        else:
+            kind = next((k for k, wanted in known.items() if fits(part, wanted)), None)
+            if kind is not None:
+                found[kind].append(part)
+    return {kind: sorted(parts, key=lambda p: p.__name__) for kind, parts in found.items() if parts}

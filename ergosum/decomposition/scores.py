@@ -1,0 +1,84 @@
+"""All that can be measured of a run on single images, a decomposer's or a baseline's, and its tables."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import nn
+
+from ergosum.decomposition.baselines.baseline import ImageBaseline
+from ergosum.decomposition.factors import baseline_scores, factor_scores, on_grid
+from ergosum.decomposition.fidelity import Features
+from ergosum.decomposition.segmentation import decomposition_scores
+from ergosum.decomposition.task import OfImages
+from ergosum.report.tables import target
+from ergosum.training.task import Shelf, Table
+
+__all__ = ["TARGETS", "score_images", "tables"]
+
+PER_IMAGE = 25
+"""Images whose factors are looked for, for each of the n that are recomposed."""
+TARGETS = {
+    "tetrominoes": {"fg_ari": ("foreground ARI", 0.95), "count_accuracy": ("objects of two images counted", 0.8)},
+    "scenes": {"fg_ari": ("foreground ARI", 0.90), "count_accuracy": ("objects of two images counted", 0.8)},
+}
+"""What decomposers are to reach, by dataset."""
+SEGMENTS = {"fg_ari": 3, "ari": 3, "covering": 3}
+"""Columns of segmentations and their decimals."""
+RECOMPOSED = {"mse": 5, "mse_mean": 5, "psnr": 2, "ssim": 3, "swap_consistency": 3, "swap_share": 3,
+              "swap_arrival": 3, "count_accuracy": 3}  # fmt: skip
+"""Columns of images recomposed and recombined."""
+FIDELITY = {"kid": 4, "kid_error": 4}
+"""Columns of kernel distances to true images."""
+FACTORS = {"beta_vae": 3, "factor_vae": 3, "mig": 3, "mcc": 3, "sap": 3, "disentanglement": 3, "completeness": 3,
+           "informativeness": 3}  # fmt: skip
+"""Columns of what latents tell of a scene's factors."""
+
+
+def score_images(
+    name: str, task: OfImages, model: nn.Module, n: int, seed: int, shelf: Shelf | None = None
+) -> dict[str, Any]:
+    """Scores on n held-out images, and where factors are known on 25 n more; `targets` with whether they are met.
+
+    Args:
+        name: of the run or card. shelf: where the classifier is whose features give kernel distances; None leaves
+            these out.
+    """
+    told: dict[str, Any] = {"card": name, "source": task.name, "n": n, "seed": seed}
+    if isinstance(model, ImageBaseline):
+        told |= baseline_scores(task, model, n, seed)
+    else:
+        features: Features | None = None if shelf is None else shelf.classifier("features").features  # type: ignore[assignment]
+        told |= decomposition_scores(task, model, n, seed, features)  # type: ignore[arg-type]
+        wanted = TARGETS.get(task.name, {})
+        told["targets"] = [
+            target(what, told[key], least, True)
+            for key, (what, least) in wanted.items()
+            if told.get(key) is not None
+        ]  # fmt: skip
+    if on_grid(task.dataset()):
+        told |= factor_scores(task, model, PER_IMAGE * n, seed)
+    return told
+
+
+def tables(scores: Mapping[str, Any]) -> list[Table]:
+    """Segmentation, recomposition, kernel distances, factors: those that were measured."""
+    made = []
+    if scores.get("fg_ari") is not None:
+        made.append(Table(("row",), SEGMENTS, scores["rows"], "Segmentation of images that show two objects or more"))
+    if "mse_mean" in scores:
+        own = dict.fromkeys(scores.get("metrics", ()), 4)
+        made.append(Table(("card",), RECOMPOSED | own, [scores], "Recomposition and recombination"))
+    if "kid_rows" in scores:
+        made.append(Table(("row",), FIDELITY, scores["kid_rows"], "Kernel distance to held-out images"))
+    if "factor_rows" in scores:
+        rows = list(_of_codes(scores["factor_rows"]))
+        made.append(Table(("row",), FACTORS, rows, "What latents tell of the factors"))
+    return made
+
+
+def _of_codes(rows: list[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """A line for the codes of every row, and one for their principal components where these were scored."""
+    for row in rows:
+        yield {**row, **row["dci"]}
+        if "dci_pca" in row:
+            yield {"row": "its components", **{k: row.get(f"{k}_pca") for k in FACTORS}, **row["dci_pca"]}

@@ -1,0 +1,22 @@
+"""Sequences: energies of change, learned from pairs of frames and steered along timelines (the founding report)."""
+
+from ergosum.temporal.baselines.feedforward import FeedForwardTransport, FeedForwardUNet
+from ergosum.temporal.control import Bank
+from ergosum.temporal.model import TemporalDecomposer
+from ergosum.temporal.objective import PredictionLoss, PredictionObjective
+from ergosum.temporal.task import PairData, Prediction, Predictor
+from ergosum.temporal.timeline import Timeline, parse_timeline
+
+__all__ = [
+    "Bank",
+    "FeedForwardTransport",
+    "FeedForwardUNet",
+    "PairData",
+    "Prediction",
+    "PredictionLoss",
+    "PredictionObjective",
+    "Predictor",
+    "TemporalDecomposer",
+    "Timeline",
+    "parse_timeline",
+]

@@ -1,0 +1,151 @@
+"""Control of factors: advance frames by any mixture of moves, with energies trained apart.
+
+Two ways for several factors to move in one frame:
+
+- `split` lets the energies act in turn, each anchored where it starts (Lie-Trotter splitting of the joint flow);
+- `sum` adds their gradients, $x' = x - h sum_k grad E_k(x; x, z_k)$, in `substeps` re-anchored steps of a fraction
+  each.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ergosum.compose import And
+from ergosum.data.render import FACTORS
+from ergosum.energy import Energy
+from ergosum.formula import parse_formula
+from ergosum.samplers.chain import State
+from ergosum.samplers.descent import Descent
+from ergosum.shapes import Frames, Images
+from ergosum.temporal.timeline import Timeline
+
+__all__ = ["Bank", "as_moves"]
+
+
+def as_moves(moves: Mapping[str, float], batch: int, device: torch.device | str = "cpu") -> Tensor:
+    """Moves given by name as a (batch, 3) tensor in the order of `FACTORS`."""
+    return torch.tensor([[float(moves.get(f, 0.0)) for f in FACTORS]], device=device).expand(batch, -1)
+
+
+class Bank:
+    """Energies by factor, from one or several decomposers or feed-forward predictors.
+
+    Args:
+        predictors: decomposers (or anything with `components` and `predict`); of two that hold the same factor the
+            later one counts.
+    Raises:
+        ValueError: without predictors.
+    """
+
+    def __init__(self, predictors: Iterable[nn.Module]) -> None:
+        self.members: dict[str, tuple[Any, int]] = {}
+        for predictor in predictors:
+            for k, name in enumerate(predictor.components):  # type: ignore[arg-type]
+                self.members[name] = (predictor, k)
+        sides = {getattr(p, "canvas", 28) for p, _ in self.members.values()}
+        if len(sides) > 1:
+            raise ValueError(f"Bank: expected predictors of one canvas, got sides {sorted(sides)} in pixels.")
+        self.canvas = next(iter(sides), 28)
+        if not self.members:
+            raise ValueError("Bank: expected at least one predictor, got none.")
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """Factors that can be steered."""
+        return tuple(self.members)
+
+    def can_add(self, factors: Iterable[str]) -> bool:
+        """Whether the energies of these factors can act as one sum: each has a bowl whose minimum one step reaches."""
+        predictors = [self.members[f][0] for f in factors]
+        return all(hasattr(p, "bind") and getattr(p, "one_step", True) for p in predictors)
+
+    @torch.no_grad()
+    def advance(
+        self,
+        x: Images,
+        moves: Mapping[str, float],
+        how: Literal["split", "sum"] = "split",
+        substeps: int = 4,
+    ) -> Images:
+        """The next frame after the given moves (levels per factor)."""
+        acting = {f: v for f, v in moves.items() if v != 0}
+        for factor, levels in acting.items():
+            if not getattr(self.members[factor][0], "knows_moves", True) and levels != 1:
+                raise ValueError(
+                    f"The {factor} energy is not conditioned on the move: it knows one level forwards, not {levels:g}."
+                )
+        if how == "split" or len(acting) < 2:
+            for factor, levels in acting.items():
+                predictor, k = self.members[factor]
+                x = predictor.predict(x, moves=as_moves({factor: levels}, len(x), x.device), active=[k])
+            return x
+        if not self.can_add(acting):
+            raise ValueError("how = 'sum' needs energies whose step lands on their minimum (transport, step size 1).")
+        for _ in range(substeps):
+            energies = []
+            for factor, levels in acting.items():
+                predictor, k = self.members[factor]
+                part = as_moves({factor: levels / substeps}, len(x), x.device)
+                energies.append(predictor.bind(predictor.encode(x), x, part, 1.0, [k]))
+            x = Descent().step(And(*energies), State(x))[0].x.clamp(0, 1)
+        return x
+
+    def energies(self, x: Images, levels: float = 1.0) -> dict[str, Energy]:
+        """Every factor's energy anchored at x, the names of a formula: `angle` is conditioned on `levels`
+        forwards, `angle_back` backwards.
+        """
+        bound = {}
+        for factor, (predictor, k) in self.members.items():
+            if not hasattr(predictor, "bind"):
+                raise ValueError(f"The {factor} predictor has no energy to compose: it is a feed-forward network.")
+            if not predictor.knows_moves and levels != 1:
+                raise ValueError(f"The {factor} energy is not conditioned on the move: use one substep per frame.")
+            latents = predictor.encode(x)
+            for name, signed in ((factor, levels), (f"{factor}_back", -levels)):
+                if signed > 0 or predictor.knows_moves:
+                    move = as_moves({factor: signed}, len(x), x.device)
+                    bound[name] = predictor.bind(latents, x, move, 1.0, [k]).named(name)
+        return bound
+
+    @torch.no_grad()
+    def follow(self, start: Images, formula: str, frames: int, substeps: int = 4) -> Frames:
+        r"""What a formula of energies makes of a frame: (batch, frames + 1, 3, side, side).
+
+        A frame is `substeps` steps $x' = x - \nabla E(x; x)$ on the composition anchored at x, with each energy
+        conditioned on 1 / substeps of a level. A sum adds displacements, a weight makes them longer or shorter, a
+        disjunction follows whichever change is nearer. A negation pushes away from a change; backwards in time that
+        undoes a blur, so a strong one soon shows noise: to turn back, use `angle_back`.
+
+        Raises:
+            FormulaError: if the formula cannot be read. ValueError: for settings out of range, or feed-forward nets.
+        """
+        if frames < 1 or substeps < 1:
+            raise ValueError(f"follow: expected frames >= 1 and substeps >= 1, got {frames} and {substeps}.")
+        x, made = start, [start]
+        for _ in range(frames):
+            for _ in range(substeps):
+                composed = parse_formula(formula, self.energies(x, 1 / substeps))
+                if not composed.grounded:
+                    raise ValueError(f"{composed}: a negation alone is no energy; write it beside a positive term.")
+                x = Descent().step(composed, State(x))[0].x.clamp(0, 1)
+            made.append(x)
+        return torch.stack(made, 1)
+
+    def play(
+        self, start: Images, timeline: Timeline, how: Literal["split", "sum"] = "split", substeps: int = 4
+    ) -> Frames:
+        """The start frame and all that the timeline makes of it: (batch, frames + 1, 3, side, side).
+
+        Raises:
+            ValueError: if the timeline uses a factor that the bank does not hold.
+        """
+        missing = [f for f in timeline.factors if f not in self.members]
+        if missing:
+            raise ValueError(f"No energy for {', '.join(missing)}; this bank holds {', '.join(self.factors)}.")
+        frames = [start]
+        for moves in timeline:
+            frames.append(self.advance(frames[-1], moves, how, substeps))
+        return torch.stack(frames, 1)
