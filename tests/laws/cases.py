@@ -201,7 +201,7 @@ ELSEWHERE = {
     "expect_chains": "laws/test_guards.py",
     "expect_value": "samplers/test_scores.py",
     "FewDrawsWarning": "test_partition.py",
-    "LogZ": "test_partition.py",
+    "LogZ": "samplers/test_importance.py",
     "between": "samplers/test_importance.py",
     "draws_of": "samplers/test_importance.py",
     "expect_exact": "samplers/test_importance.py",
