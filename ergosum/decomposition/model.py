@@ -121,9 +121,7 @@ class ImageDecomposer(Decomposer):
         told = told.float()
         return told[..., :width], told[..., width:] + self.initial_log_variance
 
-    def bind(
-        self, latents: Latents, anchor: Images | None = None, *, active: Sequence[int] | None = None
-    ) -> Energy:
+    def bind(self, latents: Latents, anchor: Images | None = None, *, active: Sequence[int] | None = None) -> Energy:
         """The sum of the (active) energies, closed with their latents.
 
         Shape:

@@ -116,7 +116,9 @@ def _stripes(images: Tensor, segments: int) -> Tensor:
     return (torch.arange(side) * segments // side).expand(len(images), side, side)
 
 
-def _swaps(model: ImageDecomposer, latents: Tensor, masks: Tensor, generator: Generator) -> tuple[dict[str, float], Tensor]:
+def _swaps(
+    model: ImageDecomposer, latents: Tensor, masks: Tensor, generator: Generator
+) -> tuple[dict[str, float], Tensor]:
     """Each unit in turn is replaced by that of a donor and the result is encoded again; scores, and the results.
 
     Of slots only those with a place are exchanged, and the donor is the image whose component hides least of the

@@ -167,7 +167,9 @@ class Recomposition(OfImages):
         if (told.kl_weight or told.tc_weight) and not model.stochastic:
             raise ValueError("model.stochastic: expected True with objective.kl_weight or tc_weight.")
         if told.on != "last" and (d.training_steps or d.steps) < 2:
-            raise ValueError("objective.on: expected 'last' where training takes one step (descent.training_steps = 1).")
+            raise ValueError(
+                "objective.on: expected 'last' where training takes one step (descent.training_steps = 1)."
+            )
         if told.on != "last" and d.gradient == "last":
             raise ValueError("descent.gradient: expected truncated, window or full with a loss on several steps.")
 

@@ -59,4 +59,3 @@ def targets_html(targets: Sequence[Mapping[str, Any]]) -> str:
 
 def _plain(value: Any, digits: int) -> str:
     return MISSING if value is None else f"{value:.{digits}f}"
-
