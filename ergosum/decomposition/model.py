@@ -13,9 +13,9 @@ from torch import Generator, Tensor
 
 from ergosum.decomposer import Decomposer, InnerDescent, Trajectory
 from ergosum.energy import Conditional, Energy
-from ergosum.nets.slots import SlotEncoder
 from ergosum.nets.encoders import Encoder
 from ergosum.nets.experts import ExpertDecoder, GlobalExperts
+from ergosum.nets.slots import SlotEncoder
 from ergosum.part import Part
 from ergosum.samplers.tensors import gaussian
 from ergosum.shapes import Images, Latents

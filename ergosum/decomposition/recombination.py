@@ -83,12 +83,11 @@ def encode_best(
     components: int | None = None,
     attempts: int = ATTEMPTS,
 ) -> Latents:
-    """Latents (batch, K, D) of images by iterative refinement: of several attempts of an encoder with places, those that
-    recompose an image best.
+    """Latents (batch, K, D) of images by iterative refinement: of several attempts those that recompose an image best.
 
-    The first attempt starts from evenly spread places. Each other one starts from the places that were found, but for one
-    component that holds little, which starts where the image is recomposed worst. Other encoders, whose latents are
-    always the same, are asked once.
+    The first attempt of an encoder with places starts from evenly spread ones. Each other attempt starts from the
+    places that were found, but for one component that holds little, which starts where the image is recomposed worst.
+    Other encoders, whose latents are always the same, are asked once.
 
     Raises:
         ValueError: if `components` < 1.

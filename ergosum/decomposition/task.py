@@ -106,9 +106,11 @@ class Recomposition(OfImages):
     """Recompose an image from noise, with latents read off the image.
 
     Args:
-        data: dataset of single images; gets `split`. model: gets `side`. objective: (images, trajectory, rows,
-            progress) -> Terms. count: training images, drawn once and stored as 8-bit files, >= 1. metrics: more metrics
-            for its score, each (recomposed images, true images) -> (batch,).
+        data: dataset of single images; gets `split`.
+        model: gets `side`.
+        objective: (images, trajectory, rows, progress) -> Terms.
+        count: training images, drawn once and stored as 8-bit files, >= 1.
+        metrics: more metrics for its score, each (recomposed images, true images) -> (batch,).
     Raises:
         ValueError: if the arguments do not go together.
     """

@@ -181,10 +181,8 @@ def test_images_of_another_size_are_refused(model):
 def test_of_several_attempts_the_best_recomposed_image_by_image_is_kept(images):
     torch.manual_seed(0)
     model = SLOTS.build().eval()
-    errors = torch.stack([
-        (recompose(model, encode_best(model, images, seeded(), attempts=n), seeded()) - images).square().flatten(1).mean(1)
-        for n in range(1, 8)
-    ])  # fmt: skip
+    found = [encode_best(model, images, seeded(), attempts=n) for n in range(1, 8)]
+    errors = torch.stack([(recompose(model, z, seeded()) - images).square().flatten(1).mean(1) for z in found])
     assert (errors.diff(dim=0) <= 0).all() and (errors[-1] < errors[0]).any()
     assert torch.equal(encode_best(model, images, seeded(), attempts=1), model.encode(images))
     alone = torch.cat([encode_best(model, image[None], seeded()) for image in images])
