@@ -4,25 +4,47 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from ergosum.data.sequences import SequenceData
+from ergosum.data.glyphs import Glyphs
+from ergosum.data.sequences import DigitSequences
+from ergosum.data.shapes import Shapes
+from ergosum.part import Part, parameters
 from ergosum.recipes import find
-from ergosum.settings import DataSettings
+from ergosum.training.experiment import Experiment
 from ergosum.training.loop import train
 
 torch.set_num_threads(1)
 
-TINY = {
-    "data": {"source": "digits", "limit": 32},
-    "model": {"width": 4},
-    "pictures": {"count": 32},
-    "optimiser": {"batch": 4, "iterations": 3},
-    "log_every": 1,
-    "checkpoint_every": 100,
-}
+SMALL = {"width": 4, "count": 32, "limit": 32, "source": "digits"}
+"""What every part that takes such an argument gets."""
+OPTIMISER = {"batch": 4, "iterations": 3}
+RUN = {"log_every": 1, "checkpoint_every": 100}
+
+
+def shrunk(value: Any) -> Any:
+    """An experiment, or a part with the parts it holds, so small that an update takes a moment; it needs no download."""
+    if isinstance(value, Experiment):
+        return value.but(task=shrunk(value.task), optimiser=OPTIMISER, run=RUN)
+    if isinstance(value, tuple):
+        return tuple(map(shrunk, value))
+    if not isinstance(value, Part):
+        return value
+    if value.cls is Glyphs and value.get("source") == "fashion":
+        return Part(Shapes, side=value.get("side"), objects=1)
+    inner = {k: shrunk(v) for k, v in value.settings().items() if isinstance(v, Part | tuple)}
+    held = {k: v for k, v in inner.items() if v != value.get(k)}
+    return value.but(**held, **{k: v for k, v in SMALL.items() if k in parameters(value.cls)})
+
+
+def fill(value: Any) -> Any:
+    """Changes to an experiment, in which new parts are small but for what they state themselves."""
+    if isinstance(value, dict):
+        return {k: fill(v) for k, v in value.items()}
+    return shrunk(value).but(**{k: fill(v) for k, v in value.arguments.items()}) if isinstance(value, Part) else value
 
 
 def pytest_addoption(parser):
@@ -75,26 +97,28 @@ def rng():
 @pytest.fixture(scope="session")
 def digits():
     """Twelve held-out digits."""
-    data = SequenceData(DataSettings(source="digits"), "test")
+    data = DigitSequences(source="digits", split="test")
     return data.draw_digits(12, torch.Generator().manual_seed(1))
 
 
 @pytest.fixture(scope="session")
 def tiny():
-    """A recipe shrunk until three updates take a moment: tiny("colour", descent={"steps": 2}, seed=3)."""
+    """A recipe or experiment shrunk until three updates take a moment, then changed:
+    tiny("colour", task={"model": {"descent": {"steps": 2}}}, run={"seed": 3}).
+    """
 
     def make(recipe="colour", **changes):
-        sections = {k: {**v, **changes.get(k, {})} for k, v in TINY.items() if isinstance(v, dict)}
-        return find(recipe).but(**{**TINY, **changes, **sections})
+        experiment = recipe if isinstance(recipe, Experiment) else find(recipe)
+        return shrunk(experiment).but(**fill(changes))
 
     return make
 
 
 @pytest.fixture(scope="session")
 def learn(tiny):
-    """Train a tiny recipe to its end and return its updates."""
+    """Train a tiny recipe to its end, or until `stop` updates are done, and return its updates."""
 
-    def run(folder, recipe="colour", resume=False, stop=None, **changes):
+    def go(folder, recipe="colour", resume=False, stop=None, **changes):
         updates = []
         running = train(tiny(recipe, **changes), folder, resume, "cpu")
         for update in running:
@@ -103,7 +127,7 @@ def learn(tiny):
                 running.close()
         return updates
 
-    return run
+    return go
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,9 @@ def bank_of(runs: list[str], trust: tuple[str, ...]) -> "Bank":
     return Bank(models)
 
 
-def start_frame(start: str, scale: float, canvas: int, seed: int = 0, invert: str = "auto", colour: str = "auto") -> Start:
+def start_frame(
+    start: str, scale: float, canvas: int, seed: int = 0, invert: str = "auto", colour: str = "auto"
+) -> Start:
     """`digits:7`, `mnist:7@12` (the 13th held-out 7), `noise`, or an image file; what was changed of a file is told on
     stderr.
 

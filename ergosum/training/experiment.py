@@ -13,6 +13,9 @@ from ergosum.training.task import Task
 
 __all__ = ["Experiment", "Optimiser", "Run", "from_dict", "to_dict"]
 
+FIRST_VERSION = {"data", "model", "descent", "objective", "pictures", "rival"}
+"""Sections of a recipe of version 0.1."""
+
 
 def require(condition: bool, name: str, expected: str, got: object) -> None:
     """Raise unless a setting is in its range."""
@@ -128,7 +131,7 @@ def from_dict(values: Mapping[str, Any], trust: tuple[str, ...] = (), task: Task
     """
     if not isinstance(values, Mapping):
         raise ValueError(f"Experiment: expected fields by name, got {type(values).__name__}.")
-    if isinstance(values.get("task"), str) or {"descent", "pictures", "rival"} & set(values):
+    if isinstance(values.get("task"), str) or FIRST_VERSION & set(values):
         raise ValueError(
             "This recipe has the form of version 0.1 (sections data, model, descent, objective). Since 0.2 its task "
             "names its parts: start from the same recipe's name (`ergosum train NAME --out RUN`), or write the fields "

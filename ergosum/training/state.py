@@ -13,7 +13,7 @@ from ergosum.training.experiment import Experiment
 from ergosum.training.runfolder import load_weights, locate, save_weights
 from ergosum.training.task import Task
 
-__all__ = ["State"]
+__all__ = ["State", "checkpoint_of"]
 
 COUNTERS = ("iteration", "seconds", "cpu_seconds", "render_seconds", "error", "copy_error", "still")
 
@@ -64,9 +64,7 @@ class State:
         save_weights(folder / "model.safetensors", self.ema.state_dict())
 
     def load(self, folder: Path) -> None:
-        path = folder / "checkpoint.pt"
-        if not path.is_file():
-            raise FileNotFoundError(f"Nothing to resume: {path} does not exist. Start without --resume.")
+        path = checkpoint_of(folder)
         try:
             content = torch.load(path, weights_only=True, map_location="cpu")
         except Exception as error:
@@ -88,3 +86,15 @@ class State:
         self.task.load(content["rollouts"])
         for name in COUNTERS:
             setattr(self, name, content[name])
+
+
+def checkpoint_of(folder: Path) -> Path:
+    """The checkpoint of a run folder.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    path = folder / "checkpoint.pt"
+    if not path.is_file():
+        raise FileNotFoundError(f"Nothing to resume: {path} does not exist. Start without --resume.")
+    return path

@@ -9,19 +9,23 @@ import pytest
 import torch
 from torch import nn
 
-from ergosum.baselines.rival import Rival
 from ergosum.decomposer import Trajectory
-from ergosum.decomposition import take_apart
-from ergosum.recipes import RECIPES, find
-from ergosum.runfolder import build, load_predictor, load_weights, read_json
+from ergosum.decomposition import ImageBaseline
+from ergosum.decomposition.recombination import decompose
+from ergosum.files import read_json
+from ergosum.nets.unet import UNetInnerProduct
+from ergosum.part import Part
+from ergosum.recipes import RECIPES
 from ergosum.samplers.guards import NonFiniteError
-from ergosum.settings import Experiment, OptimiserSettings
-from ergosum.training import loop, state, task
+from ergosum.temporal import Prediction, PredictionLoss
+from ergosum.training import loop
+from ergosum.training.experiment import Optimiser
 from ergosum.training.loop import DeadRunError, train
+from ergosum.training.runfolder import load_predictor, load_weights
 from ergosum.training.schedule import learning_rate
 
 TIMING = ("images_per_s", "seconds")
-NOISY = {"descent": {"noise": 0.01, "training_steps": 0}, "objective": {"persistent": 0.5}}
+NOISY = {"task": {"model": {"descent": {"noise": 0.01, "training_steps": 0}}, "persistent": 0.5}}
 
 
 def logged(folder):
@@ -43,30 +47,28 @@ def lockstep(learn, tmp_path_factory):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_takes_three_steps_and_can_be_used(name, learn, tmp_path, request):
-    changes = {"warm_start": str(request.getfixturevalue("lockstep"))} if name.startswith("shared") else {}
-    if "fashion" in find(name).pictures.name:
-        changes["pictures"] = {"name": "digits+shapes", "count": 32}  # which need no download
+    changes = {"run": {"warm_start": str(request.getfixturevalue("lockstep"))}} if name.startswith("shared") else {}
     updates = learn(tmp_path, name, **changes)
     assert [u.iteration for u in updates] == [1, 2, 3]
     assert all(math.isfinite(u.loss) and u.loss > 0 and u.error > 0 for u in updates)
-    experiment, predictor = load_predictor(tmp_path)
-    generator = torch.Generator().manual_seed(0)
-    if experiment.task == "recomposition":
-        picture = torch.rand(2, 3, experiment.pictures.side, experiment.pictures.side, generator=generator)
-        if isinstance(predictor, Rival):
-            whole = predictor.recompose(predictor.encode(picture))
-        else:
-            whole = take_apart(predictor, picture, generator).whole
-        assert whole.shape == picture.shape
+    experiment, model = load_predictor(tmp_path)
+    generator, task = torch.Generator().manual_seed(0), experiment.built()
+    if isinstance(task, Prediction):
+        images = torch.rand(2, 3, 28, 28, generator=generator)
+        made = model.predict(images, moves=torch.ones(2, 3))
     else:
-        frame = torch.rand(2, 3, 28, 28, generator=generator)
-        assert predictor.predict(frame, moves=torch.ones(2, 3)).shape == frame.shape
+        images = torch.rand(2, 3, task.side, task.side, generator=generator)
+        whole = isinstance(model, ImageBaseline)
+        made = model.recompose(model.encode(images)) if whole else decompose(model, images, generator).whole
+    assert made.shape == images.shape
     assert logged(tmp_path)[-1]["iteration"] == 3 and read_json(tmp_path / "run.json")["iterations"] == 3
     assert experiment.name == name
 
 
 def test_training_lowers_the_error_of_the_colour_energy(learn, tmp_path):
-    updates = learn(tmp_path, optimiser={"iterations": 60, "batch": 16, "rate": 5e-3}, model={"width": 8}, log_every=60)
+    wider = {"model": {"encoder": {"width": 8}, "energy": {"width": 8}}}
+    optimiser = {"iterations": 60, "batch": 16, "rate": 5e-3}
+    updates = learn(tmp_path, task=wider, optimiser=optimiser, run={"log_every": 60})
     first, last = (sum(u.loss for u in part) for part in (updates[:10], updates[-10:]))
     assert last < 0.7 * first
 
@@ -74,7 +76,7 @@ def test_training_lowers_the_error_of_the_colour_energy(learn, tmp_path):
 @pytest.mark.parametrize("changes", [{}, NOISY], ids=["plain", "persistent"])
 @pytest.mark.parametrize("stop", [2, 3])
 def test_an_interrupted_run_resumes_to_the_same_bits(changes, stop, learn, tmp_path):
-    rhythm = {"optimiser": {"iterations": 6}, "checkpoint_every": 2, **changes}
+    rhythm = {"optimiser": {"iterations": 6}, "run": {"checkpoint_every": 2}, **changes}
     learn(tmp_path / "whole", **rhythm)
     learn(tmp_path / "parts", stop=stop, **rhythm)
     assert read_checkpoint(tmp_path / "parts")["iteration"] == stop
@@ -84,7 +86,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(changes, stop, learn, tmp_p
 
 def test_other_seeds_give_other_runs(learn, tmp_path):
     for seed in (0, 1):
-        learn(tmp_path / str(seed), seed=seed)
+        learn(tmp_path / str(seed), run={"seed": seed})
     assert not same_run(tmp_path / "0", tmp_path / "1")
 
 
@@ -93,7 +95,7 @@ def read_checkpoint(folder):
 
 
 def test_a_run_goes_on_from_its_checkpoint_and_drops_what_was_logged_after_it(learn, tmp_path):
-    rhythm = {"optimiser": {"iterations": 6}, "checkpoint_every": 2}
+    rhythm = {"optimiser": {"iterations": 6}, "run": {"checkpoint_every": 2}}
     learn(tmp_path / "whole", **rhythm)
     learn(tmp_path / "run", stop=4, **rhythm)
     with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
@@ -126,36 +128,38 @@ def test_there_must_be_a_whole_checkpoint_to_resume(trained, tiny, tmp_path):
 
 
 def test_a_run_that_blows_up_stops_with_iteration_and_culprit_and_keeps_its_checkpoint(learn, tmp_path):
-    wild = {"model": {"energy": "unet"}, "descent": {"step_size": 1e30, "steps": 4, "training_steps": 0}}
+    descent = {"step_size": 1e30, "steps": 4, "training_steps": 0}
+    wild = {"task": {"model": {"energy": Part(UNetInnerProduct), "descent": descent}}}
     with pytest.raises(NonFiniteError, match=r"at iteration 1, first seen in the sum of all components \(Descent left"):
         learn(tmp_path, **wild)
     assert not (tmp_path / "model.safetensors").exists()
 
 
-def test_weights_that_turn_nan_are_blamed_on_their_component(learn, tmp_path, monkeypatch):
-    def poisoned(experiment):
-        model = build(experiment)
+def test_weights_that_turn_nan_are_located_in_their_component(learn, tmp_path, monkeypatch):
+    def poisoned(task):
+        model = built(task)
         next(model.energies[1].parameters()).data.fill_(torch.nan)
         return model
 
-    monkeypatch.setattr(state, "build", poisoned)
+    built = Prediction.build
+    monkeypatch.setattr(Prediction, "build", poisoned)
     with pytest.raises(NonFiniteError, match=r"iteration 1, first seen in component 'scale'.*--resume"):
-        learn(tmp_path, model={"components": ("colour", "scale", "angle")})
+        learn(tmp_path, task={"model": {"components": ("colour", "scale", "angle")}})
 
 
 @pytest.mark.parametrize("clip", [1.0, 0.0])
 def test_a_gradient_that_is_not_finite_never_reaches_the_weights(clip, learn, tmp_path, monkeypatch):
-    true = task.prediction
+    true = PredictionLoss.__call__
 
-    def kinked(settings, pairs, path):
-        terms = true(settings, pairs, path)
+    def kinked(objective, pairs, path):
+        terms = true(objective, pairs, path)
         return terms._replace(loss=terms.loss + (0 * path.frames[-1]).sum().sqrt())  # 0, with an infinite slope
 
-    learn(tmp_path, stop=2, optimiser={"clip": clip}, checkpoint_every=1)
+    learn(tmp_path, stop=2, optimiser={"clip": clip}, run={"checkpoint_every": 1})
     before = (tmp_path / "checkpoint.pt").read_bytes()
-    monkeypatch.setattr(task, "prediction", kinked)
+    monkeypatch.setattr(PredictionLoss, "__call__", kinked)
     with pytest.raises(NonFiniteError, match=r"Non-finite gradient of the weights.*iteration 3"):
-        learn(tmp_path, resume=True, optimiser={"clip": clip}, checkpoint_every=1)
+        learn(tmp_path, resume=True, optimiser={"clip": clip}, run={"checkpoint_every": 1})
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
 
@@ -173,7 +177,7 @@ class Parrot(nn.Module):
 def test_a_model_that_gives_back_its_input_is_declared_dead(learn, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "DEAD_AFTER", 5)
     learn(tmp_path / "alive", optimiser={"iterations": 8, "rate": 0.05})
-    monkeypatch.setattr(state, "build", lambda _: Parrot())
+    monkeypatch.setattr(Prediction, "build", lambda _: Parrot())
     with pytest.raises(DeadRunError, match=r"given back its input for 5 updates \(iteration 5\)"):
         learn(tmp_path / "dead", optimiser={"iterations": 8})
     assert "given back its input" in read_json(tmp_path / "dead" / "run.json")["died"]
@@ -181,7 +185,7 @@ def test_a_model_that_gives_back_its_input_is_declared_dead(learn, tmp_path, mon
 
 @pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("write failed")])
 def test_a_full_disk_keeps_the_checkpoint_before_it(failure, learn, tmp_path, monkeypatch):
-    rhythm = {"optimiser": {"iterations": 4}, "checkpoint_every": 2}
+    rhythm = {"optimiser": {"iterations": 4}, "run": {"checkpoint_every": 2}}
     learn(tmp_path / "whole", **rhythm)
     learn(tmp_path / "run", stop=2, **rhythm)
     before = {p: p.read_bytes() for p in (tmp_path / "run").glob("*.*") if p.suffix != ".jsonl"}
@@ -194,26 +198,26 @@ def test_a_full_disk_keeps_the_checkpoint_before_it(failure, learn, tmp_path, mo
         patch.setattr(torch, "save", full)
         learn(tmp_path / "run", resume=True, **rhythm)
     assert {p: p.read_bytes() for p in (tmp_path / "run").glob("*.*") if p.suffix != ".jsonl"} == before
-    assert not list((tmp_path / "run").glob(".*"))
+    assert [p.name for p in (tmp_path / "run").glob(".*")] == [".lock"]
     learn(tmp_path / "run", resume=True, **rhythm)
     assert same_run(tmp_path / "whole", tmp_path / "run")
 
 
 def test_a_warm_start_takes_over_what_fits_and_refuses_what_does_not(trained, tiny, tmp_path):
     stored = load_weights(trained / "model.safetensors")
-    frozen = tiny(warm_start=str(trained), freeze_encoder=True, optimiser={"ema": 0.0})
+    frozen = tiny(run={"warm_start": str(trained)}, task={"freeze_encoder": True}, optimiser={"ema": 0.0})
     for _ in train(frozen, tmp_path / "run", accelerator="cpu"):
         pass
     after = load_weights(tmp_path / "run" / "model.safetensors")
     moved = {k.partition(".")[0] for k in after if not torch.equal(after[k], stored[k])}
     assert moved == {"energies"}
-    other = tiny("feedforward-unet-colour", warm_start=str(trained))
+    other = tiny("feedforward-unet-colour", run={"warm_start": str(trained)})
     with pytest.raises(ValueError, match=r"no weight of .* fits this model"):
         next(train(other, tmp_path / "other", accelerator="cpu"))
 
 
 def test_only_active_components_learn(lockstep, learn, tmp_path):
-    learn(tmp_path, "shared-angle", warm_start=str(lockstep), optimiser={"ema": 0.0})
+    learn(tmp_path, "shared-angle", run={"warm_start": str(lockstep)}, optimiser={"ema": 0.0})
     before, after = (load_weights(f / "model.safetensors") for f in (lockstep, tmp_path))
     moved = {k.rpartition(".body")[0] for k in after if not torch.equal(after[k], before[k])}
     assert moved == {"energies.1"}  # components are colour, angle, scale; the encoder is frozen
@@ -238,17 +242,17 @@ def test_the_average_of_the_weights_is_what_is_saved(learn, tmp_path):
 
 @pytest.mark.parametrize("schedule", ["cosine", "onecycle", "constant"])
 def test_the_learning_rate_warms_up_to_its_peak_and_then_never_rises(schedule):
-    settings = OptimiserSettings(iterations=1000, rate=1e-2, schedule=schedule)
+    settings = Optimiser(iterations=1000, rate=1e-2, schedule=schedule)
     rates = [learning_rate(settings, i) for i in range(1000)]
     peak = rates.index(max(rates))
     assert 0 < rates[0] < 0.06e-2 and max(rates) == pytest.approx(1e-2, rel=0.05) and min(rates) > 0
     assert rates[: peak + 1] == sorted(rates[: peak + 1]) and rates[peak:] == sorted(rates[peak:], reverse=True)
     assert (rates[-1] == pytest.approx(1e-2)) == (schedule == "constant")
-    assert learning_rate(OptimiserSettings(iterations=1), 0) > 0
+    assert learning_rate(Optimiser(iterations=1), 0) > 0
 
 
 def test_the_log_keeps_the_stated_rhythm(learn, tmp_path):
-    learn(tmp_path, optimiser={"iterations": 7}, log_every=3)
+    learn(tmp_path, optimiser={"iterations": 7}, run={"log_every": 3})
     assert [line["iteration"] for line in logged(tmp_path)] == [3, 6, 7]
     assert set(logged(tmp_path)[0]) == {"iteration", "loss", "error", "copy_error"}
 
@@ -258,7 +262,3 @@ def test_the_weights_do_not_depend_on_what_else_drew_random_numbers(learn, tmp_p
     torch.rand(5)
     learn(tmp_path / "b")
     assert same_run(tmp_path / "a", tmp_path / "b")
-
-
-def test_an_experiment_without_changes_is_valid():
-    assert Experiment().optimiser.iterations == 1000

@@ -1,24 +1,14 @@
 """What lies on disk is old or new, never half, and what is broken is named."""
 
-import errno
-import json
 import shutil
 
 import pytest
 import torch
 from safetensors import SafetensorError
 
-from ergosum import runfolder
-from ergosum.runfolder import (
-    build,
-    load_predictor,
-    load_recipe,
-    load_weights,
-    read_json,
-    save_weights,
-    write_atomically,
-    write_json,
-)
+from ergosum.files import read_json, write_json
+from ergosum.training import runfolder
+from ergosum.training.runfolder import load_predictor, load_recipe, load_weights, save_weights
 
 
 @pytest.fixture
@@ -34,24 +24,6 @@ def test_a_trained_predictor_is_loaded_as_it_was_saved(trained):
     assert all(torch.equal(v, stored[k]) for k, v in predictor.state_dict().items())
 
 
-@pytest.mark.parametrize(
-    "failure", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("file write failed"),
-                SafetensorError("I/O error"), KeyError("bug")],
-)  # fmt: skip
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path, failure):
-    path = tmp_path / "scores.json"
-    write_json(path, {"old": 1})
-
-    def half(temporary):
-        temporary.write_text("{")
-        raise failure
-
-    with pytest.raises(KeyError if isinstance(failure, KeyError) else OSError) as caught:
-        write_atomically(path, half)
-    assert read_json(path) == {"old": 1} and [p.name for p in tmp_path.iterdir()] == ["scores.json"]
-    assert isinstance(failure, KeyError) or f"Could not write {path}" in str(caught.value)
-
-
 def test_a_full_disk_while_weights_are_written_is_an_os_error(tmp_path, monkeypatch):
     def full(*_):
         raise SafetensorError("No space left on device")
@@ -60,14 +32,6 @@ def test_a_full_disk_while_weights_are_written_is_an_os_error(tmp_path, monkeypa
     with pytest.raises(OSError, match="No space left on device"):
         save_weights(tmp_path / "model.safetensors", {"a": torch.zeros(2)})
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_cannot_be_written_is_an_os_error(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OSError, match="file"):
-        write_json(tmp_path / "file" / "scores.json", {})
-    with pytest.raises(OSError):
-        write_json(runfolder.Path("/proc/ergosum/scores.json"), {})
 
 
 @pytest.mark.parametrize("keep", [0, 5, 100, 0.9])
@@ -96,18 +60,22 @@ def test_missing_weights_and_folders_are_told_apart(broken, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    "path, value, message",
     [
-        ({"model": {"width": 8}}, "do not fit its recipe.json"),
-        ({"models": {}}, "unknown field"),
-        ({"descent": {"steps": "four"}}, "wrong type"),
-        ({"model": {"energy": "conv"}}, "expected one of"),
+        ("task.model.energy.width", 8, "do not fit its recipe.json"),
+        ("task.models", {}, r"takes no 'models'; did you mean model"),
+        ("optimizer", {}, "unknown field"),
+        ("task.model.descent.steps", "four", r"task\.model\.descent\.steps: expected an integer, got 'four'"),
+        ("task.model.energy", {"class": "DigitSequences"}, "DigitSequences is no Conditional; expected one such as"),
     ],
 )
-def test_a_recipe_that_does_not_fit_is_refused(broken, change, message):
+def test_a_recipe_that_does_not_fit_is_refused(broken, path, value, message):
     recipe = read_json(broken / "recipe.json")
-    for key, value in change.items():
-        recipe[key] = {**recipe.get(key, {}), **value}
+    *sections, last = path.split(".")
+    held = recipe
+    for name in sections:
+        held = held.setdefault(name, {})
+    held[last] = value
     write_json(broken / "recipe.json", recipe)
     with pytest.raises(ValueError, match=message):
         load_predictor(broken)
@@ -120,12 +88,11 @@ def test_a_recipe_that_is_no_json_object_is_refused(broken, text):
         load_predictor(broken)
 
 
-def test_json_is_written_to_be_read_by_people_and_programs(tmp_path):
-    write_json(tmp_path / "deep" / "a.json", {"b": [1.5]})
-    text = (tmp_path / "deep" / "a.json").read_text()
-    assert json.loads(text) == {"b": [1.5]} and text.endswith("\n") and "\n " in text
+def test_a_run_is_found_by_its_path_as_text_and_a_card_by_its_name(trained):
+    assert load_predictor(str(trained))[0] == load_predictor(trained)[0]
+    assert load_predictor("digits-colour")[1].components == ("colour",)
 
 
-def test_the_recipe_says_which_predictor_is_built(tiny):
-    kinds = {n: type(build(tiny(n))).__name__ for n in ("colour", "feedforward-unet-colour")}
-    assert kinds == {"colour": "Decomposer", "feedforward-unet-colour": "FeedForward"}
+def test_the_recipe_says_which_model_is_built(tiny):
+    kinds = {n: type(tiny(n).built().build()).__name__ for n in ("colour", "feedforward-unet-colour", "tetrominoes")}
+    assert list(kinds.values()) == ["TemporalDecomposer", "FeedForwardUNet", "ImageDecomposer"]
