@@ -1,11 +1,11 @@
 """How much faster and smaller is one training step here than in COMET's released loop, at the same loss and gradient?
 
 Both sides descend from noise to an image with K tied energies in N steps and differentiate the last step's error.
-`plain` does what COMET's released code does: a Python loop over components, a second-order graph on all N steps, all N
-iterates stacked, and 2K more energies for its log. `ours` is `Decomposer`: components folded into the batch, a graph on
-the last step alone, no log. Left out on both sides: the clamp after each step, and the optimiser's own update.
-
-Networks: `comet-64`, COMET's 64-pixel energy and encoder; `ours-28`, the founding report's as the library has them.
+`plain` does what COMET's released code does: a Python loop over components, a second-order graph on all N steps, all
+N iterates stacked, and 2K more energies for its log. `ours` is the library's decomposer: components folded into the
+batch, a graph on the last step alone, no log. Left out on both sides: the clamp after each step, and the optimiser's
+own update. Networks: `comet-64`, COMET's 64-pixel energy and encoder; `ours-28`, the founding report's as the library
+has them.
 
 - Difference: relative, of the loss, and of the gradient as one vector (the worse of energy's and encoder's). Energy
   weights get noise on top of their initialisation, so that the descent visibly moves pixels (`moved`, RMS) and z acts.
@@ -29,7 +29,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,20 +42,17 @@ from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
 from ergosum.data.record import Pairs
-from ergosum.data.sequences import SequenceData
-from ergosum.decomposer import Decomposer
+from ergosum.decomposer import InnerDescent
+from ergosum.files import write_json
 from ergosum.nets.comet import CometEnergy
-from ergosum.nets.residual import Block, ResidualEncoder
-from ergosum.runfolder import load_predictor, write_json
-from ergosum.settings import (
-    FACTORS,
-    DataSettings,
-    DescentSettings,
-    Experiment,
-    ModelSettings,
-    OptimiserSettings,
-)
+from ergosum.nets.encoders import PairEncoder
+from ergosum.nets.residual import Block, ResidualEncoder, ResidualEnergy
+from ergosum.part import Part
+from ergosum.recipes import find
+from ergosum.temporal.model import TemporalDecomposer
+from ergosum.training.experiment import Experiment
 from ergosum.training.loop import DeadRunError, train
+from ergosum.training.runfolder import load_predictor
 
 __all__ = ["Case", "compare", "main", "plain", "time_to_quality"]
 
@@ -101,13 +97,14 @@ class _SeesTarget(nn.Module):
         return self.encoder(pair[:, 3:])
 
 
-def build(case: Case) -> Decomposer:
+def build(case: Case) -> TemporalDecomposer:
     """The decomposer of a case, with random weights from torch's present generator."""
     names = tuple(f"part{k}" for k in range(case.components))
-    model = ModelSettings(energy="residual", anchor="none", encoder="pair", components=names, tied=True,
-                          latent=case.latent, width=case.width, moves=False)  # fmt: skip
-    descent = DescentSettings(steps=case.steps, step_size=case.step_size, clamp=False, gradient="last")
-    decomposer = Decomposer(model, descent, case.side)
+    descent = Part(InnerDescent, steps=case.steps, step_size=case.step_size, clamp=False, gradient="last")
+    decomposer = TemporalDecomposer(
+        encoder=Part(PairEncoder, width=case.width), energy=Part(ResidualEnergy, width=case.width), anchor="none",
+        components=names, tied=True, latent=case.latent, moves=False, descent=descent, side=case.side,
+    )  # fmt: skip
     encoder = ResidualEncoder(case.components * case.latent, 3, case.width)
     if case.net == "comet-64":
         decomposer.energies = nn.ModuleList([CometEnergy(case.latent, case.width)])
@@ -119,7 +116,7 @@ def build(case: Case) -> Decomposer:
     return decomposer.train()
 
 
-def plain(model: Decomposer) -> Step:
+def plain(model: TemporalDecomposer) -> Step:
     """The loop of COMET's released code on the weights of `model`."""
     family: Any = model.energies[0]
     h, steps = model.descent.step_size, model.descent.steps
@@ -145,7 +142,7 @@ def plain(model: Decomposer) -> Step:
     return step
 
 
-def ours(model: Decomposer, bf16: bool = False) -> Step:
+def ours(model: TemporalDecomposer, bf16: bool = False) -> Step:
     """The library's step, in 32 bits or in bfloat16 autocast."""
 
     def step(noise: Tensor, image: Tensor) -> Tensor:
@@ -158,7 +155,7 @@ def ours(model: Decomposer, bf16: bool = False) -> Step:
     return step
 
 
-def compiled(model: Decomposer) -> Step:
+def compiled(model: TemporalDecomposer) -> Step:
     """The library's step with each descent step compiled, gradient and all.
 
     `torch.compile` cannot differentiate a compiled energy twice; a compiled step that holds `torch.func.grad` it can.
@@ -185,7 +182,7 @@ def compiled(model: Decomposer) -> Step:
 class Side(NamedTuple):
     """One way to take the step: its own copy of the weights, the step, and the memory layout of its tensors."""
 
-    model: Decomposer
+    model: TemporalDecomposer
     step: Step
     layout: torch.memory_format
 
@@ -200,11 +197,11 @@ class Side(NamedTuple):
         return [torch.cat([p.grad.flatten() for p in part.parameters() if p.grad is not None]) for part in parts]
 
 
-def sides(model: Decomposer, variants: list[str]) -> dict[str, Side]:
+def sides(model: TemporalDecomposer, variants: list[str]) -> dict[str, Side]:
     """`plain`, `ours`, and the wanted variants of ours, all with the same weights."""
     contiguous, last = torch.contiguous_format, torch.channels_last
 
-    def side(make: Callable[[Decomposer], Step], layout: torch.memory_format) -> Side:
+    def side(make: Callable[[TemporalDecomposer], Step], layout: torch.memory_format) -> Side:
         twin = copy.deepcopy(model).to(memory_format=layout)  # type: ignore[call-overload]
         return Side(twin, make(twin), layout)
 
@@ -285,28 +282,18 @@ def contestants() -> dict[str, Experiment]:
     The founding report gives neither learning rate nor step size. At 1e-3 such energies were not seen to die, at 2e-3
     they were; the step size is learned, from the start in {100, 1000, 10000} that learned fastest in 50 updates.
     """
-    source, optimiser = "digits+mnist", OptimiserSettings(iterations=100_000, schedule="constant")
-    return {
-        "ours": Experiment(
-            name="ours", checkpoint_every=SCORE_EVERY,
-            data=DataSettings(source=source, factors=("colour",), nuisance=FACTORS),
-            model=ModelSettings(components=("colour",)),
-            descent=DescentSettings(steps=4, ramp=True, training_steps=1),
-            optimiser=replace(optimiser, precision="bf16"),
-        ),
-        "founding": Experiment(
-            name="founding", checkpoint_every=SCORE_EVERY,
-            data=DataSettings(source=source, factors=("colour",), signs="forward", continuous=False),
-            model=ModelSettings(energy="residual", anchor="none", encoder="residual", moves=False, width=64),
-            descent=DescentSettings(steps=4, step_size=1000.0, learned=True),
-            optimiser=replace(optimiser, rate=1e-3),
-        ),
-    }  # fmt: skip
+    shared = {"run": {"checkpoint_every": SCORE_EVERY}}
+    optimiser = {"iterations": 100_000, "batch": 64, "schedule": "constant"}
+    ours = find("colour").but(name="ours", optimiser=optimiser, **shared)
+    founding = find("report-colour").but(
+        name="founding", task={"model": {"latent": 16}}, optimiser={**optimiser, "precision": "32"}, **shared
+    )
+    return {"ours": ours, "founding": founding}
 
 
 def held_out(experiment: Experiment, pairs: int, source: str = "mnist") -> Pairs:
     """Pairs of the experiment's own kind from held-out digits."""
-    data = SequenceData(replace(experiment.data, source=source), "test")
+    data: Any = experiment.task.get("data").but(source=source).build(split="test")  # type: ignore[union-attr]
     return data.pairs(pairs, torch.Generator().manual_seed(1))
 
 
@@ -348,7 +335,9 @@ def quality(limit: float, quick: bool) -> list[dict[str, Any]]:
     """Time to quality of both contestants."""
     both = contestants()
     if quick:
-        both = {k: e.but(data={"source": "digits", "limit": 64}, optimiser={"batch": 4}) for k, e in both.items()}
+        both = {
+            k: e.but(task={"data": {"source": "digits", "limit": 64}}, optimiser={"batch": 4}) for k, e in both.items()
+        }
     source = "digits" if quick else "mnist"
     easy, hard = (held_out(both[name], 64 if quick else 512, source) for name in ("founding", "ours"))
     tests = {"ours": [easy, hard], "founding": [easy]}

@@ -1,32 +1,29 @@
-"""Regenerate every picture of README and docs: `make figures` (from the shipped cards; bundled digits, seed 0)."""
+"""Regenerate every image of README and docs: `make figures` (from the shipped cards; bundled digits, seed 0)."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Generator
 
-from ergosum import zoo
-from ergosum.control import Bank
-from ergosum.data.named import picture_set
 from ergosum.data.record import Pictures
 from ergosum.data.render import render
 from ergosum.data.sources import load_digits
-from ergosum.decomposer import Decomposer
-from ergosum.evaluation.control import true_frames
-from ergosum.evaluation.decomposition import HELD_OUT, compatible
-from ergosum.formula import parse as parse_formula
+from ergosum.decomposition.figures import addition_sheet, components_sheet, exchange_sheet, union_sheet
+from ergosum.decomposition.model import ImageDecomposer
+from ergosum.decomposition.segmentation import HELD_OUT, compatible
+from ergosum.formula import parse_formula
 from ergosum.report.animation import save_animation, save_strip
 from ergosum.report.plane import draw_densities, on_grid
+from ergosum.report.sampling import planar_names, sample_plane
+from ergosum.report.sheets import sequences
 from ergosum.report.strips import sheet
-from ergosum.runfolder import load_predictor
 from ergosum.samplers.chain import sample
 from ergosum.samplers.mala import Mala
-from ergosum.stories.composition import compose_images
-from ergosum.stories.decomposition import addition_sheet, exchange_sheet, parts_sheet, union_sheet
-from ergosum.stories.plane import planar_names, sample_plane
-from ergosum.stories.sheets import sequences
-from ergosum.timeline import parse
+from ergosum.temporal.composition import compose_images
+from ergosum.temporal.control import Bank
+from ergosum.temporal.steering import true_frames
+from ergosum.temporal.timeline import parse_timeline
+from ergosum.training.runfolder import load_predictor
 
 FIGURES = Path("docs/figures")
 
@@ -34,7 +31,7 @@ FIGURES = Path("docs/figures")
 def main() -> None:
     """Draw all."""
     FIGURES.mkdir(parents=True, exist_ok=True)
-    bank = Bank([load_predictor(zoo.find(f"digits-{f}"))[1] for f in ("colour", "angle", "scale")])
+    bank = Bank([load_predictor(f"digits-{f}")[1] for f in ("colour", "angle", "scale")])
     hero(bank)
     ordered_and_obeyed(bank)
     save_strip(sequences("digits", 3), FIGURES / "sequences.png")
@@ -56,7 +53,7 @@ def start_digit(label: int, scale: float, place: int = 0) -> tuple:
 
 def hero(bank: Bank) -> None:
     """One digit, all three energies, each frame made from the one before."""
-    timeline = parse("scale:3 colour:9 angle:6 colour+angle:6 scale:-3")
+    timeline = parse_timeline("scale:3 colour:9 angle:6 colour+angle:6 scale:-3")
     frames = []
     for label in (7, 2, 5, 3):
         digits, start = start_digit(label, 0.9)
@@ -73,7 +70,7 @@ def ordered_and_obeyed(bank: Bank) -> None:
         (5, "scale:4 colour:4 angle:4"),
         (3, "colour+scale:6 angle:-6"),
     ]:
-        timeline = parse(text)
+        timeline = parse_timeline(text)
         digits, start = start_digit(label, 0.8)
         truth = true_frames(digits, start, timeline)
         made = bank.play(truth.frames[:, 0], timeline)[0]
@@ -109,14 +106,11 @@ def composed(bank: Bank) -> None:
 
 
 def apart(card: str, objects: int) -> None:
-    """Held-out pictures taken apart, and all objects of two of them in one."""
-    experiment, model = load_predictor(zoo.find(card))
-    generator = torch.Generator().manual_seed(HELD_OUT)
-    exactly = replace(experiment.pictures, fewest=objects, most=objects)
-    data = picture_set(exactly, "test").draw(100, generator)
+    """Held-out images decomposed, and all objects of two of them in one."""
+    model, data, generator = held_out(card, objects, 100, 0)
     one, two = (data.images[pairs[:8]] for pairs in compatible(data.masks[:, 1:], 8, generator))
     save_strip(addition_sheet(model, one, two, generator), FIGURES / f"{card}-recombined.png")
-    save_strip(parts_sheet(model, data.images, generator), FIGURES / f"{card}-apart.png")
+    save_strip(components_sheet(model, data.images, generator), FIGURES / f"{card}-apart.png")
 
 
 def relit() -> None:
@@ -126,7 +120,7 @@ def relit() -> None:
 
 
 def united() -> None:
-    """Objects of two kinds, which two models learned, in one picture: pairs in which they hide each other least."""
+    """Objects of two kinds, which two models learned, in one image: pairs in which they hide each other least."""
     one, a, generator = held_out("scenes-objects", 3, 64, 0)
     other, b, _ = held_out("toy-objects", 3, 200, 1)
     taken, wanted = ((~d.masks[:, 0]).flatten(1).float() for d in (a, b))
@@ -134,12 +128,12 @@ def united() -> None:
     save_strip(union_sheet(one, other, (a.images, least), generator), FIGURES / "united.png")
 
 
-def held_out(card: str, objects: int, n: int, seed: int) -> tuple[Decomposer, Pictures, Generator]:
-    """The model of a card, held-out pictures of so many objects, and a generator."""
-    experiment, model = load_predictor(zoo.find(card))
+def held_out(card: str, objects: int, n: int, seed: int) -> tuple[ImageDecomposer, Pictures, Generator]:
+    """The model of a card, held-out images of so many objects, and a generator."""
+    experiment, model = load_predictor(card)
     generator = Generator().manual_seed(HELD_OUT + seed)
-    exactly = replace(experiment.pictures, fewest=objects, most=objects)
-    return model, picture_set(exactly, "test").draw(n, generator), generator  # type: ignore[return-value]
+    data = experiment.built().dataset("test", objects=objects)  # type: ignore[attr-defined]
+    return model, data.draw(n, generator), generator  # type: ignore[return-value]
 
 
 if __name__ == "__main__":

@@ -7,23 +7,23 @@ about four hours on one CPU thread; scoring them about fifteen minutes.
 import argparse
 import json
 import statistics
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ergosum import zoo
-from ergosum.baselines.trivial import trivial
-from ergosum.control import Bank
+from ergosum.data.render import FACTORS
 from ergosum.data.sources import load_digits
-from ergosum.evaluation.assignment import assignment
-from ergosum.evaluation.control import composition, response, score_timelines
-from ergosum.evaluation.score import as_predict, score_row, test_set
+from ergosum.files import read_json
 from ergosum.recipes import find
-from ergosum.runfolder import load_predictor, read_json
-from ergosum.settings import FACTORS
+from ergosum.temporal.assignment import assignment
+from ergosum.temporal.baselines.trivial import trivial
+from ergosum.temporal.control import Bank
+from ergosum.temporal.moves import as_predict, score_row, test_set
+from ergosum.temporal.steering import composition, response, score_timelines
 from ergosum.training.loop import DeadRunError, train
+from ergosum.training.runfolder import load_predictor
 
 RUNS, DOCS = Path("runs"), Path("docs")
 KEYS = ("mse", "psnr", "skill", "psnr_12", "sharpness", "sharpness_12", "identity", "ffrl", "ffrl_skill")
@@ -87,7 +87,7 @@ def train_missing(seeds: int) -> None:
         out = folder(name, seed)
         if (out / "run.json").exists():
             continue  # finished, or died
-        experiment = replace(find(name), name=out.name, seed=seed)
+        experiment = find(name).but(name=out.name, run={"seed": seed})
         print("training", out, flush=True)
         try:
             for _ in train(experiment, out, resume=(out / "checkpoint.pt").exists()):
@@ -111,7 +111,7 @@ def died(name: str, seed: int = 0) -> bool:
 def factor_table(factor: str, source: str, n: int, seeds: range) -> dict[str, Any]:
     """Rows of one factor: mean and standard deviation over seeds of weights and of held-out digits."""
     mean_digit = load_digits(source, "train").images.mean(0, keepdim=True)
-    judge = zoo.judge()
+    classify = zoo.Zoo().classifier("identity")
     collected: dict[str, dict[str, list[dict[str, Any]]]] = {"mixed": {}, "alone": {}}
     for seed in seeds:
         for kind, rows in collected.items():
@@ -122,7 +122,7 @@ def factor_table(factor: str, source: str, n: int, seeds: range) -> dict[str, An
                 if finished(name, seed) and not (kind == "mixed" and row.startswith("report")):
                     predicts[row] = as_predict(load_predictor(folder(name, seed))[1])
             for row, predict in predicts.items():
-                rows.setdefault(row, []).append(score_row(row, predict, tests, judge))
+                rows.setdefault(row, []).append(score_row(row, predict, tests, classify))
             print(factor, kind, seed, flush=True)
     return {kind: {row: spread(found) for row, found in rows.items()} for kind, rows in collected.items()}
 
@@ -148,7 +148,7 @@ def control(source: str, n: int, seeds: range) -> list[dict[str, Any]]:
                 continue
             bank = Bank([load_predictor(folder(name, seed))[1] for name in names])
             entry = {"row": row, "seed": seed, **response(bank, source, 2 * n, seed)}
-            entry |= score_timelines(bank, source, n, seed, classify=zoo.judge())
+            entry |= score_timelines(bank, source, n, seed, classify=zoo.Zoo().classifier("identity"))
             if row == "ours":
                 entry["composition"] = composition(bank, source, 2 * n, seed, reference=reference)
             found.append(entry)
@@ -186,7 +186,9 @@ def unsupervised(source: str, n: int, seeds: range) -> list[dict[str, Any]]:
     for name in ("unsupervised", "unsupervised-report"):
         for seed in filter(lambda s: finished(name, s), seeds):
             experiment, predictor = load_predictor(folder(name, seed))
-            rows.append({"row": name, "seed": seed, **assignment(predictor, experiment.data, source, n, seed)})
+            rows.append(
+                {"row": name, "seed": seed, **assignment(predictor, experiment.task.get("data"), source, n, seed)}
+            )
     return rows
 
 
@@ -204,7 +206,7 @@ def shared(source: str, n: int) -> dict[str, Any]:
     return {
         "rows": {f: {k: r[k] for k in ("mse", "psnr", "skill", "psnr_12")} for f, r in rows.items()},
         **response(bank, source, 2 * few, 0),
-        **score_timelines(bank, source, few, 0, classify=zoo.judge()),
+        **score_timelines(bank, source, few, 0, classify=zoo.Zoo().classifier("identity")),
     }
 
 

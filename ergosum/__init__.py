@@ -1,59 +1,35 @@
 """ergosum: compositional energy-based models. Train small energies, add them up, steer the sum.
 
-The nouns below are imported when first used, so that `import ergosum` stays quick.
+The names below are imported when first used, so that `import ergosum` stays quick.
 """
 
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
-    "And": "compose",
-    "Bank": "control",
-    "Conditional": "energy",
-    "Decomposer": "decomposer",
-    "Descent": "samplers.descent",
-    "Energy": "energy",
-    "Experiment": "settings",
-    "Hmc": "samplers.hmc",
-    "Langevin": "samplers.langevin",
-    "Mala": "samplers.mala",
-    "Not": "compose",
-    "Or": "compose",
-    "SequenceData": "data.sequences",
-    "Timeline": "timeline",
-    "as_energy": "energy",
-    "load_predictor": "runfolder",
-    "parse": "formula",
-    "sample": "samplers.chain",
-    "train": "training.loop",
+    "compose": ("And", "Not", "Or", "Scaled", "conjunction", "disjunction", "negation", "terms"),
+    "energy": ("Conditional", "Energy", "as_energy"),
+    "composition_file": ("load", "save"),
+    "formula": ("parse_formula",),
+    "partition": ("annealed_importance", "bridge", "log_z_difference", "weighted"),
+    "calibrate": ("calibrate",),
+    "energies": ("Box", "Clauses", "DoubleWell", "Expert", "Funnel", "Gaussian", "Masked", "Mixture", "Ring"),
+    "samplers": ("Annealed", "Descent", "Hmc", "Langevin", "Mala", "ParallelTempering", "run", "sample", "warm_up"),
+    "part": ("Part",),
+    "training": ("Experiment", "Optimiser", "Run", "Task", "Terms", "fit", "load_predictor", "train"),
+    "data": ("DigitSequences",),
+    "temporal": ("Bank", "TemporalDecomposer", "Timeline", "parse_timeline"),
+    "decomposition": ("ImageDecomposer",),
 }
+"""Room or module -> the names that it gives."""
+_FOUND = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = [
-    "And",
-    "Bank",
-    "Conditional",
-    "Decomposer",
-    "Descent",
-    "Energy",
-    "Experiment",
-    "Hmc",
-    "Langevin",
-    "Mala",
-    "Not",
-    "Or",
-    "SequenceData",
-    "Timeline",
-    "as_energy",
-    "load_predictor",
-    "parse",
-    "sample",
-    "train",
-]
+__all__ = sorted(_FOUND)  # pyright: ignore
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"ergosum.{_HOMES[name]}"), name)
+    if name in _FOUND:
+        return getattr(import_module(f"ergosum.{_FOUND[name]}"), name)
     raise AttributeError(f"module 'ergosum' has no attribute {name!r}")

@@ -7,10 +7,16 @@ With $p_i = exp(-E_i) / Z_i$:
 | `a & b` | both hold | $E_a + E_b$ |
 | `a \| b` | one of them holds | $-log sum_i w_i exp(-E_i)$ |
 | `a & ~b` | a holds and b does not | $E_a - alpha E_b$ |
-| `0.5 * a`, `a.at(2)` | a holds, less strictly | $E_a / 2$ |
+| `0.5 * a`, `a / 2`, `a.at_temperature(2)` | a holds, less strictly | $E_a / 2$ |
 
-Energies that were trained at a temperature T are in units of T: there a disjunction, and a negation with a margin, is T
-times what it makes of $E_i / T$.
+The table holds whatever temperature a term was trained at: a disjunction is the mixture of the densities $exp(-E_i)$.
+For the mixture of what networks were trained to be, compose `a.in_units() | b.in_units()`, or take the whole formula in
+units, `(a | b).in_units()`, which is the same. Where log Z of a composition follows from that of its terms, it is
+known; a weight changes log Z, so that of `0.5 * a` is known for closed forms only.
+
+`composition.at_noise(sigma)` takes every term at that noise level. Of a disjunction this is the energy of the noised
+mixture; of sums, weights and negations it is the composition of the noised densities, which is not the noised
+composition unless sigma = 0, but the ladder that annealed samplers descend.
 
 Sums of sums, alternatives of alternatives and weights of weights or of sums are merged when they are built, so that a
 composition is a short list of terms. It is evaluated term by term, except that members of one family (`Conditional`) go
@@ -25,25 +31,27 @@ Example:
     tensor([[1.5000],
             [0.5000]])
 
-Source: Du, Li, Mordatch 2020, section 3; the weights of a disjunction are ours, theirs are all one.
+Source: Du, Li, Mordatch 2020, section 3; the weights of a disjunction are ours, theirs are all one. Compositions at a
+noise level: Du et al. 2023, Reduce, Reuse, Recycle, section 3.
 """
 
-import sys
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from math import isfinite
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ergosum.energy import Closed, Conditional, Energy, Term, as_energy, per_sample
-from ergosum.shapes import Batch, PerSample
+from ergosum.energy import Energy, Term, as_energy
+from ergosum.nodes import Named, Node, leaves, warn
+from ergosum.terms import Terms, terms
+from ergosum.weights import Weight, keep, per_batch, positive_weight, tiled
 
 __all__ = [
     "And",
     "EqualPartitionWarning",
+    "Named",
+    "Node",
     "Not",
     "Or",
     "Scaled",
@@ -56,6 +64,10 @@ __all__ = [
     "scaled",
     "terms",
 ]
+
+
+_NOT = "Not: expected a finite alpha > 0"
+_SCALED = ("Scaled: expected a finite weight > 0", "; a negation is written ~energy")
 
 
 class EqualPartitionWarning(UserWarning):
@@ -71,71 +83,51 @@ def conjunction(*parts: Term) -> Energy:
     return And(*parts) if len(parts) != 1 else as_energy(parts[0])
 
 
-def disjunction(*parts: Term, log_weights: Sequence[float | None] | None = None) -> Energy:
+def disjunction(*parts: Term, log_weights: Sequence[float | None] | Tensor | None = None) -> Energy:
     """$-log sum_i w_i exp(-E_i)$, what `a | b` builds."""
     return Or(*parts, log_weights=log_weights)
 
 
-def negation(term: Term, alpha: float = 1.0, margin: float | None = None) -> Energy:
+def negation(term: Term, alpha: Weight = 1.0, margin: float | None = None) -> Energy:
     """What `~a` builds: $-alpha E$, or with a margin its bounded form; `~~a` is a again."""
     term = as_energy(term)
-    if isinstance(term, Not) and margin is None and term.margin is None:
-        return rescaled(alpha * term.alpha, term.term, term.temperature)
+    if margin is None and isinstance(term, Not) and term.margin is None:
+        return scaled(alpha, _in(term.temperature, scaled(term.alpha, term.term), term.term))
+    if margin is None and isinstance(term, And) and not term.grounded:
+        return And(*(negation(part, alpha) for part in term))
     return Not(term, alpha, margin)
 
 
-def scaled(weight: float, term: Term) -> Energy:
+def scaled(weight: Weight, term: Term) -> Energy:
     """$w E$, what `0.5 * a` builds; a weight of one changes nothing."""
     term = as_energy(term)
-    return rescaled(float(weight), term, term.temperature)
-
-
-def rescaled(weight: float, term: Energy, temperature: float) -> Energy:
-    """$w E$ in normal form, told to be in units of `temperature`."""
-    same = temperature == term.temperature
-    if same and weight == 1:
+    factor = positive_weight(weight, *_SCALED)
+    if not isinstance(factor, Tensor) and factor == 1:
         return term
     if isinstance(term, And):
-        return And(*(rescaled(weight, part, part.temperature if same else temperature) for part in term))
-    if isinstance(term, Not) and weight > 0 and (same or term.margin is None):
-        made = Not(term.term, weight * term.alpha, term.margin)
-    else:
-        made = Scaled(weight, term)
-        if made.weight == 1 and made.term.temperature == temperature:
-            return made.term
-    made.temperature = temperature
-    made.log_z = None if same else term.log_z
+        return And(*(scaled(factor, part) for part in term))
+    if isinstance(term, Not) and _numbers(factor, term.alpha):
+        return _in(term.temperature, Not(term.term, factor * term.alpha, term.margin))
+    made = Scaled(factor, term)
+    plain = not isinstance(made.weight, Tensor) and made.weight == 1 and made.temperature == made.term.temperature
+    return made.term if plain else made
+
+
+def in_own_units(energy: Energy) -> Energy:
+    """An energy that is no composition in units of its own temperature, see `Energy.in_units`."""
+    return energy if energy.temperature == 1 else _in(1.0, Scaled(1 / energy.temperature, energy))
+
+
+def _in(temperature: float, made: Energy, *unless: Energy) -> Energy:
+    """An energy just made, told to be in units of a temperature, unless it is one of those that were there before."""
+    if made not in unless:
+        made.temperature = temperature
     return made
 
 
-class Node:
-    """What the four compositions share: parts, which `join` makes one energy of, and the leaves below them."""
-
-    parts: tuple[Energy, ...]
-    leaves: tuple[Energy, ...]
-
-    def hold(self, *parts: Energy) -> None:
-        """Take the parts, and find the leaves once and for all."""
-        self.parts = parts
-        self.leaves = tuple(dict.fromkeys(leaf for part in parts for leaf in leaves(part)))
-
-    def __iter__(self) -> Iterator[Energy]:
-        return iter(self.parts)
-
-    def __len__(self) -> int:
-        return len(self.parts)
-
-    def forward(self, x: Batch) -> PerSample:
-        """The composition's energy, from one evaluation of each leaf."""
-        return self.joined(_leaf_values(self.leaves, [x] * len(self.leaves)))
-
-    def joined(self, values: Mapping[Energy, Tensor]) -> Tensor:
-        """The energy that follows from the leaves' values."""
-        return self.join([part.joined(values) if isinstance(part, Node) else values[part] for part in self.parts])
-
-    def join(self, values: Sequence[Tensor]) -> Tensor:
-        """The energy that follows from the parts' values."""
-        raise NotImplementedError
+def _numbers(*weights: Weight) -> bool:
+    """Whether weights are numbers: only these merge, for a product with a tensor that learns would not follow it."""
+    return not any(isinstance(w, Tensor) for w in weights)
 
 
 class And(Node, Energy):
@@ -144,9 +136,10 @@ class And(Node, Energy):
     Sums within it flatten, and a weighted sum becomes a sum of weighted terms.
 
     Args:
-        parts: energies or plain callables, at least one of them no negation.
+        parts: energies or plain callables. Of negations alone the sum is not `grounded`: it has no density until a
+            term that has one is added, and samplers refuse it.
     Raises:
-        ValueError: without terms, or with negations only, whose density has no finite integral.
+        ValueError: without terms.
     Warns:
         TemperatureWarning: if terms were trained at different temperatures.
     """
@@ -157,11 +150,6 @@ class And(Node, Energy):
         if not held:
             raise ValueError("And: expected at least one energy, got none.")
         flat = [term for part in held for term in _spread(part)]
-        if all(map(_negative, flat)):
-            raise ValueError(
-                f"And: {', '.join(map(str, flat))}: a conjunction of negations alone has no finite integral. "
-                "Add at least one plain energy that says where samples may be, such as a wide Gaussian."
-            )
         self.temperature = _common_temperature("And", held)
         self.grounded = any(t.grounded for t in flat)
         self.terms = nn.ModuleList(flat)
@@ -174,6 +162,10 @@ class And(Node, Energy):
             total = total + value
         return total
 
+    def rebuilt(self, parts: Sequence[Energy]) -> Energy:
+        """The sum of other terms."""
+        return And(*parts)
+
     def extra_repr(self) -> str:
         """The number of terms."""
         return f"{len(self)} terms"
@@ -182,37 +174,64 @@ class And(Node, Energy):
 class Or(Node, Energy):
     """$E(x) = -log sum_i w_i exp(-E_i(x))$: a mixture with shares proportional to $w_i Z_i$.
 
-    For equal shares, $w_i = 1 / Z_i$, which is the default where $log Z_i$ is known. Where it is not, $Z_i = 1$ is
-    assumed and a warning says so, because the share of a term then depends on a constant nobody chose. Estimate the
-    weights with `partition.weighted`, or give them.
+    An alternative whose weight is not given gets $w_i = 1 / Z_i$: all such alternatives have equal shares. Where
+    $log Z_i$ is not known, $Z_i = 1$ is assumed and a warning says so, because the share of a term then depends on a
+    constant nobody chose. Estimate the weights with `partition.weighted`, or give them; a given weight is taken as it
+    is.
+
+    A disjunction within a disjunction stands for its alternatives: they join the outer ones, each as it is, so that
+    `(a | b) | c`, `a | (b | c)` and `disjunction(a, b, c)` are one density in which each has a third. If the inner one
+    is given a weight by the outer one, the two weights of an alternative multiply.
+
+    In units, or at a noise level, the terms are others and so are their Z: weights that were not given are chosen anew;
+    a given one changes so that $w_i Z_i$ stays, which keeps the shares, if Z is known before and after, and stays as it
+    is otherwise.
 
     Args:
-        log_weights: $log w_i$, one for each part; None for the default.
+        log_weights: $log w_i$, one number for each part, None for the default. Or one tensor (K,), or (K, batch) for
+            weights per sample, which may learn: an `nn.Parameter` is registered and trains; such a disjunction stays
+            one term of a larger one.
     Raises:
-        ValueError: without terms, or if there are not as many finite weights as parts.
+        ValueError: without terms, if there are not as many finite weights as parts, or if a part is given by its score.
     Warns:
         EqualPartitionWarning, TemperatureWarning.
     """
 
-    def __init__(self, *parts: Term, log_weights: Sequence[float | None] | None = None) -> None:
+    log_weights: tuple[float, ...] | Tensor
+    given: tuple[float | None, ...]
+
+    def __init__(self, *parts: Term, log_weights: Sequence[float | None] | Tensor | None = None) -> None:
         super().__init__()
         held = [as_energy(p) for p in parts]
         if not held:
             raise ValueError("Or: expected at least one energy, got none.")
-        given = [None if w is None else float(w) for w in ([None] * len(held) if log_weights is None else log_weights)]
-        if len(given) != len(held):
-            raise ValueError(f"Or: expected {len(held)} log-weights, one per term, got {len(given)}.")
+        _expect_values("Or", held)
+        if log_weights is not None and len(log_weights) != len(held):
+            raise ValueError(f"Or: expected {len(held)} log-weights, one per term, got {len(log_weights)}.")
         self.temperature = _common_temperature("Or", held)
+        if isinstance(log_weights, Tensor) and (log_weights.requires_grad or log_weights.ndim == 2):
+            keep(self, "log_weights", _log_weights(log_weights))
+            self.given, flat = (None,) * len(held), held
+        else:
+            flat = self._weigh(held, [None] * len(held) if log_weights is None else [_number(w) for w in log_weights])
+        self.grounded = all(t.grounded for t in flat)
+        self.terms = nn.ModuleList(flat)
+        self.hold(*flat)
+
+    def _weigh(self, held: Sequence[Energy], given: Sequence[float | None]) -> list[Energy]:
+        """Give every alternative its weight; the alternatives, those of disjunctions within this one among them."""
         flat: list[tuple[Energy, float | None]] = []
         unknown: list[Energy] = []
         for part, weight in zip(held, given, strict=True):
-            if isinstance(part, Or) and part.temperature == self.temperature:
+            if isinstance(part, Or) and not isinstance(part.log_weights, Tensor):
                 flat += part.shifted(weight)
+            elif isinstance(part, Or) and weight is None:
+                flat.append((part, 0.0))
             else:
                 flat.append((part, weight))
                 unknown += [part] if weight is None and part.log_z is None else []
         if unknown and len(flat) > 1:
-            _warn(
+            warn(
                 f"Or: log Z of {', '.join(dict.fromkeys(map(str, unknown)))} is not known; assuming equal partition "
                 "functions (log Z = 0), so the shares of the terms are not what you may expect. Pass log_weights=, or "
                 "estimate them with ergosum.partition.weighted.",
@@ -223,27 +242,37 @@ class Or(Node, Energy):
         self.log_weights = tuple(d if w is None else w for d, (_, w) in zip(default, flat, strict=True))
         if not all(map(isfinite, self.log_weights)):
             raise ValueError(f"Or: expected finite log-weights, got {', '.join(map(str, self.log_weights))}.")
-        known = [t.log_z for t, _ in flat if t.log_z is not None and t.temperature == self.temperature]
+        known = [t.log_z for t, _ in flat if t.log_z is not None]
         if len(known) == len(flat):
             masses = torch.tensor(known, dtype=torch.float64) + torch.tensor(self.log_weights, dtype=torch.float64)
             self.log_z = masses.logsumexp(0).item()
-        self.grounded = all(t.grounded for t, _ in flat)
-        self.terms = nn.ModuleList(t for t, _ in flat)
-        self.hold(*(t for t, _ in flat))
+        return [t for t, _ in flat]
 
     def shifted(self, by: float | None) -> list[tuple[Energy, float | None]]:
         """Terms and given log-weights as alternatives of a larger disjunction, which gives this one a log-weight."""
         if by is None:
             return list(zip(self, self.given, strict=True))
-        return [(term, weight + by) for term, weight in zip(self, self.log_weights, strict=True)]
+        return [(term, float(weight) + by) for term, weight in zip(self, self.log_weights, strict=True)]
 
     def join(self, values: Sequence[Tensor]) -> Tensor:
         """The soft minimum of given values of the terms."""
-        t = self.temperature
-        in_units = values if t == 1 else [v / t for v in values]
-        shifted = [v - w if w else v for v, w in zip(in_units, self.log_weights, strict=True)]
-        soft = (-torch.stack(shifted)).logsumexp(0)
-        return -soft if t == 1 else -t * soft
+        if not isinstance(self.log_weights, Tensor):
+            shifted = [v - w if w else v for v, w in zip(values, self.log_weights, strict=True)]
+            return -(-torch.stack(shifted)).logsumexp(0)
+        held = self.log_weights.to(values[0].dtype)
+        wide = tiled(held.T, len(values[0]), "Or", "weight").T if held.ndim == 2 else held[:, None]
+        return -(wide - torch.stack(list(values))).logsumexp(0)
+
+    def rebuilt(self, parts: Sequence[Energy]) -> Energy:
+        """The disjunction of other terms, with their shares where these are known."""
+        if isinstance(self.log_weights, Tensor):
+            return Or(*parts, log_weights=self.log_weights)
+        weights: list[float | None] = []
+        for old, new, given, weight in zip(self, parts, self.given, self.log_weights, strict=True):
+            known = old.log_z is not None and new.log_z is not None
+            anew = given is None and (old.log_z is None or new.log_z is not None)
+            weights.append(None if anew else weight + old.log_z - new.log_z if known else weight)  # type: ignore[operator]
+        return Or(*parts, log_weights=weights)
 
     def extra_repr(self) -> str:
         """The number of terms."""
@@ -259,152 +288,133 @@ class Not(Node, Energy):
     $E - m$ says no. It repels within E < m, leaves the rest alone, and nothing can fall without bound.
 
     Args:
-        alpha: > 0, strength. margin: m, in units of energy, or None for the plain form.
+        alpha: > 0, strength: a number, or a tensor () or (batch,) that may learn. margin: m, in units of energy, or
+            None for the plain form.
     Raises:
-        ValueError: if alpha is not a finite number > 0, or the margin is not finite.
+        ValueError: if alpha is not a finite number > 0, if the margin is not finite, or if there is one and the term is
+            given by its score.
     Source: Du, Li, Mordatch 2020, negation, where alpha is the empirical power. The bounded form is ours.
     """
 
     grounded = False
+    negative = True
+    alpha: Weight
+    margin: float | None
 
-    def __init__(self, term: Term, alpha: float = 1.0, margin: float | None = None) -> None:
+    def __init__(self, term: Term, alpha: Weight = 1.0, margin: float | None = None) -> None:
         super().__init__()
-        inner, strength = as_energy(term), float(alpha)
+        inner, strength = as_energy(term), positive_weight(alpha, _NOT)
         self.temperature = inner.temperature
-        if isinstance(inner, Scaled) and margin is None:
-            inner, strength = inner.term, strength * inner.weight
-        if not (isfinite(strength) and strength > 0):
-            raise ValueError(f"Not: expected a finite alpha > 0, got {strength}.")
+        if margin is None and isinstance(inner, Scaled) and _numbers(strength, inner.weight):
+            inner, strength = inner.term, positive_weight(strength * inner.weight, _NOT)
         if margin is not None and not isfinite(margin):
             raise ValueError(f"Not: expected a finite margin, got {margin}.")
+        if margin is not None:
+            _expect_values("Not with a margin", [inner])
         self.term: Energy = inner
-        self.alpha, self.margin = strength, None if margin is None else float(margin)
+        self.margin = None if margin is None else float(margin)
+        keep(self, "alpha", strength)
         self.hold(inner)
 
     def join(self, values: Sequence[Tensor]) -> Tensor:
         """The negation of a given value."""
-        if self.margin is None:
-            return -self.alpha * values[0]
-        t = self.temperature
-        return -self.alpha * t * F.logsigmoid((values[0] - self.margin) / t)
+        alpha = per_batch(self.alpha, values[0], "Not")
+        return -alpha * (values[0] if self.margin is None else F.logsigmoid(values[0] - self.margin))
+
+    def rebuilt(self, parts: Sequence[Energy]) -> Energy:
+        """The negation of another term."""
+        made = Not(parts[0], self.alpha, self.margin)
+        return made if self.temperature == self.term.temperature else _in(self.temperature, made)
+
+    def in_units(self) -> Energy:
+        """The negation of the term in units; a margin is an energy, and divided by the same temperature."""
+        if self.temperature != self.term.temperature:  # it was made in units
+            return self
+        inner = self.term.in_units()
+        if inner is self.term:
+            return self
+        margin = None if self.margin is None else self.margin / self.term.temperature
+        return negation(inner, self.alpha, margin)
 
 
 class Scaled(Node, Energy):
     """$w E(x)$, the density to the power w: stricter for w > 1, flatter for w < 1, the same as temperature 1 / w.
 
     Args:
-        weight: w > 0.
+        weight: w > 0, a number, or a tensor () or (batch,) that may learn: an `nn.Parameter` is registered and trains.
     Raises:
         ValueError: if the weight is not a finite number > 0; for less of a property than none use `~`.
     """
 
-    def __init__(self, weight: float, term: Term) -> None:
+    weight: Weight
+
+    def __init__(self, weight: Weight, term: Term) -> None:
         super().__init__()
-        inner, factor = as_energy(term), float(weight)
-        self.temperature, self.grounded = inner.temperature, inner.grounded
-        if isinstance(inner, Scaled):
-            inner, factor = inner.term, factor * inner.weight
-        if not (isfinite(factor) and factor > 0):
-            raise ValueError(f"Scaled: expected a finite weight > 0, got {factor}; a negation is written ~energy.")
+        inner, factor = as_energy(term), positive_weight(weight, *_SCALED)
+        self.temperature, self.grounded, self.negative = inner.temperature, inner.grounded, inner.negative
+        if isinstance(inner, Scaled) and _numbers(factor, inner.weight):
+            inner, factor = inner.term, positive_weight(factor * inner.weight, *_SCALED)
         self.term: Energy = inner
-        self.weight = factor
+        keep(self, "weight", factor)
+        self.log_z = self.log_z_at(1.0)
         self.hold(inner)
+
+    def log_z_at(self, temperature: float) -> float | None:
+        """What the term knows of itself at T / w."""
+        return None if isinstance(self.weight, Tensor) else self.term.log_z_at(temperature / self.weight)
 
     def join(self, values: Sequence[Tensor]) -> Tensor:
         """w times a given value."""
-        return self.weight * values[0]
+        return per_batch(self.weight, values[0], "Scaled") * values[0]
 
+    def rebuilt(self, parts: Sequence[Energy]) -> Energy:
+        """w times another term."""
+        made = Scaled(self.weight, parts[0])
+        return made if self.temperature == self.term.temperature else _in(self.temperature, made)
 
-class Terms(NamedTuple):
-    """A composition taken apart at some x, from one pass.
-
-    $grad E = sum_l w_l grad E_l$ with $w_l = dE / dE_l$: 1 in a sum, a responsibility in a disjunction, negative under
-    a negation.
-
-    Shape:
-        names: L. values, weights: (L, batch). gradients: (L, batch, *event). value: (batch,).
-        gradient: (batch, *event).
-    """
-
-    names: list[str]
-    values: Tensor
-    gradients: Tensor
-    weights: Tensor
-    value: PerSample
-    gradient: Batch
-
-
-def leaves(energy: Energy) -> list[Energy]:
-    """The energies that a composition is made of, each once, in the order they are written."""
-    return list(energy.leaves) if isinstance(energy, Node) else [energy]
-
-
-def terms(energy: Energy, x: Batch) -> Terms:
-    """Every term's energy and gradient at x, what each weighs, and what they come to: the composition explained."""
-    held = leaves(energy)
-    with torch.enable_grad():
-        points = [x.detach().clone().requires_grad_() for _ in held]
-        values = _leaf_values(held, points)
-        total = torch.stack([values[leaf].sum() for leaf in held]).sum()
-        gradients = torch.stack(torch.autograd.grad(total, points, materialize_grads=True))
-        known = [values[leaf].detach().requires_grad_() for leaf in held]
-        value = energy.joined(dict(zip(held, known, strict=True))) if isinstance(energy, Node) else known[0]
-        weights = torch.stack(torch.autograd.grad(value.sum(), known))
-    along = weights.reshape(*weights.shape, *[1] * (x.ndim - 1))
-    return Terms(
-        names=[str(leaf) for leaf in held],
-        values=torch.stack(known).detach(),
-        gradients=gradients,
-        weights=weights,
-        value=value.detach(),
-        gradient=(along * gradients).sum(0),
-    )
-
-
-def _leaf_values(held: Sequence[Energy], points: Sequence[Tensor]) -> dict[Energy, Tensor]:
-    """Values of energies, each at its own point; members of one family in one call."""
-    values: dict[Energy, Tensor] = {}
-    families: dict[Conditional, list[tuple[Closed, Tensor]]] = {}
-    for leaf, x in zip(held, points, strict=True):
-        if isinstance(leaf, Closed):
-            families.setdefault(leaf.family, []).append((leaf, x))
-        else:
-            value = values[leaf] = per_sample(leaf(x), x, leaf)
-            told = type(leaf).value_and_gradient is not Energy.value_and_gradient
-            if told and x.requires_grad and torch.is_grad_enabled() and not value.requires_grad:
-                raise ValueError(
-                    f"{leaf} knows its gradient, but a composition differentiates its forward, which torch cannot; "
-                    "write forward with torch's operations."
-                )
-    for family, closed in families.items():
-        members, xs = zip(*closed, strict=True)
-        for member, x, value in zip(members, xs, _folded(family, members, xs), strict=True):
-            values[member] = per_sample(value, x, member)
-    return values
-
-
-def _folded(family: Conditional, members: Sequence[Closed], points: Sequence[Tensor]) -> Sequence[Tensor]:
-    if len(members) == 1:
-        return [members[0](points[0])]
-    first, batch = members[0], len(points[0])
-    conditions = [m.conditions(batch) for m in members]
-    if family.folds and all(p is points[0] for p in points) and all(m.anchor is first.anchor for m in members):
-        bound = family.bind(torch.stack(conditions, 1).flatten(0, 1), first.anchors(batch))
-        return bound(points[0]).unflatten(0, (batch, -1)).unbind(1)
-    anchors = [a for a in (m.anchors(batch) for m in members) if a is not None]
-    bound = family.bind(torch.cat(conditions), torch.cat(anchors) if anchors else None)
-    return bound(torch.cat(list(points))).unflatten(0, (-1, batch)).unbind(0)
+    def in_units(self) -> Energy:
+        """w times the term in units."""
+        if self.temperature != self.term.temperature:  # it was made in units
+            return self
+        inner = self.term.in_units()
+        return self if inner is self.term else scaled(self.weight, inner)
 
 
 def _spread(part: Energy) -> Sequence[Energy]:
     """A part of a sum as terms of a flat sum."""
     if isinstance(part, Scaled) and isinstance(part.term, And):
-        part = rescaled(part.weight, part.term, part.temperature)
+        same = part.temperature == part.term.temperature
+        spread = [scaled(part.weight, term) for term in part.term]
+        return spread if same else [_in(part.temperature, term, *part.term) for term in spread]
     return part.parts if isinstance(part, And) else [part]
 
 
-def _negative(energy: Energy) -> bool:
-    return isinstance(energy, Not) or (isinstance(energy, Scaled) and _negative(energy.term))
+def _expect_values(node: str, parts: Sequence[Energy]) -> None:
+    """Refuse energies given by their scores where values are needed."""
+    blind = [str(part) for part in parts if not part.has_value]
+    if blind:
+        raise ValueError(
+            f"{node}: {', '.join(blind)}: no energy value, only a score, and how much an alternative counts depends on "
+            "its value. Scores compose with & and weights."
+        )
+
+
+def _number(weight: float | Tensor | None) -> float | None:
+    if isinstance(weight, Tensor) and (weight.requires_grad or weight.numel() != 1):
+        raise ValueError(
+            "Or: expected numbers or None in a list of log-weights; pass weights that learn, or differ from sample to "
+            "sample, as one tensor (K,) or (K, batch)."
+        )
+    return None if weight is None else float(weight)
+
+
+def _log_weights(held: Tensor) -> Tensor:
+    if held.ndim > 2 or not held.is_floating_point() or not torch.isfinite(held).all():
+        raise ValueError(
+            f"Or: expected finite log-weights of shape (K,) or (K, batch), got {held.dtype} of shape "
+            f"{tuple(held.shape)}."
+        )
+    return held
 
 
 def _common_temperature(node: str, parts: Sequence[Energy]) -> float:
@@ -413,20 +423,9 @@ def _common_temperature(node: str, parts: Sequence[Energy]) -> float:
     if len(temperatures) == 1:
         return parts[0].temperature
     told = ", ".join(f"{part} at T = {t:g}" for t, part in reversed(temperatures.items()))
-    _warn(
+    warn(
         f"{node}: terms were trained at different temperatures ({told}), so their energies are in different units. "
         "Compose E / T instead: a.in_units() & b.in_units().",
         TemperatureWarning,
     )
     return 1.0
-
-
-def _warn(message: str, category: type[Warning]) -> None:
-    """Warn at the line that composed, the first one outside of the algebra."""
-    frame, level = sys._getframe(), 1
-    while frame.f_back is not None and frame.f_globals.get("__name__") in _ALGEBRA:
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
-
-
-_ALGEBRA = {"ergosum.energy", "ergosum.compose", "ergosum.formula"}

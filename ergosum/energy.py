@@ -1,19 +1,26 @@
 """What an energy is: one number per sample, low where a property holds.
 
-An `Energy` is minus a log-density up to a constant: $p(x) = exp(-E(x)) / Z$. A `Conditional` is a family of energies;
-`family(c)` closes it with a condition and returns an ordinary `Energy` of `x` alone. Energies compose with `&`, `|`,
-`~` and numbers, see `compose.py`.
+The density of an energy is $p(x) = exp(-E(x)) / Z$, always: this is what samplers draw from and what `log_z` is about,
+$log Z = log int exp(-E(x)) dx$. A network may have been trained so that its data are distributed as $exp(-E / T)$; its
+`temperature` records that T and changes nothing by itself. `energy.in_units()` is the energy E / T that says so.
+
+A `Conditional` is a family of energies; `family(c)` closes it with a condition and returns an ordinary `Energy` of `x`
+alone. Energies compose with `&`, `|`, `~` and weights, see `compose.py`. Two methods vary an energy, and both pass
+through every composition: `at_temperature(T)` is E / T, and `at_noise(sigma)` is the energy of the data after Gaussian
+noise of standard deviation sigma was added to them.
 """
 
 from collections.abc import Callable
 from math import isfinite
-from typing import Self, Union
+from types import ModuleType
+from typing import Any, Self, Union
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import _engine_run_backward
 
+from ergosum.construction import remembering
 from ergosum.shapes import Batch, PerSample
+from ergosum.weights import Weight, keep, tiled
 
 __all__ = ["Closed", "Conditional", "Energy", "Term", "as_energy", "summed"]
 
@@ -24,14 +31,17 @@ Term = Union["Energy", Callable[[Tensor], Tensor]]
 class Energy(nn.Module):
     """One number per sample, $E: R^S -> R$.
 
-    Subclasses implement `forward`, and override `value_and_gradient` where they know their gradient in closed form. A
-    leaf class is final: to vary an energy, wrap it.
+    Subclasses implement `forward`, override `value_and_gradient` where they know their gradient in closed form, and
+    `at_noise` where they know the energy of noised data. Your own classes may be subclassed; those of this package are
+    final, because most know their gradient apart from their value: to vary one, wrap it.
 
     Attributes:
         name: how it is called in a formula; its class's name, in lower case, if empty.
-        temperature: T > 0 at which it was trained, so that $exp(-E / T)$ was its model; 1 for a closed form.
-        log_z: $log Z = log int exp(-E(x) / T) dx$ where it is known, else None.
+        temperature: a record of the T > 0 at which it was trained, so that its data are distributed as $exp(-E / T)$;
+            1 for a closed form. It does not change the value.
+        log_z: $log Z = log int exp(-E(x)) dx$ where it is known, else None.
         grounded: whether $exp(-E)$ can have a finite integral by itself; a lone negation has not.
+        has_value: whether E(x) can be computed; of an energy that is given by its score only the gradient can.
     Shape:
         x: (batch, *event), real. Returns (batch,).
     """
@@ -40,13 +50,30 @@ class Energy(nn.Module):
     temperature: float = 1.0
     log_z: float | None = None
     grounded: bool = True
+    negative: bool = False
+    has_value: bool = True
+    remembers: bool = True
+    """Whether it keeps the arguments that it was made with, see `construction.py`."""
     __array_ufunc__ = None  # else a number of numpy times a sum would be an array of energies
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        parents = [b.__name__ for b in cls.__bases__ if b not in (Energy, nn.Module) and issubclass(b, Energy)]
-        if parents:
-            raise TypeError(f"{cls.__name__} subclasses {parents[0]}, which is final; wrap it instead.")
+        if cls.remembers:
+            remembering(cls)
+        parents = [b for b in cls.__bases__ if b is not Energy and issubclass(b, Energy)]
+        for parent in parents:
+            if parent.__module__.partition(".")[0] == __name__.partition(".")[0]:
+                raise TypeError(f"{cls.__name__} subclasses {parent.__name__}, which is final; wrap it instead.")
+        told = cls.value_and_gradient is not Energy.value_and_gradient
+        if parents and told and "forward" in cls.__dict__ and "value_and_gradient" not in cls.__dict__:
+            raise TypeError(
+                f"{cls.__name__} has a forward of its own but the value_and_gradient of its parent, which would go on "
+                "to tell the parent's gradient; override both, or set value_and_gradient = Energy.value_and_gradient."
+            )
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """As of any module; a tensor that was made under `torch.inference_mode` is copied, so that gradients exist."""
+        super().register_buffer(name, plain(tensor), persistent)
 
     def forward(self, x: Batch) -> PerSample:
         """$E(x)$, shape (batch,)."""
@@ -69,65 +96,98 @@ class Energy(nn.Module):
         Raises:
             ValueError: if the value cannot be differentiated with respect to x.
         """
-        if torch.is_inference_mode_enabled():
-            with torch.inference_mode(False):
-                return self.value_and_gradient(x.clone(), create_graph)
-        with torch.enable_grad():
-            point = x if x.requires_grad else x.detach().requires_grad_()
-            value = per_sample(self(point), point, self)
-            if not value.requires_grad:
-                raise ValueError(
-                    f"{self}: the value does not depend on x through operations that torch differentiates."
-                )
-            # what torch.autograd.grad calls, without its checks: they take longer than a step on a small energy should
-            (gradient,) = _engine_run_backward(
-                (value,), (torch.ones_like(value),), create_graph, create_graph, (point,), False, accumulate_grad=False
-            )
-        return (value, gradient) if create_graph else (value.detach(), gradient)
+        return differentiated(self, x, create_graph)
 
     def named(self, name: str) -> Self:
         """The same energy, called `name` in formulas and messages."""
         self.name = name
         return self
 
-    def at(self, temperature: float) -> "Energy":
-        """$E / T$: the density to the power 1/T, flatter for T > 1, sharper for T < 1."""
+    def at_temperature(self, temperature: float) -> "Energy":
+        """$E / T$, what `energy / T` builds: the density to the power 1/T, flatter for T > 1, sharper for T < 1.
+
+        Raises:
+            ValueError: if the temperature is not a finite number > 0.
+        """
         if not (isfinite(temperature) and temperature > 0):
-            raise ValueError(f"at: expected a finite temperature > 0, got {temperature}.")
-        return compose.scaled(1 / temperature, self)
+            raise ValueError(f"at_temperature: expected a finite temperature > 0, got {temperature}.")
+        return _algebra().scaled(1 / temperature, self)
+
+    def at_noise(self, sigma: float) -> "Energy":
+        r"""The energy of the data noised to level sigma: of $\tilde x = x + \sigma \varepsilon$ with x from the data.
+
+        Args:
+            sigma: >= 0, in units of x.
+        Raises:
+            ValueError: if the energy has no notion of noise.
+        """
+        raise ValueError(
+            f"{self}: {type(self).__name__} has no notion of a noise level, asked for sigma = {sigma:g}. An energy of "
+            "noised data overrides at_noise(sigma); for a flatter density use at_temperature(T)."
+        )
+
+    def log_z_at(self, temperature: float) -> float | None:
+        """$log int exp(-E(x) / T) dx$ where it is known, else None."""
+        return self.log_z if temperature == 1 else None
+
+    def at_temperature(self, temperature: float) -> "Energy":
+        """$E / T$, the same as `energy / T`."""
+        return self.at(temperature)
+
+    def at_noise(self, sigma: float) -> "Energy":
+        """The energy of the data with noise of standard deviation sigma added.
+
+        Raises:
+            ValueError: if the energy knows one noise level only.
+        """
+        raise ValueError(f"{self}: the energy knows one noise level only and cannot be taken at sigma = {sigma:g}.")
 
     def in_units(self) -> "Energy":
-        """$E / T$ with the temperature it was trained at: minus a log-density, comparable with others in units."""
-        return compose.rescaled(1 / self.temperature, self, 1.0)
+        """$E / T$ with the temperature it was trained at: minus a log-density, comparable with others in units.
+
+        A composition is in units when its energies are: the same formula of $E_i / T_i$.
+        """
+        return _algebra().in_own_units(self)
 
     def __and__(self, other: Term) -> "Energy":
-        return compose.conjunction(self, other)
+        return _algebra().conjunction(self, other)
 
     def __rand__(self, other: Term) -> "Energy":
-        return compose.conjunction(other, self)
+        return _algebra().conjunction(other, self)
 
     def __or__(self, other: Term) -> "Energy":
-        return compose.disjunction(self, other)
+        return _algebra().disjunction(self, other)
 
     def __ror__(self, other: Term) -> "Energy":
-        return compose.disjunction(other, self)
+        return _algebra().disjunction(other, self)
 
     def __invert__(self) -> "Energy":
-        return compose.negation(self)
+        return _algebra().negation(self)
 
-    def __mul__(self, weight: float) -> "Energy":
-        return compose.scaled(weight, self)
+    def __mul__(self, weight: Weight) -> "Energy":
+        return _algebra().scaled(weight, self)
 
     __rmul__ = __mul__
 
     def __truediv__(self, temperature: float) -> "Energy":
-        return self.at(temperature)
+        return self.at_temperature(temperature)
 
     def __str__(self) -> str:
-        return formula.show(self)
+        from ergosum.formula import show
+
+        return show(self)
+
+
+def _algebra() -> ModuleType:
+    """The module of the operators, which build nodes, and nodes are energies: imported when first used."""
+    from ergosum import compose
+
+    return compose
 
 
 class _Callable(Energy):
+    remembers = False
+
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.function = function
@@ -136,6 +196,41 @@ class _Callable(Energy):
 
     def forward(self, x: Batch) -> PerSample:
         return self.function(x)
+
+
+def alike(made: Energy, energy: Energy) -> Any:
+    """An energy just made, with the name and the temperature of another one."""
+    made.name, made.temperature = energy.name, energy.temperature
+    return made
+
+
+def plain(tensor: Tensor | None) -> Tensor | None:
+    """The tensor, or a copy that autograd may use if it was made under `torch.inference_mode`."""
+    if tensor is None or not tensor.is_inference():
+        return tensor
+    with torch.inference_mode(False):
+        return tensor.clone()
+
+
+def differentiated(
+    energy: Energy, x: Batch, create_graph: bool, evaluate: Callable[[Tensor], Tensor] | None = None
+) -> tuple[PerSample, Batch]:
+    """Value and gradient in x of an energy by autograd, or of what `evaluate` gives in its place.
+
+    Raises:
+        ValueError: if the value is not one number per sample, or cannot be differentiated with respect to x.
+    """
+    if torch.is_inference_mode_enabled():
+        with torch.inference_mode(False):
+            return differentiated(energy, x.clone(), create_graph, evaluate)
+    with torch.enable_grad():
+        point = x if x.requires_grad else x.detach().requires_grad_()
+        value = per_sample((evaluate or energy)(point), point, energy)
+        if not value.requires_grad:
+            raise ValueError(f"{energy}: the value does not depend on x through operations that torch differentiates.")
+        # tuples and given ones: less for torch to find out, which on a small energy is what takes longest
+        (gradient,) = torch.autograd.grad((value,), (point,), (torch.ones_like(value),), create_graph=create_graph)
+    return (value, gradient) if create_graph else (value.detach(), gradient)
 
 
 def per_sample(value: Tensor, x: Tensor, energy: Energy) -> Tensor:
@@ -168,7 +263,7 @@ def as_energy(function: Term) -> Energy:
 
 def summed(x: Tensor) -> PerSample:
     """Sum over everything but the batch."""
-    return x.reshape(len(x), -1).sum(1)
+    return x.flatten(1).sum(1) if x.ndim > 1 else x
 
 
 class Conditional(nn.Module):
@@ -188,6 +283,10 @@ class Conditional(nn.Module):
     temperature: float = 1.0
     """Temperature that its members were trained at."""
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        remembering(cls)
+
     def bind(self, z: Tensor, anchor: Tensor | None) -> Energy:
         """The energy $x -> E(x; a, z)$ with one condition per sample; computes at once what does not depend on x.
 
@@ -204,9 +303,49 @@ class Conditional(nn.Module):
         """
         return Closed(self, c, anchor)
 
+    def at_temperature(self, temperature: float) -> "Conditional":
+        """The family whose members are $E / T$; it shares its weights with this one."""
+        return Tempered(self, temperature)
+
+    def at_noise(self, sigma: float) -> "Conditional":
+        """The family whose members are energies of the data noised to level sigma; it shares its weights with this one.
+
+        Args:
+            sigma: >= 0, in units of x.
+        Raises:
+            ValueError: if the family has no notion of noise.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has no notion of a noise level, asked for sigma = {sigma:g}. A family of energies "
+            "of noised data overrides at_noise(sigma); for flatter densities use at_temperature(T)."
+        )
+
+
+class Tempered(Conditional):
+    """A family with every member divided by a temperature, what `family.at_temperature(T)` builds."""
+
+    def __init__(self, family: Conditional, temperature: float) -> None:
+        super().__init__()
+        if not (isfinite(temperature) and temperature > 0):
+            raise ValueError(f"at_temperature: expected a finite temperature > 0, got {temperature}.")
+        self.family, self.divisor = family, float(temperature)
+        self.anchored, self.folds, self.condition_dims = family.anchored, family.folds, family.condition_dims
+        self.temperature = family.temperature
+
+    def bind(self, z: Tensor, anchor: Tensor | None) -> Energy:
+        """The member of the family, divided by the temperature."""
+        return self.family.bind(z, anchor).at_temperature(self.divisor)
+
+    def at_noise(self, sigma: float) -> Conditional:
+        """The family at that level, divided by the temperature."""
+        return Tempered(self.family.at_noise(sigma), self.divisor)
+
 
 class Closed(Energy):
     """A member of a family, $E(x) = E(x; c)$; in a composition, members of one family are evaluated in one call.
+
+    The condition and the anchor are in its `state_dict`; a condition that is an `nn.Parameter` is one of its
+    parameters.
 
     Args:
         c: (D,) for all samples, or (batch, D); may require gradients. anchor: (batch, *event), for anchored families.
@@ -217,6 +356,7 @@ class Closed(Energy):
             c nor the anchor fits.
     """
 
+    remembers = False
     family: Conditional
     c: Tensor
     anchor: Tensor | None
@@ -231,8 +371,8 @@ class Closed(Energy):
                 else f"Closed: {kind} is not anchored, its members would ignore the anchor; close it with c alone."
             )
         self.family = family
-        self.register_buffer("c", c, persistent=False)
-        self.register_buffer("anchor", anchor, persistent=False)
+        keep(self, "c", c)
+        self.register_buffer("anchor", anchor)
         self.temperature = family.temperature
 
     def forward(self, x: Batch) -> PerSample:
@@ -243,22 +383,16 @@ class Closed(Energy):
         """One condition for each of a batch."""
         if self.c.ndim == self.family.condition_dims:
             return self.c.expand(batch, *self.c.shape)
-        return _tiled(self.c, batch, "condition")
+        return tiled(self.c, batch, "Closed", "condition")
 
     def anchors(self, batch: int) -> Tensor | None:
         """One anchor for each of a batch."""
-        return None if self.anchor is None else _tiled(self.anchor, batch, "anchor")
+        return None if self.anchor is None else tiled(self.anchor, batch, "Closed", "anchor")
 
+    def of(self, family: Conditional) -> "Closed":
+        """The member of another family with the same condition, anchor and name."""
+        return Closed(family, self.c, self.anchor).named(self.name)
 
-def _tiled(held: Tensor, batch: int, what: str) -> Tensor:
-    if len(held) == batch:
-        return held
-    if len(held) == 0 or batch % len(held):
-        raise ValueError(
-            f"Closed: the energy holds one {what} for each of {len(held)} samples, but x has {batch}; pass as many "
-            f"samples, a multiple of them, or one {what} for all."
-        )
-    return held.repeat(batch // len(held), *[1] * (held.ndim - 1))
-
-
-from ergosum import compose, formula  # noqa: E402  # the operators build nodes, and nodes are energies
+    def at_noise(self, sigma: float) -> Energy:
+        """The member of the family at that noise level."""
+        return self.of(self.family.at_noise(sigma))

@@ -4,18 +4,22 @@
 
 From tightest to loosest: `~` and `weight*`, then `&`, then `|`. `~[m] a` is the negation bounded with margin m. Before
 a term of `|`, `w:` is its weight $w_i$, also written `exp(-1.5):`; where none is written it is chosen as `Or` says.
-Nothing is evaluated as code: a formula may hold the names it is given and the signs above, nothing else.
+Nothing is evaluated as code: a formula may hold the names it is given and the signs above, nothing else. Weights that
+differ from sample to sample are shown as how many they are, and cannot be read back; `composition_file` keeps them.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import exp, isfinite, log
 from typing import Any, NamedTuple
 
+from torch import Tensor
+
 from ergosum import compose
 from ergosum.energy import Energy, Term, as_energy
+from ergosum.weights import shown
 
-__all__ = ["FormulaError", "parse", "show"]
+__all__ = ["FormulaError", "parse_formula", "show"]
 
 DEPTH = 100
 """Nested parentheses and signs beyond which a formula is refused."""
@@ -31,20 +35,23 @@ class FormulaError(ValueError):
     """A formula that cannot be read; the message points at the character."""
 
 
-def parse(text: str, names: Mapping[str, Term]) -> Energy:
+def parse_formula(text: str, names: Mapping[str, Term]) -> Energy:
     """The composition that a formula describes.
+
+    The energies that it is given are left as they are: a name is that of a term in this composition, not one that the
+    energy itself takes on. A name of a disjunction or of a negation is written out as the formula that it stands for.
 
     Args:
         names: what each name stands for; the terms are called by it.
     Raises:
-        FormulaError: with the offending character marked; also where the composition itself is refused, e.g. negations
-            alone.
+        FormulaError: with the offending character marked; also where the composition itself is refused, e.g. a weight
+            that overflows.
 
     Example:
         >>> a, b = (as_energy(lambda x, m=m: (x - m).square().sum(1) / 2) for m in (0.0, 1.0))
-        >>> print(parse("a & ~(0.5*b)", {"a": a, "b": b}))
+        >>> print(parse_formula("a & ~(0.5*b)", {"a": a, "b": b}))
         a & 0.5*~b
-        >>> parse("a & (b | )", {"a": a, "b": b})
+        >>> parse_formula("a & (b | )", {"a": a, "b": b})
         Traceback (most recent call last):
             ...
         ergosum.formula.FormulaError: Formula: expected a name, a number, '~' or '(', got ')' at character 10:
@@ -55,7 +62,7 @@ def parse(text: str, names: Mapping[str, Term]) -> Energy:
 
 
 def show(energy: Energy) -> str:
-    """The formula of a composition; `parse` reads it back.
+    """The formula of a composition; `parse_formula` reads it back.
 
     The text tells the energy, not its units: what `in_units` did is written as the weight 1 / T that it put there.
     """
@@ -65,8 +72,7 @@ def show(energy: Energy) -> str:
 def _show(energy: Energy, tightness: int) -> str:
     """Text that may stand where an operator of `tightness` takes an operand: 0 top, 1 in |, 2 in &, 3 after a sign."""
     if isinstance(energy, compose.Or):
-        weights = energy.given if len(energy) > 1 else energy.log_weights
-        text = " | ".join(_weight(w) + _show(part, 1) for part, w in zip(energy, weights, strict=True))
+        text = " | ".join(w + _show(part, 1) for part, w in zip(energy, _weights(energy), strict=True))
         return f"({text})" if tightness > 0 else text
     if isinstance(energy, compose.And):
         if len(energy) == 1:
@@ -74,12 +80,21 @@ def _show(energy: Energy, tightness: int) -> str:
         text = " & ".join(_show(part, 2) for part in energy)
         return f"({text})" if tightness > 1 else text
     if isinstance(energy, compose.Not):
-        factor = "" if energy.alpha == 1 else f"{energy.alpha!r}*"
+        factor = shown(energy.alpha)
+        factor = "" if factor == "1.0" else f"{factor}*"
         margin = "" if energy.margin is None else f"[{energy.margin!r}]"
         return f"{factor}~{margin}{_show(energy.term, 3)}"
     if isinstance(energy, compose.Scaled):
-        return f"{energy.weight!r}*{_show(energy.term, 3)}"
+        return f"{shown(energy.weight)}*{_show(energy.term, 3)}"
     return energy.name or type(energy).__name__.strip("_").lower()
+
+
+def _weights(energy: compose.Or) -> Sequence[str]:
+    """The prefix of each term of a disjunction."""
+    held = energy.log_weights
+    if isinstance(held, Tensor):
+        return [f"<{len(w)} weights>:" if w.ndim else _weight(w.item()) for w in held]
+    return [_weight(w) for w in (energy.given if len(energy) > 1 else held)]
 
 
 def _weight(log_weight: float | None) -> str:
@@ -236,7 +251,17 @@ class _Reader:
             known = ", ".join(self.names) or "none"
             raise self.refused(self.now.position, f"no energy is called {name!r} (known: {known})")
         if name not in self.energies:
-            energy = as_energy(self.names[name])
-            self.energies[name] = energy if isinstance(energy, compose.Node) else energy.named(name)
+            self.energies[name] = _called(name, self.names[name])
         self.place += 1
         return self.energies[name]
+
+
+def _called(name: str, term: Term) -> Energy:
+    """What a name stands for, printed by that name."""
+    if not isinstance(term, Energy):
+        return as_energy(term).named(name)
+    inside = term.term if isinstance(term, compose.Named) else term
+    # these two merge with what stands around them, and would not under a name
+    if isinstance(inside, compose.Or | compose.Not) or str(inside) == name:
+        return inside
+    return compose.Named(name, inside)

@@ -27,7 +27,8 @@ from difflib import get_close_matches
 from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 __all__ = [
-    "ROOMS", "Part", "admits", "described", "exported", "fits", "hints", "kind_of", "parameters", "part_from", "resolve",
+    "ROOMS", "Part", "admits", "described", "exported", "fits", "hints", "kind_of", "parameters", "part_from",
+    "resolve",
 ]  # fmt: skip
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ergosum.compose import And, EqualPartitionWarning, Not, Or, Scaled, conjunction, disjunction, negation
 from ergosum.energy import as_energy
-from ergosum.formula import DEPTH, FormulaError, parse, show
+from ergosum.formula import DEPTH, FormulaError, parse_formula, show
 
 X = torch.randn(4, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 PLAIN = {
@@ -90,7 +90,7 @@ def test_a_composition_is_written_and_read_back(tree):
         assume(False)
         raise
     text = show(energy)
-    again = parse(text, NAMES)
+    again = parse_formula(text, NAMES)
     assert show(again) == text == str(energy)
     near(energy(X), value_of(tree))
     near(again(X), energy(X))
@@ -106,7 +106,7 @@ def test_normal_form_changes_no_value(tree):
         assume(False)
         raise
     near(energy(X), value_of(tree))
-    near(parse(show(energy), NAMES)(X), value_of(tree))
+    near(parse_formula(show(energy), NAMES)(X), value_of(tree))
 
 
 SIGNS = "ab&|~*:()[]-+.,0123456789 e\n\té∞$_'"
@@ -123,7 +123,7 @@ VALID = [
 def reads_or_points(text):
     """Every text is read, or refused with a mark under one of its characters or its end."""
     try:
-        parse(text, NAMES)(X)
+        parse_formula(text, NAMES)(X)
     except FormulaError as error:
         *_, line, mark = str(error).split("\n")
         assert mark.strip() == "^" and 0 <= mark.index("^") - 2 <= len(text) == len(line) - 2
@@ -173,14 +173,11 @@ def test_every_beginning_of_a_formula_is_read_or_refused(text):
         ("~[1e999]a", "Not: expected a finite margin, got inf", 0),
         ("a & 1e200*1e200*b", "Scaled: expected a finite weight > 0, got inf", 4),
         ("exp(1e308):(exp(1e308):a | b) | b", "Or: expected finite log-weights, got inf, 1e+308, 0.0", 0),
-        ("a & ~(~b & ~a)", "And: ~b, ~a: a conjunction of negations alone has no finite integral", 5),
-        ("a | ~b & ~a", "And: ~b, ~a: a conjunction of negations alone has no finite integral", 4),
-        ("~a & ~b", "And: ~a, ~b: a conjunction of negations alone has no finite integral", 0),
     ],
 )
 def test_what_cannot_be_read_is_pointed_at(text, what, mark):
     with pytest.raises(FormulaError) as error:
-        parse(text, NAMES)
+        parse_formula(text, NAMES)
     message, line, under = str(error.value).split("\n")
     assert message.startswith(f"Formula: {what}") and message.endswith(f" at character {mark + 1}:")
     assert line == "  " + text.replace("\n", " ").replace("\t", " ") and under == "  " + " " * mark + "^"
@@ -188,19 +185,19 @@ def test_what_cannot_be_read_is_pointed_at(text, what, mark):
 
 def test_not_binds_before_and_and_and_before_or():
     a, b, c, d = NAMES.values()
-    read = parse("a | b & ~male.face & 0.5*d-2", NAMES)
+    read = parse_formula("a | b & ~male.face & 0.5*d-2", NAMES)
     assert isinstance(read, Or) and read.parts[0] is a
     near(read(X), -torch.logaddexp(-a(X), c(X) - b(X) - d(X) / 2))
-    assert show(parse("((a)) & (b & ~(~(male.face)))", NAMES)) == "a & b & male.face"
-    assert show(parse("  0.50 * ( a&2*b ) ", NAMES)) == "0.5*a & b"
+    assert show(parse_formula("((a)) & (b & ~(~(male.face)))", NAMES)) == "a & b & male.face"
+    assert show(parse_formula("  0.50 * ( a&2*b ) ", NAMES)) == "0.5*a & b"
 
 
 def test_weights_are_read_and_written_without_loss():
     a, b = NAMES["a"], NAMES["b"]
     for weights in ([0.0, -1.5], [-900.0, 2.0], [1e-17, 0.1]):
         energy = disjunction(a, b, log_weights=weights)
-        assert parse(show(energy), NAMES).log_weights == tuple(weights)
-    read = parse("0.25:a | .75:(b | 2:a) | exp(+1E0):b", NAMES)
+        assert parse_formula(show(energy), NAMES).log_weights == tuple(weights)
+    read = parse_formula("0.25:a | .75:(b | 2:a) | exp(+1E0):b", NAMES)
     torch.testing.assert_close(torch.tensor(read.log_weights).exp(), torch.tensor([0.25, 0.75, 1.5, 2.718282]))
     assert show(disjunction(a, b, log_weights=[-0.6931471805599453, 0])) == "0.5:a | 1:b"
     assert show(disjunction(a, log_weights=[0]) & b) == "(1:a) & b"
@@ -209,15 +206,15 @@ def test_weights_are_read_and_written_without_loss():
 def test_a_formula_without_weights_warns_where_it_is_parsed_and_one_with_weights_does_not():
     known = {"p": as_energy(PLAIN["a"]), "q": as_energy(PLAIN["b"])}
     with pytest.warns(EqualPartitionWarning, match="log Z of p, q is not known") as caught:
-        parse("p | q", known)
+        parse_formula("p | q", known)
     assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert show(parse("1:p | 1:q", known)) == "1:p | 1:q"
+        assert show(parse_formula("1:p | 1:q", known)) == "1:p | 1:q"
         known["p"].log_z, known["q"].log_z = 0.5, 0.25
-        assert parse("p | q", known).log_weights == (-0.5, -0.25)
-        assert parse("p | 1:q", known).log_weights == (-0.5, 0)
-        assert show(parse("p | 1:q", known)) == "p | 1:q"
+        assert parse_formula("p | q", known).log_weights == (-0.5, -0.25)
+        assert parse_formula("p | 1:q", known).log_weights == (-0.5, 0)
+        assert show(parse_formula("p | 1:q", known)) == "p | 1:q"
 
 
 def test_names_stand_for_callables_energies_and_compositions():
@@ -228,24 +225,24 @@ def test_names_stand_for_callables_energies_and_compositions():
         return x.square().sum(1)
 
     names = {"once": once, "pair": NAMES["a"] & NAMES["b"], "größe": PLAIN["a"]}
-    energy = parse("once & 2*once & pair & ~0.1*größe", names)
-    assert show(energy) == "once & 2.0*once & a & b & 0.1*~größe"
+    energy = parse_formula("once & 2*once & pair & ~0.1*größe", names)
+    assert show(energy) == "once & 2.0*once & pair & 0.1*~größe"
     energy(X)
     assert count == [4]
-    assert parse("once", names).name == "once" and as_energy(once).named("other").name == "other"
+    assert parse_formula("once", names).name == "once" and as_energy(once).named("other").name == "other"
 
 
 def test_nothing_is_evaluated_and_nesting_is_bounded():
     for text in ("__import__('os').system('true')", "a.__class__", "NAMES", "a & (lambda: 1)()", "a ** 2", "exp(1)"):
         with pytest.raises(FormulaError):
-            parse(text, NAMES)
+            parse_formula(text, NAMES)
     for deep in ("(" * DEPTH + "a" + ")" * DEPTH, "~" * DEPTH + "a", "0.99*" * DEPTH + "a", "~[1]" * DEPTH + "a"):
-        assert torch.isfinite(parse(deep, NAMES)(X)).all()
+        assert torch.isfinite(parse_formula(deep, NAMES)(X)).all()
         with pytest.raises(FormulaError, match=f"expected at most {DEPTH} nested signs"):
-            parse(("~(" if deep[0] == "(" else deep[: deep.index("a") // DEPTH]) + deep + ")" * (deep[0] == "("), NAMES)
+            parse_formula(("~(" if deep[0] == "(" else deep[: deep.index("a") // DEPTH]) + deep + ")" * (deep[0] == "("), NAMES)
     with pytest.raises(FormulaError):
-        parse("(" * 100_000, NAMES)
-    assert len(list(parse(" & ".join(["a"] * 2000), NAMES))) == 2000
+        parse_formula("(" * 100_000, NAMES)
+    assert len(list(parse_formula(" & ".join(["a"] * 2000), NAMES))) == 2000
 
 
 def test_a_conjunction_of_one_is_written_as_that_one():

@@ -27,6 +27,12 @@ COMMANDS = (
 )  # fmt: skip
 """Commands in the order in which `--help` lists them; each is the module of that name."""
 
+AFTER_INTERRUPT = {
+    "train": " The run keeps its checkpoint: go on with --resume.",
+    "decompose": " What is written stays: the same command goes on from there.",
+}
+"""How to go on with a command that was interrupted."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, 1 for a failure, 2 for a usage error, 130 for Ctrl-C."""
@@ -38,9 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.showwarning = _warn_once(set())
             _dispatch(arguments)
     except KeyboardInterrupt:
-        how = {"train": " The run keeps its checkpoint: go on with --resume.",
-               "decompose": " What is written stays: the same command goes on from there."}.get(command, "")  # fmt: skip
-        print(f"Interrupted.{how}", file=sys.stderr)
+        print(f"Interrupted.{AFTER_INTERRUPT.get(command, '')}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 1

@@ -1,42 +1,100 @@
-"""`ergosum decompose`: take pictures apart, one or a folder of a hundred thousand."""
+"""`ergosum decompose`: decompose images, one or a folder of a hundred thousand."""
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ergosum.cli.arguments import parser_for
-from ergosum.cli.pictures import pictures_of, recomposer
+from ergosum.cli.arguments import add_trust, parser_for, trusted
+from ergosum.cli.images import images_of, recomposer
+from ergosum.cli.progress import is_main_process
+
+if TYPE_CHECKING:
+    from ergosum.decomposition.batch import Done
+    from ergosum.decomposition.model import ImageDecomposer
+    from ergosum.decomposition.task import OfImages
 
 __all__ = ["run"]
 
+NAMED = 10
+"""Images unlike the training's that are named; of more, the index tells."""
+
 
 def run(arguments: list[str]) -> None:
-    """Components, masks and latents of pictures, and a sheet."""
-    parser = parser_for("decompose", "Take pictures apart: components, masks, latents (.npz), and two sheets.")
+    """Components, masks and latents of images, and contact sheets."""
+    parser = parser_for(
+        "decompose",
+        "Decompose images into components. Of an image or a folder, every image's latents, masks, components and PSNR "
+        "are written as NAME.npz, with a list of all in index.jsonl and a contact sheet of the first; the same command "
+        "goes on with a job that was stopped, and under torchrun the processes share the folder. Of held-out images "
+        "the contact sheets alone.",
+    )
     parser.add_argument("run", help="run folder, or name of a card such as tetrominoes")
-    parser.add_argument("--start", default="", help="image or folder of images; default: held-out pictures")
-    parser.add_argument("--out", required=True, help="folder for sheet.png, maps.png and the .npz files")
-    parser.add_argument("--seed", type=int, default=0, help="seed of held-out pictures and of the noise to start from")
+    parser.add_argument("--start", default="", help="image or folder of images; default: held-out images")
+    parser.add_argument("--out", required=True, help="folder for the results, one for each job")
+    parser.add_argument("--seed", type=int, default=0, help="seed of held-out images and of the noise to start from")
+    add_trust(parser)
     chosen = parser.parse_args(arguments)
     import torch
 
+    from ergosum.decomposition.figures import components_sheet, maps_sheet
     from ergosum.report.animation import save_strip
-    from ergosum.stories.decomposition import decompose_folder, maps_sheet, parts_sheet
 
-    experiment, model = recomposer(chosen.run)
-    out = Path(chosen.out)
-    if not Path(chosen.start).is_dir() or not chosen.start:
-        pictures = pictures_of(chosen.start, experiment, chosen.seed)
-        for draw, name in ((parts_sheet, "sheet.png"), (maps_sheet, "maps.png")):
-            save_strip(draw(model, pictures, torch.Generator().manual_seed(chosen.seed)), out / name)
-            print(out / name)
-        return
+    task, model = recomposer(chosen.run, trusted(chosen.trust))
+    out, drawn = Path(chosen.out), []
+    if chosen.start:
+        _decompose(chosen, task, model)
+        drawn = [(maps_sheet, "maps.png")] if Path(chosen.start).is_file() else []
+    else:
+        drawn = [(components_sheet, "sheet.png"), (maps_sheet, "maps.png")]
+    images = images_of(chosen.start, task, chosen.seed) if drawn else None
+    for draw, name in drawn:
+        save_strip(draw(model, images, torch.Generator().manual_seed(chosen.seed)), out / name)
+        print(out / name)
+
+
+def _decompose(chosen, task: "OfImages", model: "ImageDecomposer") -> None:  # noqa: ANN001  # parsed arguments
+    """Decompose an image or a folder, with a progress bar, and say what was written."""
+    from rich.console import Console
     from rich.progress import Progress
 
+    from ergosum.data.listing import shown
+    from ergosum.decomposition.batch import decompose_folder, least_psnr
+    from ergosum.training.runfolder import locate
+
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    least = least_psnr(task, model, _scores(locate(chosen.run), task.name))
+    settings = task.model.to_dict()  # type: ignore[attr-defined]
+    job = decompose_folder(
+        model, chosen.start, chosen.out, seed=chosen.seed, least=least, settings=settings, process=(rank, world)
+    )
     done = None
-    with Progress(transient=True) as bar:
-        task = bar.add_task("decompose", total=None)
-        for done in decompose_folder(model, Path(chosen.start), out, chosen.seed):
-            bar.update(task, description=f"{done.written} written, {done.before} before, {len(done.skipped)} skipped")
+    with Progress(console=Console(stderr=True), transient=True, disable=not is_main_process()) as bar:
+        shown_as = bar.add_task("decompose", total=None)
+        for done in job:
+            bar.update(shown_as, description=f"{done.written} written, {done.before} before, {len(done.skipped)} skipped")
     assert done is not None
-    print(f"{out}: {done.written} pictures written, {done.before} done before, {len(done.skipped)} skipped")
+    which = f" (process {rank + 1} of {world})" if world > 1 else ""
+    print(f"{chosen.out}: {_counted(done)}{which}")
     for path, why in done.skipped.items():
-        print(f"  skipped {path}: {why}")
+        print(f"  skipped {shown(path)}: {why}")
+    if done.unlike:
+        print(f"  {len(done.unlike)} unlike what this model was trained on: their PSNR is below that of every held-out "
+              "image, and their components mean little")  # fmt: skip
+        for path in done.unlike[:NAMED]:
+            print(f"    {shown(path)}")
+        if len(done.unlike) > NAMED:
+            print(f"    ... all are marked in {Path(chosen.out) / 'index.jsonl'}")
+
+
+def _counted(done: "Done") -> str:
+    return f"{done.written} images written, {done.before} done before, {len(done.skipped)} skipped"
+
+
+def _scores(folder: Path, source: str) -> dict:  # type: ignore[type-arg]
+    """The scores kept in a run folder, or by source in a card's."""
+    from ergosum.files import read_json
+
+    if not (folder / "scores.json").is_file():
+        return {}
+    stored = read_json(folder / "scores.json")
+    return stored if "card" in stored else stored.get(source, {})

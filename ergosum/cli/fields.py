@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
 from difflib import get_close_matches
 from functools import cache
+from itertools import pairwise
 from typing import Any, NamedTuple, get_type_hints
 
 import yaml
@@ -19,7 +20,7 @@ import yaml
 from ergosum.part import Part, admits, described, exported, fits, hints, kind_of, parameters, resolve
 from ergosum.training.experiment import Experiment, Optimiser, Run
 
-__all__ = ["Field", "change", "first_line", "listed", "merge", "meanings"]
+__all__ = ["Field", "change", "first_line", "listed", "meanings", "merge"]
 
 SECTIONS = {"optimiser": Optimiser, "run": Run}
 PLAIN = ("name", "shows", "cost")
@@ -202,7 +203,7 @@ def meanings(cls: Callable[..., Any]) -> dict[str, str]:
         return {}
     prose = " ".join(block[1].split())
     names = "|".join(map(re.escape, sorted(parameters(cls), key=len, reverse=True)))
-    starts = [m for m in re.finditer(rf"(?:^|(?<=[.;] ))((?:{names})(?:, (?:{names}))*): ", prose)] if names else []
+    starts = list(re.finditer(rf"(?:^|(?<=[.;] ))((?:{names})(?:, (?:{names}))*): ", prose)) if names else []
     found: dict[str, str] = {}
     for match, following in zip(starts, [*starts[1:], None], strict=True):
         meaning = prose[match.end() : None if following is None else following.start()].strip()
@@ -216,7 +217,7 @@ def _under_fields(cls: Any) -> dict[str, str]:
         if not is_dataclass(base):
             continue
         body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body  # type: ignore[attr-defined]
-        for field, after in zip(body, body[1:], strict=False):
+        for field, after in pairwise(body):
             if isinstance(field, ast.AnnAssign) and isinstance(after, ast.Expr):
                 found[field.target.id] = " ".join(str(after.value.value).split())  # type: ignore[attr-defined]
     return found

@@ -67,5 +67,3 @@ def by_kind() -> dict[str, list[Callable[..., Any]]]:
             if kind is not None:
                 found[kind].append(part)
     return {kind: sorted(parts, key=lambda p: p.__name__) for kind, parts in found.items() if parts}
-
-

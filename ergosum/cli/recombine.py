@@ -1,41 +1,43 @@
-"""`ergosum recombine`: exchange components between pictures, and put all of them into one."""
+"""`ergosum recombine`: exchange components between images, and put all of them into one."""
 
 from pathlib import Path
 
-from ergosum.cli.arguments import parser_for
-from ergosum.cli.pictures import pictures_of, recomposer
+from ergosum.cli.arguments import add_trust, parser_for, trusted
+from ergosum.cli.images import images_of, recomposer
 
 __all__ = ["run"]
 
 
 def run(arguments: list[str]) -> None:
-    """A sheet of recombinations of two pictures, or of two rows of held-out ones."""
-    parser = parser_for("recombine", "Exchange components between two pictures, and add all of both.")
+    """A contact sheet of recombinations of two images, or of two rows of held-out ones."""
+    parser = parser_for("recombine", "Exchange components between two images, and add all of both.")
     parser.add_argument("run", help="run folder, or name of a card such as tetrominoes")
-    parser.add_argument("--start", nargs="*", default=[], help="two images; default: held-out pictures")
-    parser.add_argument("--out", default="recombined.png", help="picture to write (.png)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of held-out pictures and of the noise to start from")
+    parser.add_argument("--start", nargs="*", default=[], help="two images; default: held-out images")
+    parser.add_argument("--out", default="recombined.png", help="image to write (.png)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of held-out images and of the noise to start from")
     parser.add_argument(
         "--with", dest="other", default="", metavar="RUN", help="another run or card: its objects join the first's"
     )
+    add_trust(parser)
     chosen = parser.parse_args(arguments)
     if len(chosen.start) not in (0, 2):
         raise ValueError(f"--start: expected two images, got {len(chosen.start)}.")
     import torch
 
+    from ergosum.decomposition.figures import recombination_sheet, union_sheet
     from ergosum.report.animation import save_strip
-    from ergosum.stories.decomposition import recombination_sheet, union_sheet
 
-    experiment, model = recomposer(chosen.run)
+    trust = trusted(chosen.trust)
+    task, model = recomposer(chosen.run, trust)
     first, second = chosen.start or ("", "")
-    one = pictures_of(first, experiment, chosen.seed)
+    one = images_of(first, task, chosen.seed)
     generator = torch.Generator().manual_seed(chosen.seed)
     if chosen.other:
-        theirs, other = recomposer(chosen.other)
-        two = pictures_of(second, theirs, chosen.seed + 1)
-        picture = union_sheet(model, other, (one, two), generator)
+        theirs, other = recomposer(chosen.other, trust)
+        two = images_of(second, theirs, chosen.seed + 1)
+        sheet = union_sheet(model, other, (one, two), generator)
     else:
-        two = pictures_of(second, experiment, chosen.seed + 1)
-        picture = recombination_sheet(model, one, two, generator)
-    save_strip(picture, Path(chosen.out))
+        two = images_of(second, task, chosen.seed + 1)
+        sheet = recombination_sheet(model, one, two, generator)
+    save_strip(sheet, Path(chosen.out))
     print(chosen.out)

@@ -1,28 +1,83 @@
-"""What `--start` may say."""
+"""What `--start` may name, and the bank of energies that acts on it."""
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from ergosum.cli.arguments import Parser
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["start_frame"]
+    from ergosum.temporal.control import Bank
+
+__all__ = ["DEFAULTS", "Start", "add_start", "bank_of", "start_frame"]
+
+DEFAULTS = ("digits-colour", "digits-angle", "digits-scale")
+"""Cards that steer where no run is named."""
 
 
-def start_frame(start: str, scale: float, canvas: int, seed: int = 0) -> "Tensor":
-    """`digits:7`, `mnist:7@12` (the 13th held-out 7), `noise`, or an image file, as a frame (1, 3, side, side)."""
+class Start(NamedTuple):
+    """A frame (1, 3, side, side), and the side in pixels that made frames are given back at."""
+
+    frame: "Tensor"
+    side: int
+
+
+def add_start(parser: Parser) -> None:
+    """The options that say where frames start."""
+    parser.add_argument("--start", default="digits:7", help="SOURCE:DIGIT[@N], noise, or an image file of one digit")
+    parser.add_argument("--scale", type=float, default=0.8, help="scale of a SOURCE:DIGIT start, 0.1 .. 1.8")
+    parser.add_argument("--seed", type=int, default=0, help="seed of a noise start")
+    parser.add_argument(
+        "--invert", choices=["auto", "yes", "no"], default="auto",
+        help="of an image file: whether the digit is dark on a light ground",
+    )  # fmt: skip
+    parser.add_argument(
+        "--colour", choices=["auto", "keep", "red"], default="auto",
+        help="of an image file: keep its colours, take its brightness as red, or see whether it has a hue",
+    )  # fmt: skip
+
+
+def bank_of(runs: list[str], trust: tuple[str, ...]) -> "Bank":
+    """The energies of runs and cards, to steer with.
+
+    Raises:
+        ValueError: if one of them is no model of sequences.
+    """
+    from ergosum.temporal.control import Bank
+    from ergosum.training.runfolder import load_predictor
+
+    models = []
+    for run in runs:
+        model = load_predictor(run, trust)[1]
+        if not hasattr(model, "predict"):
+            raise ValueError(f"{run} decomposes images and cannot steer a sequence; see `ergosum decompose`.")
+        models.append(model)
+    return Bank(models)
+
+
+def start_frame(
+    start: str, scale: float, canvas: int, seed: int = 0, invert: str = "auto", colour: str = "auto"
+) -> Start:
+    """`digits:7`, `mnist:7@12` (the 13th held-out 7), `noise`, or an image file; what was changed of a file is told on
+    stderr.
+
+    Raises:
+        ValueError: if the text can be read as none of these, or the scale is out of range.
+    """
     import torch
 
     from ergosum.data.render import render
-    from ergosum.data.sources import load_digits, load_image
+    from ergosum.data.sources import load_digits
 
     if not 0.1 <= scale <= 1.8:
         raise ValueError(f"--scale {scale:g}: expected 0.1 .. 1.8.")
     if start == "noise":
-        return torch.rand(1, 3, canvas, canvas, generator=torch.Generator().manual_seed(seed))
+        return Start(torch.rand(1, 3, canvas, canvas, generator=torch.Generator().manual_seed(seed)), canvas)
     source, colon, wanted = start.partition(":")
     if not colon or Path(start).exists():
-        return load_image(start, canvas)[None]
+        return _from_file(start, canvas, invert, colour)
     digit, _, index = wanted.partition("@")
     if not digit.isdigit() or int(digit) > 9 or (index and not index.isdigit()):
         raise ValueError(
@@ -33,4 +88,23 @@ def start_frame(start: str, scale: float, canvas: int, seed: int = 0) -> "Tensor
     place = int(index or 0)
     if place >= len(same):
         raise ValueError(f"--start {start!r}: there are only {len(same)} held-out {digit}s in {source}.")
-    return render(same[place : place + 1], torch.tensor([[0.0, 0.0, scale]]))
+    return Start(render(same[place : place + 1], torch.tensor([[0.0, 0.0, scale]])), canvas)
+
+
+def _from_file(path: str, canvas: int, invert: str, colour: str) -> Start:
+    from ergosum.data.image_file import read_image
+    from ergosum.data.own_digit import as_digit
+
+    image = read_image(path, background=None)
+    digit = as_digit(
+        image, canvas,
+        invert={"auto": None, "yes": True, "no": False}[invert],
+        colour=None if colour == "auto" else colour,  # type: ignore[arg-type]
+    )  # fmt: skip
+    side = min(max(canvas, *image.shape[-2:]), 512)
+    notes = list(digit.notes)
+    if side != canvas:
+        notes.append(f"Frames are given back at {side}x{side} pixels.")
+    if notes:
+        print(f"{path}: {' '.join(notes)}", file=sys.stderr)
+    return Start(digit.frame[None], side)

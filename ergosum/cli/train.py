@@ -2,6 +2,7 @@
 
 import copy
 import textwrap
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ __all__ = ["run"]
 
 def run(arguments: list[str]) -> None:
     """Train a recipe or a YAML file with what overrides it, or go on with a run."""
-    parser = parser_for("train", "Train a recipe, or a YAML file of fields; every field can be overridden: --FIELD VALUE.")
+    parser = parser_for(
+        "train", "Train a recipe, or a YAML file of fields; every field can be overridden: --FIELD VALUE."
+    )
     parser.add_argument("recipe", help="name of a recipe (see `ergosum recipes`), or a YAML file of fields")
     parser.add_argument("--config", help="YAML file of fields that override the recipe")
     parser.add_argument("--out", default="", help="run folder; default: runs/NAME")
@@ -110,7 +113,7 @@ def _after_option(arguments: list[str], name: str) -> bool:
 
 
 def _values(arguments: list[str], option: str) -> list[str]:
-    return [b for a, b in zip(arguments, arguments[1:], strict=False) if a == option]
+    return [b for a, b in pairwise(arguments) if a == option]
 
 
 def _print_fields(recipe: dict[str, Any], trust: tuple[str, ...]) -> None:

@@ -46,7 +46,7 @@ class ImageFolder:
     Args:
         path: where the images lie; files with other endings than those of images are not looked at.
         side: pixels of an image, >= 4.
-        part: `all`, or what `split` gives: `train` or `test`.
+        split: `all`, or one part of them: `train` or `test`.
         test: a folder of images to hold out, in the place of a tenth of `path`; it may lie within `path`.
     Raises:
         FileNotFoundError: if there is no such folder, or no image file in it. ValueError: if `side` is out of range, or
@@ -57,13 +57,13 @@ class ImageFolder:
     attributes: tuple[str, ...] = ()
     objects = 0
 
-    def __init__(self, path: Path | str, side: int = 64, *, part: Part = "all", test: Path | str | None = None) -> None:
-        if part not in ("all", "train", "test"):
-            raise ValueError(f"part: expected 'all', 'train' or 'test', got {part!r}.")
+    def __init__(self, path: Path | str, side: int = 64, *, split: Part = "all", test: Path | str | None = None) -> None:
+        if split not in ("all", "train", "test"):
+            raise ValueError(f"split: expected 'all', 'train' or 'test', got {split!r}.")
         if side < LEAST_SIDE:
             raise ValueError(f"side: expected at least {LEAST_SIDE} pixels, got {side!r}.")
-        self.path, self.test, self.part, self.side = Path(path), None if test is None else Path(test), part, side
-        self.folder = self.test if self.test is not None and part == "test" else self.path
+        self.path, self.test, self.part, self.side = Path(path), None if test is None else Path(test), split, side
+        self.folder = self.test if self.test is not None and split == "test" else self.path
         """The folder that the files of this part lie in."""
         self.skipped: dict[Path, str] = {}
         """Files that could not be read so far, folders that could not be listed, and why."""
@@ -71,12 +71,12 @@ class ImageFolder:
         self.settings: dict[str, Any] = {
             "folder": str(self.folder.resolve()), "files": len(self.files), "side": side, "sha256": _state(self.files)
         }  # fmt: skip
-        if part != "all":
-            self.settings |= {"part": part, "test": None if self.test is None else str(self.test.resolve())}
+        if split != "all":
+            self.settings |= {"part": split, "test": None if self.test is None else str(self.test.resolve())}
 
     def split(self, part: Part) -> "ImageFolder":
         """The images of one part: `train`, `test` (held out), or `all` of the folder."""
-        return ImageFolder(self.path, self.side, part=part, test=self.test)
+        return ImageFolder(self.path, self.side, split=part, test=self.test)
 
     def __len__(self) -> int:
         """Image files of this part, readable or not."""

@@ -44,7 +44,7 @@ def dataset(name: str, side: int, objects: int | tuple[int, int] = 3) -> Part[Pi
         raise FileNotFoundError(
             f"No such folder of images: {name!r}. Expected a folder, {', '.join(NAMES)}, or several joined by '+'."
         )
-    return Part(ImageFolder, folder=name, side=side)
+    return Part(ImageFolder, path=name, side=side)
 
 
 def name_of(data: Part[PictureSet]) -> str:
@@ -55,4 +55,4 @@ def name_of(data: Part[PictureSet]) -> str:
         return next(name for name, variant in VARIANTS.items() if variant == data.get("variant"))
     if data.cls is Glyphs:
         return str(data.get("source"))
-    return str(data.get("folder")) if data.cls is ImageFolder else data.cls.__name__.lower()
+    return str(data.get("path")) if data.cls is ImageFolder else data.cls.__name__.lower()

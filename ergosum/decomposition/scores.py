@@ -63,7 +63,7 @@ def score_images(
 def tables(scores: Mapping[str, Any]) -> list[Table]:
     """Segmentation, recomposition, kernel distances, factors: those that were measured."""
     made = []
-    if "fg_ari" in scores:
+    if scores.get("fg_ari") is not None:
         made.append(Table(("row",), SEGMENTS, scores["rows"], "Segmentation of images that show two objects or more"))
     if "mse_mean" in scores:
         own = dict.fromkeys(scores.get("metrics", ()), 4)

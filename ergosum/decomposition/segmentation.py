@@ -32,10 +32,10 @@ def decomposition_scores(
 ) -> dict[str, Any]:
     """Scores on n held-out images.
 
-    Keys: `mse`, `psnr`, `ssim`, `mse_mean` (of the mean image) of the recomposition; `fg_ari`, `ari`, `covering` of
-    the images that show two objects or more (None if there is none, or one component); `swap_consistency` with
-    `swap_share` and `swap_arrival`, means over what can be exchanged (components; of a single one its numbers; slots
-    are matched); `count_accuracy` of `composites`; `rows`: the segmentation of what needs no model; with features,
+    Keys: `mse`, `psnr`, `ssim`, `mse_mean` (of the mean image) and `psnr_least` (of the worst image) of the
+    recomposition; `fg_ari`, `ari`, `covering` of the images that show two objects or more (None if there is none, or
+    one component); `swap_consistency` with `swap_share` and `swap_arrival`, means over what can be exchanged
+    (components; of a single one its numbers; slots are matched); `count_accuracy` of `composites`; `rows`: the segmentation of what needs no model; with features,
     `kid` and `kid_recombined`, the kernel distance to other held-out images of what was recomposed and of images
     with one component exchanged, and `kid_rows`.
 
@@ -56,6 +56,7 @@ def decomposition_scores(
         "mse": error.mean().item(),
         "mse_mean": mse(mean, data.images).mean().item(),
         "psnr": psnr(error).mean().item(),
+        "psnr_least": psnr(error).min().item(),
         "ssim": ssim(whole, data.images).mean().item(),
         **_segmentation(masks[scored], data.masks[scored]),
         **own_metrics(task.metrics, whole, data.images),

@@ -1,11 +1,12 @@
-"""What closed forms ask of their arguments: real tensors, positive numbers, and x of the right event shape."""
+"""What closed forms ask of their arguments: real tensors, positive numbers, noise levels, and x of the event shape."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-__all__ = ["fits", "positive", "real"]
+__all__ = ["fits", "level", "positive", "real"]
 
 
 def real(owner: str, what: str, value: Tensor) -> Tensor:
@@ -33,6 +34,17 @@ def positive(owner: str, what: str, value: float | Tensor) -> None:
     wrong = held[~((held > 0) & torch.isfinite(held))]
     if wrong.numel():
         raise ValueError(f"{owner}: expected {what} > 0 and finite, got {wrong[0].item():g}; pass a larger one.")
+
+
+def level(owner: str, sigma: float) -> float:
+    """The variance $sigma^2$ that noise adds.
+
+    Raises:
+        ValueError: if sigma is not finite and >= 0.
+    """
+    if not (math.isfinite(sigma) and sigma >= 0):
+        raise ValueError(f"{owner}: expected a noise level sigma >= 0 and finite, got {sigma}.")
+    return float(sigma) ** 2
 
 
 def fits(owner: str, x: Tensor, event: Sequence[int]) -> None:

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from ergosum.energies.arguments import fits, positive, real
-from ergosum.energy import Energy
+from ergosum.energies.arguments import fits, level, positive, real
+from ergosum.energy import Energy, alike
 from ergosum.shapes import Batch, PerSample
 
 __all__ = ["Agreement", "Experts", "agreement"]
@@ -52,6 +52,14 @@ class Experts(Energy):
         self.register_buffer("mean", mean)
         self.register_buffer("precision", held.expand(mean.shape).clone())
         self.log_z = (2 * math.pi / self.precision.detach().double()).log().sum().item() / 2
+
+    def log_z_at(self, temperature: float) -> float | None:
+        """Exact: the same density, wider by $sqrt(T)$ in each of D coordinates."""
+        return None if self.log_z is None else self.log_z + self.mean.numel() * math.log(temperature) / 2
+
+    def at_noise(self, sigma: float) -> "Experts":
+        """Exact: the variance $1 / a$ grows by $sigma^2$."""
+        return alike(Experts(self.mean, self.precision / (1 + level("Experts", sigma) * self.precision)), self)
 
     @property
     def variance(self) -> Tensor:

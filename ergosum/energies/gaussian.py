@@ -10,8 +10,8 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from ergosum.energies.arguments import fits, positive, real
-from ergosum.energy import Energy
+from ergosum.energies.arguments import fits, level, positive, real
+from ergosum.energy import Energy, alike
 from ergosum.shapes import Batch, PerSample
 
 __all__ = ["Gaussian"]
@@ -59,6 +59,17 @@ class Gaussian(Energy):
         else:
             log_det = 2 * factor.diagonal().log().sum().item()
         self.log_z = 0.5 * (mean.numel() * math.log(2 * math.pi) + log_det)
+
+    def log_z_at(self, temperature: float) -> float | None:
+        """Exact: the same density, wider by $sqrt(T)$ in each of D coordinates."""
+        return None if self.log_z is None else self.log_z + self.mean.numel() * math.log(temperature) / 2
+
+    def at_noise(self, sigma: float) -> "Gaussian":
+        """Exact: the covariance grows by $sigma^2$."""
+        added = level("Gaussian", sigma)
+        if self.factor is not None:
+            added = added * torch.eye(len(self.covariance), dtype=self.mean.dtype, device=self.mean.device)
+        return alike(Gaussian(self.mean, self.covariance + added), self)
 
     @property
     def variance(self) -> Tensor:

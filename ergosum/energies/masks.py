@@ -30,8 +30,8 @@ import math
 import torch
 from torch import Tensor
 
-from ergosum.energies.arguments import fits, real
-from ergosum.energy import Energy
+from ergosum.energies.arguments import fits, level, real
+from ergosum.energy import Energy, alike
 from ergosum.shapes import Batch, PerSample
 
 __all__ = ["Masked", "composite"]
@@ -68,6 +68,14 @@ class Masked(Energy):
         self.register_buffer("picture", picture)
         if (mask > 0).all():
             self.log_z = (math.pi / mask.detach().double()).log().sum().item() / 2
+
+    def log_z_at(self, temperature: float) -> float | None:
+        """Exact: the same density, wider by $sqrt(T)$ in each of D coordinates."""
+        return None if self.log_z is None else self.log_z + self.mask.numel() * math.log(temperature) / 2
+
+    def at_noise(self, sigma: float) -> "Masked":
+        """Exact up to a constant: the precision 2 m becomes $2 m / (1 + 2 m sigma^2)$, and what is free stays free."""
+        return alike(Masked(self.mask / (1 + 2 * level("Masked", sigma) * self.mask), self.picture), self)
 
     def forward(self, x: Batch) -> PerSample:
         """Squared distance to the picture under the mask."""

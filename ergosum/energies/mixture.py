@@ -10,8 +10,8 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from ergosum.energies.arguments import fits, positive, real
-from ergosum.energy import Energy
+from ergosum.energies.arguments import fits, level, positive, real
+from ergosum.energy import Energy, alike
 from ergosum.shapes import Batch, PerSample
 
 __all__ = ["Mixture"]
@@ -66,6 +66,10 @@ class Mixture(Energy):
         positive("Mixture.ring", "a width", width)
         angle = 2 * math.pi * torch.arange(modes) / modes
         return cls(radius * torch.stack([angle.cos(), angle.sin()], 1), width**2)
+
+    def at_noise(self, sigma: float) -> "Mixture":
+        """Exact: every variance grows by $sigma^2$, and the shares stay."""
+        return alike(Mixture(self.means, self.variances + level("Mixture", sigma), self.weights), self)
 
     @property
     def weights(self) -> Tensor:

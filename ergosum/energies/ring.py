@@ -44,11 +44,20 @@ class Ring(Energy):
         positive("Ring", "a width", width)
         self.radius, self.width = r, w = float(radius), float(width)
         self.register_buffer("origin", torch.zeros(2), persistent=False)
-        j0 = math.sqrt(math.pi / 2) * w * (1 + math.erf(r / (math.sqrt(2) * w)))
-        j1 = r * j0 + w**2 * math.exp(-(r**2) / (2 * w**2))
+        j0, j1 = self._integrals(w)
         j2 = r * j1 + w**2 * j0
         self.log_z = math.log(2 * math.pi * j1)
         self._variance = (r * j2 + 2 * w**2 * j1) / (2 * j1)
+
+    def _integrals(self, width: float) -> tuple[float, float]:
+        """$J_0$ and $J_1$ of a ring of the same radius."""
+        r, w = self.radius, width
+        j0 = math.sqrt(math.pi / 2) * w * (1 + math.erf(r / (math.sqrt(2) * w)))
+        return j0, r * j0 + w**2 * math.exp(-(r**2) / (2 * w**2))
+
+    def log_z_at(self, temperature: float) -> float | None:
+        """Exact: the same ring, wider by $sqrt(T)$."""
+        return math.log(2 * math.pi * self._integrals(math.sqrt(temperature) * self.width)[1])
 
     @property
     def mean(self) -> Tensor:

@@ -1,18 +1,19 @@
 """The BetaVAE metric: can one tell from differences of codes which factor was held?"""
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
-from ergosum.metrics.codes import levels, paired, seed, split, standardised
+from ergosum.metrics.arrays import Values
+from ergosum.metrics.codes import parted, seed, standardised
 from ergosum.metrics.sharing import draw_pairs
 
 __all__ = ["beta_vae"]
 
 
 def beta_vae(
-    latents: Tensor,
-    factors: Tensor,
-    generator: torch.Generator,
+    latents: Values,
+    factors: Values,
+    generator: Generator | None = None,
     train: int = 10_000,
     evaluate: int = 5_000,
     batch: int = 64,
@@ -26,21 +27,22 @@ def beta_vae(
 
     Args:
         latents: (rows, codes). factors: (rows, factors), levels; at least two vary.
+        generator: of the split and the batches; PyTorch's default one if None.
         train, evaluate: batches that the classifier learns from and is judged on, from two thirds of the rows and
             from the others. batch: pairs in each.
         standardise: divide codes by their standard deviation first.
-    Source: Higgins et al. 2017; classifier and sizes as released in disentanglement_lib (logistic regression, L2 with
-    C = 1). Differs: rows of a table take the place of a simulator and are split, since a classifier can learn chance
-    differences of a finite table; codes are standardised (`standardise=False` for the released form), without which
-    the L2 penalty punishes codes for their unit.
+    Raises:
+        ValueError: for wrong shapes, values that are not finite, factors without levels, fewer than two that vary.
+    Source: Higgins et al. 2017, section 3; classifier and sizes as released in disentanglement_lib (logistic
+    regression, L2 with C = 1). Differs: rows of a table take the place of a simulator and are split, since a classifier
+    can learn chance differences of a finite table; codes are standardised (`standardise=False` for the released form),
+    without which the L2 penalty punishes codes for their unit.
     """
-    z, known = paired(latents, factors, "beta_vae", least=2)
-    level = levels(known, "beta_vae")
+    z, level, fit, judge = parted(latents, factors, "beta_vae", generator)
     if standardise:
         z = standardised(z)
-    fit, judge = split(len(z), generator)
-    x, y = _features(z[fit], level[fit], train, batch, generator)
-    x_new, y_new = _features(z[judge], level[judge], evaluate, batch, generator)
+    x, y = _differences(z[fit], level[fit], train, batch, generator)
+    x_new, y_new = _differences(z[judge], level[judge], evaluate, batch, generator)
 
     from sklearn.linear_model import LogisticRegression
 
@@ -48,7 +50,9 @@ def beta_vae(
     return float((classifier.predict(x_new.numpy()) == y_new.numpy()).mean())
 
 
-def _features(z: Tensor, level: Tensor, count: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _differences(
+    z: Tensor, level: Tensor, count: int, batch: int, generator: Generator | None
+) -> tuple[Tensor, Tensor]:
     kept, first, second = draw_pairs(level, count, batch, generator)
     parts = [(z[a] - z[b]).abs().mean(1) for a, b in zip(first.split(256), second.split(256), strict=True)]
     return torch.cat(parts), kept

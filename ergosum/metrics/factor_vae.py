@@ -1,18 +1,19 @@
 """The FactorVAE metric: does the code that moves least name the factor that was held?"""
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
-from ergosum.metrics.codes import levels, paired, split
+from ergosum.metrics.arrays import Values
+from ergosum.metrics.codes import parted
 from ergosum.metrics.sharing import draw_groups
 
 __all__ = ["factor_vae"]
 
 
 def factor_vae(
-    latents: Tensor,
-    factors: Tensor,
-    generator: torch.Generator,
+    latents: Values,
+    factors: Values,
+    generator: Generator | None = None,
     train: int = 10_000,
     evaluate: int = 5_000,
     batch: int = 64,
@@ -27,16 +28,17 @@ def factor_vae(
 
     Args:
         latents: (rows, codes). factors: (rows, factors), levels; at least two vary.
+        generator: of the split and the batches; PyTorch's default one if None.
         train, evaluate: batches that the votes are counted on and judged on, from two thirds of the rows and from the
             others. batch: rows in each.
         dead: codes whose standard deviation is below this share of the largest one have no vote.
-    Source: Kim & Mnih 2018; sizes as released in disentanglement_lib. Differs: rows of a table take the place of a
-    simulator; codes are dead relative to the largest one (released: standard deviation below an absolute 0 or 0.05,
-    which supposes a unit prior); a code never seen while counting votes names nothing (released: factor 0).
+    Raises:
+        ValueError: for wrong shapes, values that are not finite, factors without levels, fewer than two that vary.
+    Source: Kim & Mnih 2018, section 4; sizes as released in disentanglement_lib. Differs: rows of a table take the
+    place of a simulator; codes are dead relative to the largest one (released: standard deviation below an absolute 0
+    or 0.05, which supposes a unit prior); a code never seen while counting votes names nothing (released: factor 0).
     """
-    z, known = paired(latents, factors, "factor_vae", least=2)
-    level = levels(known, "factor_vae")
-    fit, judge = split(len(z), generator)
+    z, level, fit, judge = parted(latents, factors, "factor_vae", generator)
     spread = z[fit].std(0)
     alive = (spread > dead * spread.max()) & (z[fit] != z[fit][:1]).any(0)
     if not alive.any():
@@ -49,7 +51,7 @@ def factor_vae(
     return right.item() / evaluate
 
 
-def _votes(z: Tensor, level: Tensor, count: int, batch: int, generator: torch.Generator) -> Tensor:
+def _votes(z: Tensor, level: Tensor, count: int, batch: int, generator: Generator | None) -> Tensor:
     """How often each code was the stillest while each factor was held: (factors, codes)."""
     kept, rows = draw_groups(level, count, batch, generator)
     stillest = torch.cat([z[part].var(1).argmin(1) for part in rows.split(256)])

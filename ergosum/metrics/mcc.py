@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ergosum.metrics.arrays import Values, tensors
 from ergosum.metrics.codes import paired, standardised
 
 __all__ = ["correlations", "mcc"]
@@ -12,7 +13,7 @@ __all__ = ["correlations", "mcc"]
 Correlation = Literal["spearman", "pearson"]
 
 
-def mcc(latents: Tensor, factors: Tensor, correlation: Correlation = "spearman") -> float:
+def mcc(latents: Values, factors: Values, correlation: Correlation = "spearman") -> float:
     r"""$\frac1F \max_\pi \sum_k |\rho(z_{\pi(k)}, v_k)|$ over one-to-one pairings (Hungarian method), in [0, 1].
 
     1: each factor is a monotone function of its own code (of Spearman's ranks; affine with Pearson). A rotated oracle
@@ -23,6 +24,8 @@ def mcc(latents: Tensor, factors: Tensor, correlation: Correlation = "spearman")
     Args:
         latents: (rows, codes); a dead code correlates with nothing. factors: (rows, factors); with fewer codes than
             factors those left over count as 0.
+    Raises:
+        ValueError: for wrong shapes, values that are not finite, or if no factor varies.
     Source: Hyvärinen & Morioka 2016; Spearman as in the released configuration of Klindt et al. 2021. Differs: the
     released code pads factors with rows of noise up to the number of codes, here the assignment is rectangular.
     """
@@ -34,12 +37,15 @@ def mcc(latents: Tensor, factors: Tensor, correlation: Correlation = "spearman")
     return (size[codes, matched].sum() / known.shape[1]).item()
 
 
-def correlations(a: Tensor, b: Tensor, correlation: Correlation = "spearman") -> Tensor:
+def correlations(a: Values, b: Values, correlation: Correlation = "spearman") -> Tensor:
     """Correlation of every column of a with every column of b: (rows, A), (rows, B) -> (A, B); 0 for constants."""
+    a, b = tensors("correlations", a=a, b=b)
+    if a.ndim != 2 or b.ndim != 2 or len(a) != len(b) or len(a) < 2:
+        raise ValueError(f"correlations: expected the same two or more rows, got {tuple(a.shape)}, {tuple(b.shape)}.")
     if correlation not in ("spearman", "pearson"):
         raise ValueError(f"correlations: expected 'spearman' or 'pearson', got {correlation!r}.")
     if correlation == "spearman":
         from scipy.stats import rankdata
 
-        a, b = (torch.from_numpy(rankdata(x.numpy(), axis=0)) for x in (a, b))
+        a, b = (torch.from_numpy(rankdata(x.detach().cpu().numpy(), axis=0)) for x in (a, b))
     return (standardised(a).T @ standardised(b) / (len(a) - 1)).clamp(-1, 1)

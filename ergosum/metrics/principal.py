@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ergosum.metrics.arrays import Values, tensors
+
 __all__ = ["Principal", "principal"]
 
 
@@ -15,14 +17,16 @@ class Principal(NamedTuple):
     axes: Tensor
     variance: Tensor
 
-    def __call__(self, latents: Tensor) -> Tensor:
+    def __call__(self, latents: Values) -> Tensor:
         """(rows, codes) -> (rows, width), in the latents' precision."""
+        (latents,) = tensors("Principal", latents=latents)
         if latents.ndim != 2 or latents.shape[1] != len(self.centre):
             raise ValueError(f"Principal: expected (rows, {len(self.centre)}), got {tuple(latents.shape)}.")
-        return ((latents.double() - self.centre) @ self.axes).to(latents.dtype)
+        projected = (latents.double() - self.centre) @ self.axes
+        return projected.to(latents.dtype) if latents.is_floating_point() else projected
 
 
-def principal(latents: Tensor, width: int = 64) -> Principal:
+def principal(latents: Values, width: int = 64) -> Principal:
     """The `width` directions of most variance, to be fitted on one split and applied to another.
 
     COMET flattens its K latents and keeps 64 components before it judges them. The step fixes a rotation, so it moves
@@ -31,12 +35,13 @@ def principal(latents: Tensor, width: int = 64) -> Principal:
 
     Shape:
         latents: (rows, codes), at least two rows.
+    Raises:
+        ValueError: for other shapes and latents that are not finite.
     Source: Du, Li, Sharma, Tenenbaum & Mordatch 2021, section 4.1.
     """
+    (latents,) = tensors("principal", latents=latents)
     if latents.ndim != 2 or len(latents) < 2 or not latents.numel() or width < 1:
         raise ValueError(f"principal: expected (rows, codes), two or more rows, got {tuple(latents.shape)}, {width}.")
-    if not latents.isfinite().all():
-        raise ValueError("principal: latents must be finite.")
     values = latents.detach().double()
     centre = values.mean(0)
     centred = values - centre

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ergosum.shapes import Images
+from ergosum.metrics.arrays import Values, tensors
 
 __all__ = ["Reading", "circular_difference", "factor_errors", "read_factors"]
 
@@ -27,8 +27,9 @@ class Reading(NamedTuple):
     match: Tensor
 
 
-def circular_difference(a: Tensor, b: Tensor, period: float) -> Tensor:
-    """$a - b$ on a circle, in (-period/2, period/2]."""
+def circular_difference(a: Values, b: Values, period: float) -> Tensor:
+    """$a - b$ on a circle, in [-period/2, period/2)."""
+    a, b = tensors("circular_difference", a=a, b=b)
     return torch.remainder(a - b + period / 2, period) - period / 2
 
 
@@ -65,7 +66,7 @@ def _search(
 
 @torch.no_grad()
 def read_factors(
-    frames: Images, digits: Tensor, draw: Draw, scale_range: tuple[float, float] = (0.3, 2.0), chunk: int = 64
+    frames: Values, digits: Values, draw: Draw, scale_range: tuple[float, float] = (0.3, 2.0), chunk: int = 64
 ) -> Reading:
     """Read hue, angle and scale.
 
@@ -75,7 +76,15 @@ def read_factors(
         chunk: frames searched at once, bounds memory.
     Shape:
         Returns factors (batch, 3) and match (batch,) in [0, 1]; a blank frame has match 0 and meaningless factors.
+    Raises:
+        ValueError: for other shapes and values that are not finite.
     """
+    frames, digits = tensors("read_factors", frames=frames, digits=digits)
+    if frames.ndim != 4 or frames.shape[1] != 3 or digits.shape != frames[:, :1].shape or not frames.numel():
+        raise ValueError(
+            "read_factors: expected frames (batch, 3, side, side) and as many digits (batch, 1, side, side), got "
+            f"{tuple(frames.shape)} and {tuple(digits.shape)}."
+        )
     results = []
     for part, known in zip(frames.split(chunk), digits.split(chunk), strict=True):
         intensity = part.amax(1)
@@ -96,11 +105,19 @@ def read_factors(
     return Reading(torch.cat([r[0] for r in results]), torch.cat([r[1] for r in results]))
 
 
-def factor_errors(read: Tensor, true: Tensor) -> Tensor:
+def factor_errors(read: Values, true: Values) -> Tensor:
     """Absolute errors (batch, 3): hue [degrees], angle [degrees], natural logarithm of scale.
 
     Hue and angle are compared on the circle.
+
+    Shape:
+        read, true: (batch, 3), hue [rad], angle [degrees], scale.
+    Raises:
+        ValueError: for other shapes and values that are not finite.
     """
+    read, true = tensors("factor_errors", read=read, true=true)
+    if read.shape != true.shape or read.shape[1:] != (3,) or not read.numel():
+        raise ValueError(f"factor_errors: expected (batch, 3) twice, got {tuple(read.shape)} and {tuple(true.shape)}.")
     hue = circular_difference(read[:, 0], true[:, 0], 2 * math.pi).abs().rad2deg()
     angle = circular_difference(read[:, 1], true[:, 1], 360.0).abs()
     scale = (read[:, 2].clamp_min(1e-6).log() - true[:, 2].clamp_min(1e-6).log()).abs()

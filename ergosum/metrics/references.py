@@ -1,14 +1,15 @@
 """Reference rows for tables of disentanglement: what a metric says of codes whose worth is known."""
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
+from ergosum.metrics.arrays import Values, tensors
 from ergosum.metrics.codes import standardised
 
 __all__ = ["reference_rows"]
 
 
-def reference_rows(factors: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+def reference_rows(factors: Values, generator: Generator | None = None) -> dict[str, Tensor]:
     """Latents (rows, factors) of known worth for these factors, each as wide as they are.
 
     `oracle`: the factors, standardised. `permuted`: the oracle in another order, with random signs and units (up to e
@@ -18,11 +19,13 @@ def reference_rows(factors: Tensor, generator: torch.Generator) -> dict[str, Ten
 
     Args:
         factors: (rows, factors), at least two rows. Constant factors give codes that are dead.
+        generator: of signs, units, rotations and noise; PyTorch's default one if None.
+    Raises:
+        ValueError: for wrong shapes and factors that are not finite.
     """
-    if factors.ndim != 2 or len(factors) < 2 or not factors.numel() or not factors.isfinite().all():
-        raise ValueError(
-            f"reference_rows: expected finite (rows, factors), at least two rows, got {tuple(factors.shape)}."
-        )
+    (factors,) = tensors("reference_rows", factors=factors)
+    if factors.ndim != 2 or len(factors) < 2 or not factors.numel():
+        raise ValueError(f"reference_rows: expected (rows, factors), at least two rows, got {tuple(factors.shape)}.")
     oracle = standardised(factors.detach().cpu().double())
     width = oracle.shape[1]
     order = torch.randperm(width, generator=generator)

@@ -3,8 +3,9 @@
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
+from ergosum.metrics.arrays import Values
 from ergosum.metrics.codes import levels, paired, seed, split
 from ergosum.metrics.mcc import correlations
 
@@ -13,19 +14,27 @@ __all__ = ["sap"]
 Predictor = Literal["thresholds", "svc", "correlation"]
 
 
-def sap(latents: Tensor, factors: Tensor, generator: torch.Generator, predictor: Predictor = "thresholds") -> float:
+def sap(
+    latents: Values,
+    factors: Values,
+    generator: Generator | None = None,
+    predictor: Predictor = "thresholds",
+) -> float:
     r"""$\frac1F \sum_k (s_{(1)k} - s_{(2)k})$: the gap between the two codes that alone predict factor k best.
 
     0: no code, or two alike. Of an oracle it is 1 with squared correlations, and 1 - 1/levels with accuracies, since
-    the runner-up guesses right that often. A single code has no rival; a dead code predicts the chance of guessing.
+    the runner-up guesses right that often. A single code is compared with a dead one, which guesses.
 
     Args:
-        latents: (rows, codes). factors: (rows, factors).
+        latents: (rows, codes). factors: (rows, factors), levels but for `correlation`.
+        generator: of the split and the learners; PyTorch's default one if None.
         predictor: what one code's score is.
             `thresholds`: accuracy, averaged over levels, of as many intervals of the code as there are levels.
             `svc`: the same of a linear support vector machine, one level against the others; blind to the inner levels
             of an ordinal factor, and slow.
             `correlation`: squared correlation, for factors that are ordinal or continuous; draws nothing.
+    Raises:
+        ValueError: for wrong shapes, values that are not finite, factors without levels or of which none varies.
     Source: Kumar, Sattigeri & Balakrishnan 2018, section 3. Differs: the paper fits thresholds to discrete factors,
     disentanglement_lib the support vector machine (C = 0.01, balanced); the default is the paper's. Accuracies are
     judged on the third of the rows that was not fitted and are balanced in both.
@@ -33,15 +42,17 @@ def sap(latents: Tensor, factors: Tensor, generator: torch.Generator, predictor:
     if predictor not in ("thresholds", "svc", "correlation"):
         raise ValueError(f"sap: expected 'thresholds', 'svc' or 'correlation', got {predictor!r}.")
     z, known = paired(latents, factors, "sap")
+    if z.shape[1] == 1:
+        z = torch.cat([z, torch.zeros_like(z)], 1)
     if predictor == "correlation":
         score = correlations(z, known, "pearson").square()
     else:
         score = _accuracies(z, levels(known, "sap"), generator, predictor)
-    best = torch.cat([score, torch.zeros(1, score.shape[1], dtype=torch.float64)]).topk(2, 0).values
+    best = score.topk(2, 0).values
     return (best[0] - best[1]).mean().item()
 
 
-def _accuracies(z: Tensor, level: Tensor, generator: torch.Generator, predictor: Predictor) -> Tensor:
+def _accuracies(z: Tensor, level: Tensor, generator: Generator | None, predictor: Predictor) -> Tensor:
     """Of every code alone for every factor: (codes, factors)."""
     from sklearn.svm import LinearSVC
     from sklearn.tree import DecisionTreeClassifier

@@ -2,21 +2,27 @@
 is at hand."""
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
+
+from ergosum.metrics.arrays import Values, tensors
 
 __all__ = ["draw_groups", "draw_pairs"]
 
 
-def draw_pairs(levels: Tensor, count: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def draw_pairs(
+    levels: Values, count: int, batch: int, generator: Generator | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Pairs of different rows that share the level of a random factor; each of `count` batches has its own factor.
 
     Args:
         levels: (rows, factors), whole numbers. count: batches. batch: pairs in a batch.
+        generator: of all draws; PyTorch's default one if None.
     Shape:
         Returns the factor of each batch (count,) and the rows of its pairs, (count, batch) twice.
     Raises:
         ValueError: if no two rows share a level of some factor.
     """
+    (levels,) = tensors("draw_pairs", levels=levels)
     kept = torch.randint(levels.shape[1], (count,), generator=generator)
     first, second = torch.empty(2, count, batch, dtype=torch.long).unbind(0)
     for k in range(levels.shape[1]):
@@ -29,12 +35,13 @@ def draw_pairs(levels: Tensor, count: int, batch: int, generator: torch.Generato
     return kept, first, second
 
 
-def draw_groups(levels: Tensor, count: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw_groups(levels: Values, count: int, batch: int, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
     """Batches of rows, drawn with replacement, that all share the level of a random factor.
 
     A level is drawn as often as rows show it. Arguments, shapes and errors as of `draw_pairs`; returns (count,) and
     (count, batch).
     """
+    (levels,) = tensors("draw_groups", levels=levels)
     kept = torch.randint(levels.shape[1], (count,), generator=generator)
     rows = torch.empty(count, batch, dtype=torch.long)
     for k in range(levels.shape[1]):
@@ -58,6 +65,6 @@ class _Sharing:
         if not len(self.shared):
             raise ValueError(f"draw: no two rows share a level of factor {factor}; give more rows or fewer levels.")
 
-    def draw(self, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+    def draw(self, shape: tuple[int, int], generator: Generator | None) -> Tensor:
         """Random places among those whose level some other row has too."""
         return self.shared[torch.randint(len(self.shared), shape, generator=generator)]

@@ -3,12 +3,13 @@
 import torch
 from torch import Tensor
 
-from ergosum.shapes import Images, PerSample
+from ergosum.metrics.arrays import Values, image_pair
+from ergosum.shapes import PerSample
 
 __all__ = ["ssim"]
 
 
-def ssim(predicted: Images, true: Images, peak: float = 1.0) -> PerSample:
+def ssim(predicted: Values, true: Values, peak: float = 1.0) -> PerSample:
     r"""Mean over windows and channels of the product of likeness in brightness and likeness in structure:
 
     $$ \frac{2\mu_x\mu_y + c_1}{\mu_x^2 + \mu_y^2 + c_1}
@@ -23,13 +24,20 @@ def ssim(predicted: Images, true: Images, peak: float = 1.0) -> PerSample:
         peak: L, the range of intensities.
     Shape:
         predicted, true: (batch, channels, height, width), sides of 11 or more. Returns (batch,).
-    Source: Wang, Bovik, Sheikh & Simoncelli 2004; equals scikit-image with `gaussian_weights=True, sigma=1.5,
-    use_sample_covariance=False`. Colour is the mean of its channels (the paper knows luminance only).
+    Raises:
+        TypeError: for whole numbers. ValueError: for other shapes, values that are not finite, and true intensities
+            outside of [0, peak].
+    Source: Wang, Bovik, Sheikh & Simoncelli 2004, eqs. 13 to 17; equals scikit-image with `gaussian_weights=True,
+    sigma=1.5, use_sample_covariance=False`. Colour is the mean of its channels (the paper knows luminance only).
     """
-    if predicted.shape != true.shape or predicted.ndim != 4 or min(predicted.shape[2:]) < 11:
+    predicted, true = image_pair(predicted, true, "ssim", 4)
+    if min(true.shape[2:]) < 11:
+        raise ValueError(f"ssim: expected sides of 11 or more, as wide as its window, got {tuple(true.shape)}.")
+    low, high = (v.item() for v in true.aminmax())
+    if low < -1e-3 * peak or high > 1.001 * peak:
         raise ValueError(
-            "ssim: expected two equal (batch, channels, height, width) with sides of 11 or more, got "
-            f"{tuple(predicted.shape)} and {tuple(true.shape)}."
+            f"ssim: expected true intensities in [0, {peak:g}], got [{low:.3g}, {high:.3g}]. Set `peak` to their "
+            "range, and shift them to begin at 0."
         )
     x, y = (images.double().flatten(0, 1) for images in (predicted, true))
     down, across = (_windows(side).to(x) for side in true.shape[2:])

@@ -1,11 +1,10 @@
-"""Swap consistency: components are exchanged, the picture is encoded again: did they, and only they, change?"""
+"""Swap consistency: components are exchanged, the image is encoded again: did they, and only they, change?"""
 
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
-from ergosum.shapes import Latents
+from ergosum.metrics.arrays import Values, tensors
 
 __all__ = ["Swap", "swap_consistency"]
 
@@ -21,8 +20,8 @@ class Swap(NamedTuple):
     """Share times arrival: 1 only if the swapped components alone moved and became the donor's."""
 
 
-def swap_consistency(own: Latents, donor: Latents, recombined: Latents, swapped: Tensor) -> Swap:
-    r"""With latents a of image A, b of B, and m of the re-encoded picture made of A's components, but B's for k in S:
+def swap_consistency(own: Values, donor: Values, recombined: Values, swapped: Values) -> Swap:
+    r"""With latents a of image A, b of B, and m of the re-encoded image made of A's components, but B's for k in S:
 
     $$ \text{share} = \frac{\sum_{k \in S} |m_k - a_k|^2 / s_k}{\sum_k |m_k - a_k|^2 / s_k}, \qquad
        \text{arrival} = 1 - \sqrt{\frac{\sum_{k \in S} |m_k - b_k|^2 / s_k}{\sum_{k \in S} |a_k - b_k|^2 / s_k}} $$
@@ -36,12 +35,16 @@ def swap_consistency(own: Latents, donor: Latents, recombined: Latents, swapped:
         own, donor, recombined: (batch, components, latent) in one order of components; match those of encoders
             without an order first. swapped: (components,) or (batch, components), Boolean.
     Raises:
-        ValueError: for wrong shapes, if all components are swapped, or if those of A and B are the
-            same throughout.
+        ValueError: for wrong shapes, latents that are not finite, if all components are swapped, or if those of A and
+            B are the same throughout.
     """
+    own, donor, recombined, swapped = tensors(
+        "swap_consistency", own=own, donor=donor, recombined=recombined, swapped=swapped
+    )
     shapes = {tuple(z.shape) for z in (own, donor, recombined)}
     allowed = (tuple(own.shape[1:2]), tuple(own.shape[:2]))
-    if len(shapes) != 1 or own.ndim != 3 or swapped.dtype != torch.bool or tuple(swapped.shape) not in allowed:
+    empty = own.ndim != 3 or not own.numel()
+    if len(shapes) != 1 or empty or swapped.dtype != torch.bool or tuple(swapped.shape) not in allowed:
         raise ValueError(
             "swap_consistency: expected three equal (batch, components, latent) and Boolean (components,) or (batch, "
             f"components), got {sorted(shapes)} and {swapped.dtype} {tuple(swapped.shape)}."

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from ergosum.energy import Conditional, Energy
 from ergosum.nets.blocks import coordinates, widen
+from ergosum.nets.encoders import Encoder
 from ergosum.nets.residual import Block
 from ergosum.shapes import Batch, PerSample
-from ergosum.nets.encoders import Encoder
 
 __all__ = ["CometEnergy", "RecurrentEncoder"]
 

@@ -11,7 +11,7 @@ class Encoder(nn.Module):
 
     A plain encoder is built with `outputs`, and if it takes it `side`, and gives (batch, outputs). One whose components
     are `exchangeable` is built with `latent`, and gives (batch, K, latent) for as many components as it is asked for:
-    `forward(x, components, generator=None)`; one with places takes `places` (batch, K, 2) after that, see `SlotEncoder`.
+    `forward(x, components, generator=None)`; one with places takes `places` (batch, K, 2) after that (`SlotEncoder`).
     """
 
     exchangeable: bool = False

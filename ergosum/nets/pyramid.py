@@ -4,6 +4,7 @@ import itertools
 
 import torch
 from torch import Tensor, nn
+
 from ergosum.nets.encoders import Encoder
 
 __all__ = ["PyramidDecoder", "PyramidEncoder"]

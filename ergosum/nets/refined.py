@@ -32,8 +32,8 @@ class RefinedExperts(Conditional):
     """Experts of another family, and C: two convolutions of which the first, of half resolution, is modulated by z.
 
     Args:
-        experts: `ExpertDecoder` or `GlobalExperts`, which get the same code and side. code: width of z. width: channels.
-        side: of an image in pixels, even.
+        experts: `ExpertDecoder` or `GlobalExperts`, which get the same code and side. code: width of z. width:
+            channels. side: of an image in pixels, even.
     Shape:
         z: (batch, code). x: (batch, 3, side, side), side even.
     """

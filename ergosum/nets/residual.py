@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from ergosum.energy import Conditional, Energy
 from ergosum.nets.blocks import widen
-from ergosum.shapes import Batch, PerSample
 from ergosum.nets.encoders import Encoder
+from ergosum.shapes import Batch, PerSample
 
 __all__ = ["Block", "ResidualEncoder", "ResidualEnergy"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from ergosum.report.strips import pixels
 from ergosum.files import write_atomically
+from ergosum.report.strips import pixels
 
 __all__ = ["HOLD", "encode_animation", "save_animation", "save_strip"]
 

@@ -91,7 +91,9 @@ def _summary(scores: Scores, run: Scores, updates: Sequence[Mapping[str, float]]
     if is_number(scores.get("identity")):
         made.append(Card("Identity", percent(scores["identity"]), "digits recognised, relative to the true frames"))
     if is_number(scores.get("fg_ari")):
-        made.append(Card("Foreground ARI", number(scores["fg_ari"], 3), "agreement with the true objects; 1 is perfect"))
+        made.append(
+            Card("Foreground ARI", number(scores["fg_ari"], 3), "agreement with the true objects; 1 is perfect")
+        )
     if is_number(scores.get("diagonal_share")):
         made.append(Card("Own factor", percent(scores["diagonal_share"]), "of what an energy moves is its own factor"))
     return made + _cost(run, last)

@@ -15,7 +15,7 @@ from ergosum.energies.mixture import Mixture
 from ergosum.energies.ring import Ring
 from ergosum.energies.well import DoubleWell
 from ergosum.energy import Energy
-from ergosum.formula import parse
+from ergosum.formula import parse_formula
 from ergosum.report.plane import Grid, draw_plane, on_grid
 from ergosum.samplers.chain import Chain, sample
 from ergosum.samplers.descent import Descent
@@ -94,7 +94,7 @@ def sample_plane(
         raise ValueError(f"There is no sampler {sampler!r}; expected one of {', '.join(SAMPLERS)}.")
     if steps < 10 or chains < 2 or not extent > 0:
         raise ValueError(f"Expected steps >= 10, chains >= 2 and extent > 0, got {steps}, {chains} and {extent}.")
-    energy = parse(formula, planar_names())
+    energy = parse_formula(formula, planar_names())
     generator = Generator().manual_seed(seed)
     start = extent / 2 * torch.randn(chains, 2, generator=generator, dtype=torch.float64)
     kernel, begin = _prepared(SAMPLERS[sampler], energy, start, step_size, generator)

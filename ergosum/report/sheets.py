@@ -1,4 +1,4 @@
-"""Sheets: what a data set looks like."""
+"""Contact sheets: what a dataset looks like."""
 
 from collections.abc import Callable
 
@@ -8,21 +8,21 @@ from torch import Tensor
 
 from ergosum.data.glyphs import Glyphs
 from ergosum.data.mixed import Mixed
-from ergosum.data.named import NAMES, picture_set
+from ergosum.data.named import NAMES, dataset
 from ergosum.data.record import Pictures
 from ergosum.data.scenes import Scenes
-from ergosum.data.sequences import LEVELS, SequenceData
+from ergosum.data.render import FACTORS
+from ergosum.data.sequences import LEVELS, DigitSequences
 from ergosum.data.shapes import LEVELS as SHAPE_LEVELS
 from ergosum.data.shapes import Shapes
 from ergosum.data.sources import SOURCES
 from ergosum.data.tetrominoes import SIDE, Tetrominoes
 from ergosum.report.strips import sheet
-from ergosum.settings import FACTORS, DataSettings, PictureSettings
 
 __all__ = ["SHEETS", "glyphs", "mixed", "overlay", "scenes", "sequences", "shapes", "sheet_of", "tetrominoes"]
 
 COLUMNS = 8
-"""Pictures per row of a sheet."""
+"""Images per row of a sheet."""
 MASK_COLOURS = torch.tensor(
     [[0.08, 0.08, 0.10], [0.90, 0.36, 0.32], [0.35, 0.65, 0.95], [0.98, 0.79, 0.33], [0.45, 0.78, 0.49],
      [0.72, 0.53, 0.90], [0.96, 0.60, 0.36], [0.38, 0.80, 0.80], [0.93, 0.60, 0.78],
@@ -39,38 +39,37 @@ def sequences(source: str = "digits", seed: int = 0, canvas: int = 28) -> Image.
     """
     rows = []
     for name, factors in [("angle", ("angle",)), ("colour", ("colour",)), ("scale", ("scale",)), ("combined", FACTORS)]:
-        settings = DataSettings(
+        data = DigitSequences(
             source=source, factors=factors, mode="lockstep", start="fixed", signs="forward", continuous=False,
-            scale_min=0.1, canvas=canvas,
+            scale_min=0.1, canvas=canvas, split="test",
         )  # fmt: skip
-        rows.append((name, _one(settings, seed)))
+        rows.append((name, _one(data, seed)))
     for mode in ("single", "sparse", "laplace"):
-        settings = DataSettings(source=source, mode=mode, start="random", continuous=False, canvas=canvas)
-        rows.append((mode, _one(settings, seed + 1)))
+        data = DigitSequences(source=source, mode=mode, start="random", continuous=False, canvas=canvas, split="test")
+        rows.append((mode, _one(data, seed + 1)))
     return sheet(rows, [str(t) for t in range(LEVELS)], boxed=())
 
 
-def _one(settings: DataSettings, seed: int) -> torch.Tensor:
-    data = SequenceData(settings, "test")
+def _one(data: DigitSequences, seed: int) -> torch.Tensor:
     return data.sequences(1, LEVELS - 1, torch.Generator().manual_seed(seed)).frames[0]
 
 
-def overlay(pictures: Pictures) -> Tensor:
-    """Masks as flat colours, one per object, with a little of the picture showing through.
+def overlay(drawn: Pictures) -> Tensor:
+    """Masks as flat colours, one per object, with a little of the image showing through.
 
     Shape:
         Returns (n, 3, side, side) in [0, 1].
     """
-    number = torch.arange(pictures.masks.shape[1])
+    number = torch.arange(drawn.masks.shape[1])
     again = 1 + (number - 1) % (len(MASK_COLOURS) - 1)  # of more objects than colours; the ground's is nobody else's
     colours = MASK_COLOURS[torch.where(number > 0, again, 0)]
-    flat = torch.einsum("nohw,oc->nchw", pictures.masks.float(), colours)
-    grey = pictures.images.mean(1, keepdim=True)
+    flat = torch.einsum("nohw,oc->nchw", drawn.masks.float(), colours)
+    grey = drawn.images.mean(1, keepdim=True)
     return 0.85 * flat + 0.15 * grey
 
 
 def tetrominoes(source: str = "", seed: int = 0, canvas: int = SIDE) -> Image.Image:
-    """Pictures of pieces and their masks; then one piece under each of its attributes.
+    """Images of pieces and their masks; then one piece under each of its attributes.
 
     `source` has no effect; a `canvas` larger than 35 adds a frame.
     """
@@ -128,7 +127,7 @@ def scenes(variant: str, seed: int = 0, side: int = 64) -> Image.Image:
 
 
 def glyphs(source: str, seed: int = 0, canvas: int = 28) -> Image.Image:
-    """Pictures of the training part and held-out ones with their masks; then every class in a row of its own."""
+    """Images of the training part and held-out ones with their masks; then every class in a row of its own."""
     generator = torch.Generator().manual_seed(seed)
     training, held_out = Glyphs(source, canvas), Glyphs(source, canvas, "test")
     rows = []
@@ -142,13 +141,13 @@ def glyphs(source: str, seed: int = 0, canvas: int = 28) -> Image.Image:
 
 
 def mixed(names: str, seed: int = 0, canvas: int = 28) -> Image.Image:
-    """Pictures as they come from sets joined by '+', with their masks; then each set by itself.
+    """Images as they come from sets joined by '+', with their masks; then each set by itself.
 
-    `canvas` counts from 64 unless all sets are of digits or clothes.
+    `canvas` counts from 64 unless all sets are of digits or Fashion-MNIST.
     """
     parts = names.split("+")
     small = set(parts) <= set(SOURCES)
-    data = picture_set(PictureSettings(name=names, side=canvas if small else max(64, canvas)))
+    data = dataset(names, canvas if small else max(64, canvas)).build(split="train")
     if not isinstance(data, Mixed):
         raise ValueError(f"{names} is a folder, and not sets joined by '+'.")
     generator = torch.Generator().manual_seed(seed)
@@ -159,8 +158,8 @@ def mixed(names: str, seed: int = 0, canvas: int = 28) -> Image.Image:
     return sheet(rows, zoom=max(2, 112 // data.side), boxed=())
 
 
-def _with_masks(pictures: Pictures, name: str) -> list[tuple[str, Tensor]]:
-    return [(name, pictures.images), ("masks", overlay(pictures))]
+def _with_masks(drawn: Pictures, name: str) -> list[tuple[str, Tensor]]:
+    return [(name, drawn.images), ("masks", overlay(drawn))]
 
 
 def _scenes(variant: str) -> Callable[[str, int, int], Image.Image]:
@@ -181,11 +180,11 @@ SHEETS: dict[str, Callable[[str, int, int], Image.Image]] = {
     "still": _scenes("still"),
     **{source: _glyphs(source) for source in SOURCES},
 }
-"""Data sets that `ergosum data show` knows; picture sets may be joined by '+'."""
+"""Datasets that `ergosum data show` knows; datasets may be joined by '+'."""
 
 
 def sheet_of(name: str) -> Callable[[str, int, int], Image.Image]:
-    """What draws the sheet of a data set, or of picture sets joined by '+'.
+    """What draws the sheet of a dataset, or of datasets joined by '+'.
 
     Raises:
         ValueError: if there is no such set.
@@ -195,5 +194,5 @@ def sheet_of(name: str) -> Callable[[str, int, int], Image.Image]:
     if "+" in name and set(name.split("+")) <= set(NAMES):
         return lambda source, seed, canvas: mixed(name, seed, canvas)
     raise ValueError(
-        f"There is no data set {name!r} to show; expected one of {', '.join(SHEETS)}, or several joined by '+'."
+        f"There is no dataset {name!r} to show; expected one of {', '.join(SHEETS)}, or several joined by '+'."
     )

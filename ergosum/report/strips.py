@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+from torch.nn import functional
 
-__all__ = ["BACKGROUND", "BOX", "NOT_FINITE", "compare", "pixels", "sheet", "strip"]
+__all__ = ["BACKGROUND", "BOX", "NOT_FINITE", "compare", "pixels", "resized", "sheet", "strip"]
 
 BACKGROUND = (56, 59, 66)
 """Grey between frames, dark, yet lighter than the black canvas of a digit."""
@@ -40,6 +41,17 @@ def pixels(frames: Tensor, zoom: int = 1) -> np.ndarray:
     result = eight_bit.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).contiguous().numpy()
     result[broken.numpy()] = NOT_FINITE
     return result.repeat(zoom, 1).repeat(zoom, 2)
+
+
+def resized(frames: Tensor, side: int) -> Tensor:
+    """Frames at another side (bicubic), such as that of the image they started from; at their own side as they are.
+
+    Shape:
+        frames: (time, 3, height, height) in [0, 1]. Returns (time, 3, side, side) in [0, 1].
+    """
+    if frames.shape[-1] == side:
+        return frames
+    return functional.interpolate(frames, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
 
 
 def strip(frames: Tensor, zoom: int = 3, boxed: Sequence[int] = (0,), gap: int = 1) -> Image.Image:

@@ -1,12 +1,14 @@
-"""What passes through a chain, and the one loop that runs every sampler.
+"""The one loop that runs every sampler: `run` yields step by step, `sample` collects what is wanted of a run.
 
-A sampler is a frozen record of hyper-parameters with two pure methods, `init(energy, x)` and
-`step(energy, state, generator)`. `run` yields step by step; `sample` collects what is wanted of a run.
+Every sampler draws from $exp(-E) / Z$, at temperature T from $exp(-E / T)$, whatever temperature the energy was trained
+at: for that unit, sample `energy.in_units()`. Randomness comes from `generator`, everywhere optional; without one it is
+torch's global generator.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
@@ -14,15 +16,18 @@ from torch import Generator, Tensor, nn
 from ergosum.energy import Energy, Term, as_energy
 from ergosum.metrics.diagnostics import ess, mcse, rhat
 from ergosum.samplers.guards import (
+    FallGuard,
+    TrainingModeWarning,
+    coupling,
+    expect_chains,
     expect_finite,
     expect_shape,
-    lowest,
-    refuse_fall,
     refuse_non_finite,
     refuse_ungrounded,
 )
-from ergosum.samplers.tensors import freed
-from ergosum.shapes import Batch, PerSample
+from ergosum.samplers.state import Info, Sampler, State, Step, Varying, resumed, slope, start
+from ergosum.samplers.tally import Tally
+from ergosum.shapes import Batch
 
 __all__ = [
     "Chain",
@@ -32,89 +37,12 @@ __all__ = [
     "Step",
     "Varying",
     "differentiable_steps",
+    "resumed",
     "run",
     "sample",
+    "slope",
     "start",
 ]
-
-TOGETHER = 64
-"""Steps whose acceptances `sample` adds up in one operation."""
-
-Tally = dict[int, tuple[Tensor, Tensor]]
-"""Sums and counts, by place in Info."""
-
-
-class State(NamedTuple):
-    """What the next step needs. It belongs to one sampler and one energy: for another, start from its x.
-
-    Attributes:
-        x: (batch, *event). energy, gradient: of x where the sampler carries them, (batch,) and like x, else None.
-        n: steps taken. held: what a sampler of samplers keeps.
-    """
-
-    x: Tensor
-    energy: Tensor | None = None
-    gradient: Tensor | None = None
-    n: int = 0
-    held: Any = None
-
-
-class Info(NamedTuple):
-    """What a person wants to know of a step; None where it has no meaning for the sampler.
-
-    Attributes:
-        energy: (batch,), where the step started. gradient: like x, where the step started.
-        acceptance: (batch,), probability that the proposal was accepted. divergent: (batch,), whether it was absurd
-            (not finite, or more than 1000 units of temperature higher). clipped: (batch,), share of the gradient's
-            elements that were clipped. swaps: (replicas - 1,), share of exchanges accepted between neighbours.
-    """
-
-    energy: PerSample
-    gradient: Tensor
-    acceptance: Tensor | None = None
-    divergent: Tensor | None = None
-    clipped: Tensor | None = None
-    swaps: Tensor | None = None
-
-    @property
-    def gradient_norm(self) -> PerSample:
-        """$||grad E||$ where the step started, (batch,)."""
-        return self.gradient.reshape(len(self.gradient), -1).norm(dim=1)
-
-
-class Step(NamedTuple):
-    """Step number n (1 for the first), x after it, the sampler's Info and the State to go on from."""
-
-    n: int
-    x: Tensor
-    info: Info
-    state: State
-
-
-@runtime_checkable
-class Sampler(Protocol):
-    """What `run` asks of a sampler."""
-
-    def init(self, energy: Energy, x: Batch) -> State:
-        """The state before the first step."""
-        ...
-
-    def step(self, energy: Energy, state: State, generator: Generator | None = None) -> tuple[State, Info]:
-        """One step."""
-        ...
-
-
-class Varying(NamedTuple):
-    """An energy that changes from step to step: (n, x) -> the energy that acts in step n, maybe anchored at x."""
-
-    at: Callable[[int, Tensor], Energy]
-
-
-def start(energy: Energy, x: Batch, mask: Tensor | None = None) -> State:
-    """The state of a sampler that carries energy and gradient."""
-    value, gradient = energy.value_and_gradient(x)
-    expect_shape(value, x)
-    return State(x, value, freed(gradient, mask))
 
 
 def differentiable_steps(
@@ -150,24 +78,33 @@ def run(
 ) -> Iterator[Step]:
     """Yield `steps` steps of the sampler.
 
+    From a State, energy and gradient are taken anew once, so that a chain never goes on with those of another energy or
+    of weights that have changed since.
+
     Args:
         energy: an energy, any callable, or `Varying`.
         x: where chains start, or the State of an earlier run to go on from.
         graph: steps that build a graph and steps that cut it, see `differentiable_steps`; for samplers whose `step`
             takes `create_graph` (Descent, Langevin).
-        check: stop at the first value that is not finite.
+        check: stop at the first value that is not finite, and if the energy falls without bound; False looks at
+            neither.
     Raises:
-        ValueError: if the energy is a negation without a positive term, or gives anything but one number per sample.
+        ValueError: if there is no chain, if the energy is a negation without a positive term, or gives anything but one
+            number per sample.
         NonFiniteError: with step, chain and term named.
-        UnboundedError: if an energy with a negation falls by more than 1000 times the size of its start.
+        UnboundedError: if the energy of a chain falls without bound.
+    Warns:
+        TrainingModeWarning: if the energy has layers in training mode that couple chains, and no step builds a graph.
     """
     build, cut = graph
     at, fixed = _told(sampler, energy)
-    visible = getattr(sampler, "visible", None)
-    who, floor = type(sampler).__name__, None
-    # a gradient that is not finite would be clipped or clamped out of sight
-    steep = getattr(sampler, "clip", None) is not None or getattr(sampler, "clamp", None) is not None
+    visible, acts = getattr(sampler, "visible", None), getattr(sampler, "acting", None)
+    who, steep, clamped = _traits(sampler)
     state, before = (x, x.x) if isinstance(x, State) else (None, x)
+    expect_chains(who, before)
+    if before.is_inference() and not torch.is_inference_mode_enabled():
+        before = before.clone()  # a chain that began in inference mode goes on outside of it
+    guard = None
     if check:
         expect_finite(who, before, 0)
     for n in range(1, steps + 1):
@@ -175,23 +112,36 @@ def run(
         if before.requires_grad and (not differentiable or n in cut):
             before = before.detach()
         with torch.set_grad_enabled(differentiable):
-            acting = fixed or at(1 if state is None else state.n + 1, before)
-            if state is None or fixed is None:
-                state = _entered(sampler, acting, before, 0 if state is None else state.n, check)
-            elif state.x is not before:
-                state = state._replace(x=before)
+            given = fixed or at(1 if state is None else state.n + 1, before)
+            if n == 1 and not build:
+                _warn_of_coupling(who, given)
+            if n == 1 or fixed is None:
+                state = _entered(sampler, given, before, state, check)
+                before = state.x
+            elif state.x is not before:  # type: ignore[union-attr]
+                state = state._replace(x=before)  # type: ignore[union-attr]
             options = {"create_graph": True} if differentiable else {}
-            state, info = sampler.step(acting, state, generator, **options)
+            state, info = sampler.step(given, state, generator, **options)  # type: ignore[arg-type]
         if n == 1:
             expect_shape(info.energy, state.x)
-            floor = None if fixed is None or hasattr(sampler, "levels") else lowest(fixed, info.energy)
+            # within a clamp every continuous energy is bounded
+            guard = FallGuard(who, before) if check and not clamped else None
         if check:
-            refuse_non_finite(who, acting, before, state.x, info.energy, n)
+            acting = given if acts is None else acts(given, state)
+            total = refuse_non_finite(who, acting, before, state.x, info.energy, n)
             if steep:
                 expect_finite(who, info.gradient, n, acting, before)
-        refuse_fall(who, acting, info.energy, floor, n)
+            if guard is not None:
+                guard.watch(acting, before, info.energy, total, n)
         before = state.x
-        yield Step(n, before if visible is None else visible(state), info, state)
+        yield Step(n, before if visible is None else visible(state), info, state, given)
+
+
+def _traits(sampler: Sampler) -> tuple[str, bool, bool]:
+    """A sampler's name; whether it hides gradients that are not finite by clipping or clamping; whether it clamps x."""
+    kernels = getattr(sampler, "kernels", (sampler,))
+    clips, clamps = (any(getattr(k, name, None) is not None for k in kernels) for name in ("clip", "clamp"))
+    return type(sampler).__name__, clips or clamps, clamps
 
 
 def _told(sampler: Sampler, energy: Term | Varying) -> tuple[Callable[[int, Tensor], Energy], Energy | None]:
@@ -200,17 +150,30 @@ def _told(sampler: Sampler, energy: Term | Varying) -> tuple[Callable[[int, Tens
         fixed = as_energy(energy)
         refuse_ungrounded(fixed)
         return lambda n, x: fixed, fixed
-    if hasattr(sampler, "visible") or hasattr(sampler, "levels"):
+    if hasattr(sampler, "visible") or hasattr(sampler, "acting"):
         raise ValueError(f"{type(sampler).__name__} keeps an energy of its own and cannot follow one that varies.")
     return energy.at, None
 
 
-def _entered(sampler: Sampler, energy: Energy, x: Tensor, n: int, check: bool) -> State:
-    """The state before step n + 1, where chains start or the energy has changed."""
-    state = sampler.init(energy, x)._replace(n=n)
+def _warn_of_coupling(who: str, energy: Energy) -> None:
+    layer = coupling(energy)
+    if layer is not None:
+        warnings.warn(
+            f"{who}: the energy holds {layer} in training mode, which couples the chains of a batch or draws another "
+            "energy at every call; call eval() on the network before sampling.",
+            TrainingModeWarning,
+            stacklevel=3,
+        )
+
+
+def _entered(sampler: Sampler, energy: Energy, x: Tensor, state: State | None, check: bool) -> State:
+    """The state before the next step, where chains start, go on from a state, or the energy has changed."""
+    state = sampler.init(energy, x) if state is None else resumed(sampler, energy, state._replace(x=x))
     if check and state.energy is not None and state.gradient is not None:
-        expect_finite(type(sampler).__name__, state.energy, 0, energy, x)
-        expect_finite(type(sampler).__name__, state.gradient, 0, energy, x)
+        who = type(sampler).__name__
+        if getattr(energy, "has_value", True):
+            expect_finite(who, state.energy, 0, energy, x)
+        expect_finite(who, state.gradient, 0, energy, x)
     return state
 
 
@@ -218,8 +181,9 @@ class Chain(NamedTuple):
     """What `sample` keeps of a run.
 
     Shape:
-        draws: (kept, batch, *event). energy: (kept, batch), of each draw's step where it started.
-        acceptance, divergent: (batch,), mean probability and number of absurd proposals; None without proposals.
+        draws: (kept, batch, *event). energy: (kept, batch), of each draw: that of the energy given, for `Varying` of
+            the one that acted in the draw's step; not a number for an energy that is known by its score alone.
+        acceptance, divergent: (batch,), mean probability and number of divergent transitions; None without proposals.
         clipped: (batch,), mean share of clipped elements, or None. swaps: (replicas - 1,), mean rates, or None.
     """
 
@@ -265,7 +229,8 @@ def sample(
 
     Args:
         x: where chains start, (batch, *event), or an earlier `Chain.state` to go on from.
-        progress: show a progress bar.
+        progress: show a progress bar, on stderr.
+        check: see `run`.
     Raises:
         ValueError: if nothing would be kept. Else as `run`.
 
@@ -281,70 +246,85 @@ def sample(
             f"sample: of {steps} steps, every {keep}th after the first {discard} keeps nothing; expected steps >= 1, "
             "keep >= 1 and 0 <= discard <= steps - keep."
         )
-    draws, energies = [], []
-    told: list[tuple[Tensor | None, ...]] = []
-    tally: Tally = {}
-    step = None
+    energy = energy if isinstance(energy, Varying) else as_energy(energy)
+    draws: list[Tensor] = []
+    energies: list[Tensor | None] = []
+    tally, step = Tally(), None
+    tells_start = _tells_start(sampler, energy)
     running = run(sampler, energy, x, steps, generator=generator, check=check)
     with _frozen(energy):
         for step in _shown(running, steps, type(sampler).__name__) if progress else running:
+            if tells_start and energies and energies[-1] is None:
+                energies[-1] = step.info.energy
             if step.n <= discard:
                 continue
             if (step.n - discard) % keep == 0:
                 # of replicas only the visible ones are kept: a view would hold them all
-                whole = len(step.x) == len(step.info.energy)
+                whole = len(step.x) == len(step.state.x)
                 draws.append(step.x if whole else step.x.clone())
-                energies.append(step.info.energy if whole else step.info.energy[: len(step.x)].clone())
-            told.append(step.info[2:])
-            if len(told) == TOGETHER or step.n == steps:
-                tally = _added(tally, told)
-                told.clear()
-    assert step is not None
-    acceptance, divergent, clipped, swaps = (tally.get(k) for k in range(4))
+                energies.append(_carried(sampler, energy, step))
+            tally.add(step.info[2:])
+        assert step is not None
+        if energies[-1] is None:
+            energies[-1] = _evaluated(energy, step)
+    acceptance, divergent, clipped, swaps = tally.mean(0), tally.total(1), tally.mean(2), tally.mean(3)
     return Chain(
-        torch.stack(draws), torch.stack(energies), _mean(acceptance), None if divergent is None else divergent[0],
-        _mean(clipped), _mean(swaps), step.state,
-    )  # fmt: skip
+        torch.stack(draws),
+        torch.stack([e for e in energies if e is not None]),
+        acceptance,
+        divergent,
+        clipped,
+        swaps,
+        step.state,
+    )
+
+
+def _tells_start(sampler: Sampler, energy: Energy | Varying) -> bool:
+    """Whether the energy that a step tells is that of the draw before it."""
+    return not (isinstance(energy, Varying) or hasattr(sampler, "acting") or getattr(sampler, "noise_first", False))
+
+
+def _carried(sampler: Sampler, energy: Energy | Varying, step: Step) -> Tensor | None:
+    """The energy of a step's x, unless the next step tells it."""
+    if not _tells_start(sampler, energy):
+        return _evaluated(energy, step)
+    value = step.state.energy
+    if value is None:
+        return None
+    return value if len(value) == len(step.x) else value[: len(step.x)].clone()
+
+
+@torch.no_grad()
+def _evaluated(energy: Energy | Varying, step: Step) -> Tensor:
+    """The energy of a step's x."""
+    acting = step.energy if isinstance(energy, Varying) else energy
+    if not getattr(acting, "has_value", True):
+        return torch.full_like(step.info.energy[: len(step.x)], torch.nan)
+    return acting(step.x)
 
 
 @contextmanager
-def _frozen(energy: Term | Varying) -> Iterator[None]:
+def _frozen(energy: Energy | Varying) -> Iterator[None]:
     """Weights that ask for no gradient: a forward pass then keeps only what the gradient of x needs.
 
     Only around a whole run: between two steps of `run` its caller may train.
     """
     weights = energy.parameters() if isinstance(energy, nn.Module) else ()
-    held = [weight for weight in weights if weight.requires_grad and weight.is_leaf]
-    for weight in held:
+    fixed = [weight for weight in weights if weight.requires_grad and weight.is_leaf]
+    for weight in fixed:
         weight.requires_grad_(False)
     try:
         yield
     finally:
-        for weight in held:
+        for weight in fixed:
             weight.requires_grad_(True)
 
 
-def _added(tally: Tally, told: list[tuple[Tensor | None, ...]]) -> Tally:
-    """Sums and counts of what steps told, with those of some more steps; what was not tried there is not a number."""
-    for place, column in enumerate(zip(*told, strict=True)):
-        values = [value for value in column if value is not None]
-        if values:
-            stacked = torch.stack(values)
-            known = ~torch.isnan(stacked)
-            total, count = torch.where(known, stacked, 0).sum(0), known.sum(0)
-            before = tally.get(place)
-            tally[place] = (total, count) if before is None else (before[0] + total, before[1] + count)
-    return tally
-
-
-def _mean(tallied: tuple[Tensor, Tensor] | None) -> Tensor | None:
-    return None if tallied is None else tallied[0] / tallied[1]
-
-
 def _shown(running: Iterator[Step], steps: int, name: str) -> Iterator[Step]:
+    from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(transient=True) as bar:
+    with Progress(transient=True, console=Console(stderr=True)) as bar:
         task = bar.add_task(name, total=steps)
         for step in running:
             if step.n % 10 == 0 or step.n == steps:

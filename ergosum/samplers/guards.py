@@ -1,26 +1,38 @@
-"""What stops a chain: values that are not finite, energies that cannot be sampled, compositions without a bottom."""
+r"""What stops a chain: values that are not finite, energies that cannot be sampled, energies that fall without bound.
 
-from math import isfinite
+An energy that falls is no fault by itself: chains go down to where the density is, however far that is. So a large
+fall is only a reason to look. The look follows the ray from a chain's start through where it is now, sixteen times
+further each time: the energy of a proper density rises in the end, that of an improper one keeps falling until the
+floating-point numbers end.
+"""
+
+from math import inf, isfinite, isnan
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ergosum.compose import Node, Not, leaves
 from ergosum.energy import Energy
 
 __all__ = [
+    "FallGuard",
     "NonFiniteError",
+    "TrainingModeWarning",
     "UnboundedError",
+    "coupling",
+    "expect_chains",
     "expect_finite",
     "expect_shape",
-    "lowest",
-    "refuse_fall",
+    "expect_value",
     "refuse_non_finite",
     "refuse_ungrounded",
 ]
 
 FALL = 1e3
-"""How many times the size of its start an energy with an unbounded negation may fall before it counts as bottomless."""
+"""How many times the size of its start the energy may fall before the guard looks where it leads."""
+
+STRIDE, REACH = 16.0, 16
+"""The look takes 16 points, each 16 times as far as the one before: to 1e18 times the way of the chain."""
 
 
 class NonFiniteError(ArithmeticError):
@@ -28,7 +40,11 @@ class NonFiniteError(ArithmeticError):
 
 
 class UnboundedError(ArithmeticError):
-    """The energy of a composition with a negation falls without bound along a chain."""
+    """The energy falls without bound along a chain, so that exp(-E) has no finite integral."""
+
+
+class TrainingModeWarning(UserWarning):
+    """An energy is sampled while layers in training mode couple its chains or change it at every call."""
 
 
 def expect_shape(value: Tensor, x: Tensor) -> None:
@@ -37,6 +53,24 @@ def expect_shape(value: Tensor, x: Tensor) -> None:
         raise ValueError(
             f"Expected one energy per sample, shape ({len(x)},) for x of shape {tuple(x.shape)}; got shape "
             f"{tuple(value.shape)}. Sum over everything but the batch."
+        )
+
+
+def expect_chains(who: str, x: Tensor) -> None:
+    """Raise unless x holds at least one chain."""
+    if x.ndim == 0 or len(x) == 0:
+        raise ValueError(
+            f"{who}: expected at least one chain, x of shape (batch, *event) with batch >= 1, got shape "
+            f"{tuple(x.shape)}."
+        )
+
+
+def expect_value(who: str, energy: Energy) -> None:
+    """Raise if an energy is known by its score alone."""
+    if not getattr(energy, "has_value", True):
+        raise ValueError(
+            f"{who}: {energy} is known by its score alone, but an accept test and an importance weight need the "
+            "energy itself. Sample it with Langevin, UnderdampedLangevin or Descent, which follow the score."
         )
 
 
@@ -49,29 +83,65 @@ def refuse_ungrounded(energy: Energy) -> None:
         )
 
 
-def lowest(energy: Energy, value: Tensor) -> float | None:
-    """Below what an energy with an unbounded negation counts as bottomless, None where it has none.
+class FallGuard:
+    """Looks whether an energy is bounded below once the chains of a run have fallen far.
 
-    Shape:
-        value: (batch,), the energies that chains start from.
+    Args:
+        x: where the chains start, (batch, *event).
     """
-    return value.min().item() - FALL * (1 + value.abs().max().item()) if _bottomless(energy) else None
+
+    def __init__(self, who: str, x: Tensor) -> None:
+        self.who, self.start = who, x.detach()
+        self.floor: float | None = None
+
+    def watch(self, energy: Energy, x: Tensor, value: Tensor, total: float, n: int) -> None:
+        """Raise if the energies of chains at x, whose sum is `total`, fall without bound.
+
+        Shape:
+            x: (batch, *event). value: (batch,).
+        """
+        if self.floor is None:
+            self.floor = total - FALL * (len(value) + value.abs().sum().item())
+        if not total < self.floor:
+            return
+        chain = int(value.argmin().item())
+        if self._falls_on(energy, x, chain):
+            raise UnboundedError(
+                f"{self.who}: the energy of chain {chain} fell to {value[chain].item():.3g} at step {n} and keeps "
+                f"falling beyond: {_reason(energy)}"
+            )
+        self.floor = 4 * total
+
+    @torch.no_grad()
+    def _falls_on(self, energy: Energy, x: Tensor, chain: int) -> bool:
+        """Whether the energy falls as far as the numbers go, on the ray from the chain's start through x."""
+        way, told = x.detach() - self.start, []
+        for k in range(REACH):
+            point = self.start + STRIDE**k * way
+            try:
+                value = energy(point)[chain].item() if torch.isfinite(point[chain]).all() else torch.nan
+            except (RuntimeError, ValueError):  # an energy may refuse points so far away
+                break
+            if isnan(value):
+                break
+            told.append(value)
+            if value == -inf:
+                break
+        return len(told) > 1 and told[-1] == min(told) and told[-1] < told[0] - FALL * (1 + abs(told[0]))
 
 
-def refuse_fall(who: str, energy: Energy, value: Tensor, floor: float | None, n: int) -> None:
-    """Raise if an energy has fallen below its floor, if it has one."""
-    if floor is not None and value.min().item() < floor:
-        raise UnboundedError(
-            f"{who}: the energy of chain {value.argmin().item()} fell below {floor:.3g} at step {n}: in {energy} the "
-            "negation outweighs the positive terms. Lower its alpha, or bound it: negation(term, alpha, margin=...)."
-        )
+def refuse_non_finite(who: str, energy: Energy, before: Tensor, x: Tensor, value: Tensor, n: int) -> float:
+    """Raise if a step from `before` to x, with energies `value`, left the finite numbers; the sum of the energies.
 
-
-def refuse_non_finite(who: str, energy: Energy, before: Tensor, x: Tensor, value: Tensor, n: int) -> None:
-    """Raise if a step from `before` to x, with energies `value`, left the finite numbers."""
-    if not isfinite(x.sum().item() + value.sum().item()):  # cheap; a sum that only overflows passes below
+    The energies of an energy that is known by its score alone are not looked at.
+    """
+    total = value.sum().item()
+    if not getattr(energy, "has_value", True):
+        expect_finite(who, x, n, energy, before)
+    elif not isfinite(x.sum().item() + total):  # cheap; a sum that only overflows passes below
         expect_finite(who, x, n, energy, before)
         expect_finite(who, value, n, energy, before)
+    return total
 
 
 def expect_finite(who: str, value: Tensor, n: int, energy: Energy | None = None, before: Tensor | None = None) -> None:
@@ -79,21 +149,61 @@ def expect_finite(who: str, value: Tensor, n: int, energy: Energy | None = None,
     if torch.isfinite(value).all():
         return
     chain = int((~torch.isfinite(value.reshape(len(value), -1)).all(1)).nonzero()[0].item())
-    term = _culprit(energy, before, chain) if energy is not None and before is not None else ""
+    term = _located(energy, before, chain) if energy is not None and before is not None else ""
     where = f"at step {n}, chain {chain}{term}"
     if n == 0:
         raise NonFiniteError(f"{who}: the start is not finite {where}.")
     raise NonFiniteError(f"{who} left the finite numbers {where}; try a smaller step size.")
 
 
-def _bottomless(energy: Energy) -> bool:
-    """Whether the composition holds an unbounded negation."""
+def coupling(energy: nn.Module) -> str | None:
+    """The first layer that makes chains depend on each other, or the energy on chance: its class, else None.
+
+    Batch normalisation does so in training mode and without running statistics, dropout in training mode. Layers of a
+    plain callable are found where the callable is a module or a method of one.
+    """
+    for module in energy.modules():
+        owner = getattr(getattr(module, "function", None), "__self__", None)
+        for layer in owner.modules() if isinstance(owner, nn.Module) else (module,):
+            if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                found = layer.training or layer.running_mean is None
+            else:
+                found = layer.training and _random(layer)
+            if found:
+                return type(layer).__name__
+    return None
+
+
+def _random(layer: nn.Module) -> bool:
+    """Whether a layer draws random numbers in training mode."""
+    if isinstance(layer, nn.modules.dropout._DropoutNd):
+        return layer.p > 0
+    if isinstance(layer, nn.MultiheadAttention):
+        return layer.dropout > 0
+    return isinstance(layer, nn.RReLU)
+
+
+def _reason(energy: Energy) -> str:
+    """Why an energy is not bounded below, and what to do."""
+    if _unbounded_negation(energy):
+        return (
+            f"in {energy} the negation outweighs the positive terms. Lower its alpha, or bound it: "
+            "negation(term, alpha, margin=...)."
+        )
+    return (
+        f"exp(-E) of {energy} has no finite integral. Check its sign, or compose it with an energy that says where "
+        "samples may be, such as a wide Gaussian."
+    )
+
+
+def _unbounded_negation(energy: Energy) -> bool:
+    """Whether the composition holds a negation without a margin."""
     if isinstance(energy, Not) and energy.margin is None:
         return True
-    return isinstance(energy, Node) and any(_bottomless(part) for part in energy)
+    return isinstance(energy, Node) and any(_unbounded_negation(part) for part in energy)
 
 
-def _culprit(energy: Energy, x: Tensor, chain: int) -> str:
+def _located(energy: Energy, x: Tensor, chain: int) -> str:
     """Which term first gives a value or gradient that is not finite in a chain."""
     for leaf in leaves(energy):
         try:

@@ -1,15 +1,16 @@
 """Hamiltonian Monte Carlo: long moves along the level sets of energy plus kinetic energy."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
 
 from ergosum.energy import Energy, summed
-from ergosum.samplers.chain import Info, State, start
 from ergosum.samplers.langevin import check_positive
 from ergosum.samplers.mala import accept
-from ergosum.samplers.tensors import along, freed, gaussian, plus
+from ergosum.samplers.state import Info, State, start
+from ergosum.samplers.tensors import along, expect_mask, gaussian, masked, plus
 from ergosum.shapes import Batch
 
 __all__ = ["Hmc", "leapfrog"]
@@ -26,16 +27,19 @@ class Hmc:
         step_size: $\epsilon > 0$, in units of x times the square root of the mass; one number, or one per chain.
         length: L >= 1, leapfrog steps. jitter: 0..1; L is drawn anew each trajectory, uniformly within
             L (1 - jitter) .. L (1 + jitter), against trajectories that close on themselves.
-        mass: diagonal of M, a number or a tensor like one event, > 0; the best is the target's precision.
+        mass: diagonal of M, a number or a tensor like one event, > 0; the best is the target's precision, which
+            `warm_up(..., estimate_mass=True)` estimates.
         temperature: T > 0, one number or one per chain.
-        mask: 1 where x may move, 0 where it is held.
+        mask: 1 for free coordinates, 0 for fixed ones.
     Shape:
         x: (batch, *event), of any shape.
     Raises:
-        ValueError: for a setting outside its range.
+        ValueError: for a setting outside its range, or an energy that is known by its score alone.
     Exact: yes.   Cost: L gradients per step.   Acceptance to aim for: 0.65 to 0.8 (`warm_up` does).
     Source: Neal 2011, sections 5.2.3 (leapfrog) and 5.3.2 (algorithm); Duane et al. 1987.
     """
+
+    exact: ClassVar[bool] = True
 
     step_size: float | Tensor
     length: int = 10
@@ -50,6 +54,7 @@ class Hmc:
             raise ValueError(f"Hmc: expected length >= 1 and jitter in 0..1, got {self.length} and {self.jitter}.")
         if not torch.as_tensor(self.mass).min().item() > 0:
             raise ValueError("Hmc: expected every mass > 0.")
+        expect_mask("Hmc", self.mask)
 
     def init(self, energy: Energy, x: Batch) -> State:
         """Energy and gradient at the start."""
@@ -96,11 +101,11 @@ def leapfrog(hmc: Hmc, energy: Energy, state: State, momentum: Tensor, length: i
     x, value, gradient = state.x, state.energy, state.gradient
     step, temperature = along(hmc.step_size, x), along(hmc.temperature, x)
     kick, move = step / temperature, step if hmc._unit else step / hmc._mass(x)
-    gradient = freed(gradient, hmc.mask)  # type: ignore[arg-type]
+    gradient = masked(gradient, hmc.mask)  # type: ignore[arg-type]
     momentum = plus(momentum, -0.5 * kick, gradient)  # type: ignore[arg-type]
     for n in range(length):
         x = plus(x, move, momentum)
         value, gradient = energy.value_and_gradient(x)
-        gradient = freed(gradient, hmc.mask)
+        gradient = masked(gradient, hmc.mask)
         momentum = plus(momentum, -kick if n < length - 1 else -0.5 * kick, gradient)
     return State(x, value, gradient), -momentum

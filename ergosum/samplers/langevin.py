@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from math import sqrt
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
 
 from ergosum.energy import Energy
-from ergosum.samplers.chain import Info, State
-from ergosum.samplers.tensors import along, freed, gaussian
+from ergosum.samplers.state import Info, State, slope
+from ergosum.samplers.tensors import along, expect_mask, gaussian, masked
 from ergosum.shapes import Batch
 
 __all__ = ["Langevin"]
@@ -25,17 +26,20 @@ class Langevin:
         step_size: h > 0, in units of x^2 per unit of energy; one number, or one per chain (batch,).
         temperature: T >= 0, one number or one per chain; 0 is descent.
         clip: bound on each element of the gradient, or None. It changes the law; Info tells how much was clipped.
-        clamp: (low, high) that x is held in after each step, or None.
+        clamp: (low, high), range that x is brought back into after each step, or None.
         noise_first: add the noise before the gradient is taken, as IGEBM's code does.
-        mask: 1 where x may move, 0 where it is held, broadcastable to x (inpainting).
+        mask: 1 for free coordinates, 0 for fixed ones, broadcastable to x (inpainting).
     Shape:
         x: (batch, *event).
     Raises:
-        ValueError: for a step size that is not positive, or a temperature below zero.
-    Exact: no, biased by O(h).   Cost: one gradient per step.
+        ValueError: for a step size that is not positive, a temperature below zero, or a mask of other values than 0
+            and 1.
+    Exact: no, biased by O(h).   Cost: one gradient per step.   Needs the score alone.
     Source: Roberts & Tweedie 1996, the unadjusted algorithm. Differs: h is half their step; clip, clamp, mask,
         temperature.
     """
+
+    exact: ClassVar[bool] = False
 
     step_size: float | Tensor
     temperature: float | Tensor = 1.0
@@ -46,6 +50,7 @@ class Langevin:
 
     def __post_init__(self) -> None:
         check_positive("Langevin", self.step_size, self.temperature, cold=True)
+        expect_mask("Langevin", self.mask)
 
     def init(self, energy: Energy, x: Batch) -> State:
         """Nothing to prepare: the gradient is taken where a step starts."""
@@ -56,12 +61,12 @@ class Langevin:
     ) -> tuple[State, Info]:
         """The next x; with `create_graph` it can be differentiated with respect to all that `energy` holds."""
         x = self._kicked(state.x, generator) if self.noise_first else state.x
-        value, gradient = energy.value_and_gradient(x, create_graph)
+        value, gradient = slope(energy, x, create_graph)
         clipped = None
         if self.clip is not None:
             clipped = (gradient.detach().abs() > self.clip).reshape(len(x), -1).to(value.dtype).mean(1)
             gradient = gradient.clamp(-self.clip, self.clip)
-        gradient = freed(gradient, self.mask)
+        gradient = masked(gradient, self.mask)
         h = along(self.step_size, x)
         moved = x - h * gradient if isinstance(h, Tensor) or create_graph else torch.add(x, gradient, alpha=-h)
         if not self.noise_first:
@@ -78,7 +83,7 @@ class Langevin:
         return torch.add(x, gaussian(x, generator, self.mask), alpha=sqrt(variance)) if variance > 0 else x
 
     def _clamped(self, x: Tensor) -> Tensor:
-        """x within its range; what the mask holds stays as it is."""
+        """x within its range; fixed coordinates stay as they are."""
         inside = x.clamp(*self.clamp)  # type: ignore[misc]
         return inside if self.mask is None else torch.where(self.mask.to(x.device).bool(), inside, x)
 

@@ -1,20 +1,21 @@
 """Metropolis-adjusted Langevin: Langevin's proposal, accepted or not, so that the target is met exactly."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
 
 from ergosum.energy import Energy, summed
-from ergosum.samplers.chain import Info, State, start
 from ergosum.samplers.langevin import check_positive
-from ergosum.samplers.tensors import along, freed, gaussian, plus, uniform
+from ergosum.samplers.state import Info, State, start
+from ergosum.samplers.tensors import accepted, along, expect_mask, gaussian, masked, plus
 from ergosum.shapes import Batch
 
 __all__ = ["Mala", "accept"]
 
-ABSURD = 1000.0
-"""Rise of energy over temperature beyond which a proposal counts as divergent (Stan's threshold)."""
+DIVERGENT = 1000.0
+"""Rise of energy over temperature beyond which a proposal counts as a divergent transition (Stan's threshold)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +30,17 @@ class Mala:
     Args:
         step_size: h > 0, in units of x^2 per unit of energy; one number, or one per chain.
         temperature: T > 0, one number or one per chain.
-        mask: 1 where x may move, 0 where it is held: the target is then the conditional of what moves.
+        mask: 1 for free coordinates, 0 for fixed ones: the target is then the conditional of the free ones.
     Shape:
         x: (batch, *event).
     Raises:
-        ValueError: for a step size or temperature that is not positive.
+        ValueError: for a step size or temperature that is not positive, a mask of other values than 0 and 1, or an
+            energy that is known by its score alone.
     Exact: yes.   Cost: one gradient per step.   Acceptance to aim for: 0.574 (`warm_up` does).
     Source: Roberts & Tweedie 1996, the adjusted algorithm; target acceptance Roberts & Rosenthal 1998.
     """
+
+    exact: ClassVar[bool] = True
 
     step_size: float | Tensor
     temperature: float | Tensor = 1.0
@@ -44,6 +48,7 @@ class Mala:
 
     def __post_init__(self) -> None:
         check_positive("Mala", self.step_size, self.temperature)
+        expect_mask("Mala", self.mask)
 
     def init(self, energy: Energy, x: Batch) -> State:
         """Energy and gradient at the start."""
@@ -53,13 +58,13 @@ class Mala:
         """Propose, accept or stay."""
         if state.energy is None or state.gradient is None:  # of a sampler that carries neither
             state = self.init(energy, state.x)._replace(n=state.n)
-        x, before, gradient = state.x, state.energy, freed(state.gradient, self.mask)  # type: ignore[arg-type]
+        x, before, gradient = state.x, state.energy, masked(state.gradient, self.mask)  # type: ignore[arg-type]
         h, t = along(self.step_size, x), along(self.temperature, x)
         noise = gaussian(x, generator, self.mask)
         spread = (2 * h * t) ** 0.5  # type: ignore[operator]
         proposal = plus(plus(x, -h, gradient), spread, noise)
         value, slope = energy.value_and_gradient(proposal)
-        slope = freed(slope, self.mask)
+        slope = masked(slope, self.mask)
         # the two squares of the ratio, multiplied out: |noise|^2 / 2 is in both, and is never computed
         both = gradient + slope
         rest = noise.mul_(-2 * spread).add_(h * both).mul_(both)
@@ -71,12 +76,12 @@ class Mala:
 def accept(
     state: State, proposal: State, log_ratio: Tensor, generator: Generator | None
 ) -> tuple[State, Tensor, Tensor]:
-    """Each chain's own choice between where it is and its proposal: the state, acceptance (batch,), divergent (batch,).
+    """Each chain's accept test of its own proposal: the state, acceptance (batch,), divergent (batch,).
 
     A proposal that is not finite is refused and counted as divergent.
     """
     log_ratio = log_ratio.nan_to_num(-torch.inf, -torch.inf, -torch.inf)
-    taken = uniform(log_ratio, generator).log_() < log_ratio
+    taken = accepted(log_ratio, generator)
     where = along(taken, state.x)
     following = State(
         torch.where(where, proposal.x, state.x),  # type: ignore[arg-type]
@@ -85,4 +90,4 @@ def accept(
         state.n + 1,
         state.held,
     )
-    return following, log_ratio.clamp(max=0).exp_(), log_ratio <= -ABSURD
+    return following, log_ratio.clamp(max=0).exp_(), log_ratio <= -DIVERGENT

@@ -6,14 +6,15 @@ Compose energies that were trained by different recipes as `a.in_units() & b.in_
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
 
-from ergosum.energy import Term
+from ergosum.energy import Energy, Term
 from ergosum.samplers.chain import run
 from ergosum.samplers.langevin import Langevin
+from ergosum.samplers.state import Info, State
 from ergosum.shapes import Batch
 
 __all__ = ["ShortRun", "anatomy", "igebm", "jem", "short_run"]
@@ -23,13 +24,21 @@ __all__ = ["ShortRun", "anatomy", "igebm", "jem", "short_run"]
 class ShortRun:
     r"""K Langevin steps from uniform noise: with the noise off, a deterministic generator $x = M(z)$.
 
+    `begin` draws the noise and `flow` takes the K steps. As a sampler, in `run` and `sample`, it is its Langevin
+    kernel, one step at a time and as many as asked for: `sample(igebm(), energy, igebm().begin(shape), 60)`.
+
     $$ x_0 \sim U(low, high)^S, \qquad x' = x - h \nabla E(x) + s \varepsilon $$
 
     Args:
         steps: K >= 1. step_size: h. noise: s, in units of x. low, high: range of the start. clip, clamp, noise_first:
             as `Langevin`. data_noise: standard deviation of the noise that the recipe adds to its data.
+    Raises:
+        ValueError: if steps < 1, noise < 0, the step size is not positive, or low >= high.
+    Exact: no; noisy descent unless the temperature of its energy is the recipe's.   Cost: one gradient per step.
     Source: Nijkamp, Hill, Zhu, Wu 2019 (short-run); the others below name their own.
     """
+
+    exact: ClassVar[bool] = False
 
     steps: int
     step_size: float
@@ -55,12 +64,28 @@ class ShortRun:
         )  # fmt: skip
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or not self.noise >= 0 or not self.low < self.high:
-            raise ValueError(f"ShortRun: expected steps >= 1, noise >= 0 and low < high, got {self}.")
+        if self.steps < 1 or not self.noise >= 0 or not self.low < self.high or not self.step_size > 0:
+            raise ValueError(
+                f"ShortRun: expected steps >= 1, step_size > 0, noise >= 0 and low < high, got steps {self.steps}, "
+                f"step_size {self.step_size}, noise {self.noise}, low {self.low}, high {self.high}."
+            )
 
-    def begin(self, shape: tuple[int, ...], generator: Generator, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Uniform noise to start from, (batch, *event)."""
-        noise = torch.rand(shape, generator=generator, dtype=dtype, device=generator.device)
+    def init(self, energy: Energy, x: Batch) -> State:
+        """As its kernel."""
+        return self.kernel.init(energy, x)
+
+    def step(
+        self, energy: Energy, state: State, generator: Generator | None = None, create_graph: bool = False
+    ) -> tuple[State, Info]:
+        """One step of its kernel."""
+        return self.kernel.step(energy, state, generator, create_graph)
+
+    def begin(
+        self, shape: tuple[int, ...], generator: Generator | None = None, dtype: torch.dtype = torch.float32
+    ) -> Tensor:
+        """Uniform noise to start from, (batch, *event), on the generator's device."""
+        device = None if generator is None else generator.device
+        noise = torch.rand(shape, generator=generator, dtype=dtype, device=device)
         return self.low + (self.high - self.low) * noise
 
     def flow(

@@ -1,15 +1,15 @@
 """Parallel tempering: replicas at several temperatures that exchange places, so that a chain can leave its mode."""
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
 from ergosum.energy import Energy
-from ergosum.samplers.chain import Info, State
 from ergosum.samplers.hmc import Hmc
-from ergosum.samplers.tensors import uniform
+from ergosum.samplers.state import Info, State
+from ergosum.samplers.tensors import accepted
 from ergosum.shapes import Batch
 
 __all__ = ["Ladder", "ParallelTempering"]
@@ -42,7 +42,8 @@ class ParallelTempering:
     batch. What `run` shows as x is the coldest replica; Info tells of all, and of exchanges.
 
     Args:
-        kernel: `Mala` or `Hmc`; at temperature T its step size is multiplied by T (by its root for `Hmc`).
+        kernel: `Mala`, `Hmc`, `GibbsWithGradients` or any exact kernel with a temperature; at temperature T its step
+            size, if it has one, is multiplied by T (by its root for `Hmc`).
         temperatures: increasing, > 0, the first is the target's.
     Shape:
         x: (batch, *event).
@@ -51,6 +52,8 @@ class ParallelTempering:
     Exact: yes.   Cost: as the kernel, with R times the batch.   Exchange rates to aim for: 0.2 to 0.6.
     Source: Geyer 1991; Earl & Deem 2005.
     """
+
+    exact: ClassVar[bool] = True
 
     kernel: Any
     temperatures: tuple[float, ...]
@@ -61,7 +64,7 @@ class ParallelTempering:
             raise ValueError(
                 f"ParallelTempering: expected at least two increasing temperatures, got {self.temperatures}."
             )
-        if not hasattr(self.kernel, "temperature") or hasattr(self.kernel, "clip"):
+        if not hasattr(self.kernel, "temperature") or not getattr(self.kernel, "exact", False):
             raise ValueError(
                 f"ParallelTempering: expected an exact kernel with a temperature (Mala, Hmc), got "
                 f"{type(self.kernel).__name__}; exchanges are right only between exact chains."
@@ -80,13 +83,34 @@ class ParallelTempering:
         """The kernel for all replicas of x: what is one per chain is repeated for each."""
         replicas, batch = len(self.temperatures), len(x)
         warmth = torch.tensor(self.temperatures, dtype=x.dtype, device=x.device).repeat_interleave(batch)
-        size, mask = self.kernel.step_size, self.kernel.mask
-        if isinstance(size, Tensor) and size.ndim:
-            size = size.to(x).repeat(replicas)
+        changes: dict[str, Any] = {"temperature": warmth}
+        mask, size = getattr(self.kernel, "mask", None), getattr(self.kernel, "step_size", None)
         if mask is not None and mask.ndim == x.ndim and len(mask) == batch:
-            mask = mask.repeat(replicas, *[1] * (x.ndim - 1))
-        sizes = size * (warmth.sqrt() if isinstance(self.kernel, Hmc) else warmth)
-        return replace(self.kernel, temperature=warmth, step_size=sizes, mask=mask)
+            changes["mask"] = mask.repeat(replicas, *[1] * (x.ndim - 1))
+        if size is not None:
+            size = size.to(x).repeat(replicas) if isinstance(size, Tensor) and size.ndim else size
+            changes["step_size"] = size * (warmth.sqrt() if isinstance(self.kernel, Hmc) else warmth)
+        return replace(self.kernel, **changes)
+
+    def resume(self, energy: Energy, state: State) -> State:
+        """The same replicas in the same places, with energies and gradients taken anew."""
+        if not isinstance(state.held, Ladder):
+            return self.init(energy, state.x)._replace(n=state.n)
+        ladder = self._own(state)
+        fresh = ladder.kernel.init(energy, state.x)
+        return fresh._replace(n=state.n, held=ladder)
+
+    def _own(self, state: State) -> Ladder:
+        """The state's ladder, with this sampler's kernel."""
+        ladder: Ladder = state.held
+        if ladder.owner is self:
+            return ladder
+        if len(ladder.walker) != len(self.temperatures):
+            raise ValueError(
+                f"ParallelTempering: expected a state of {len(self.temperatures)} replicas, got one of "
+                f"{len(ladder.walker)}; start from its coldest replica."
+            )
+        return ladder._replace(owner=self, kernel=self._widened(self.visible(state)))
 
     def visible(self, state: State) -> Tensor:
         """The coldest replica, (batch, *event)."""
@@ -96,14 +120,7 @@ class ParallelTempering:
         """One step of every replica, then exchanges."""
         if not isinstance(state.held, Ladder):
             state = self.init(energy, state.x)._replace(n=state.n)
-        ladder: Ladder = state.held
-        if ladder.owner is not self:
-            if len(ladder.walker) != len(self.temperatures):
-                raise ValueError(
-                    f"ParallelTempering: expected a state of {len(self.temperatures)} replicas, got one of "
-                    f"{len(ladder.walker)}; start from its coldest replica."
-                )
-            ladder = ladder._replace(owner=self, kernel=self._widened(self.visible(state)))
+        ladder = self._own(state)
         state, info = ladder.kernel.step(energy, state, generator)
         assert state.energy is not None and state.gradient is not None
         replicas, batch = ladder.walker.shape
@@ -113,14 +130,14 @@ class ParallelTempering:
         gaps = [1 / a - 1 / b for a, b in zip(self.temperatures[colder], self.temperatures[hotter], strict=True)]
         gap = torch.tensor(gaps, dtype=energies.dtype, device=energies.device).view(-1, 1)
         log_ratio = gap * (energies[colder] - energies[hotter])
-        taken = (uniform(log_ratio, generator).log_() < log_ratio).long()
+        taken = (accepted(log_ratio, generator)).long()
         place = torch.arange(replicas, device=energies.device)[:, None].repeat(1, batch)
         place[colder] += taken
         place[hotter] -= taken
         order = torch.add(torch.arange(batch, device=place.device), place, alpha=batch).flatten()
         rates = torch.full((replicas - 1,), torch.nan, dtype=energies.dtype, device=energies.device)
         rates[colder] = log_ratio.clamp(max=0).exp().mean(1)
-        x, energies, gradient = (held.index_select(0, order) for held in (state.x, state.energy, state.gradient))
+        x, energies, gradient = (each.index_select(0, order) for each in (state.x, state.energy, state.gradient))
         swapped = State(x, energies, gradient, state.n, _moved(ladder, ladder.walker.gather(0, place)))
         return swapped, info._replace(swaps=rates)
 

@@ -5,7 +5,7 @@ from PIL import Image
 from torch import Tensor
 
 from ergosum.compose import terms
-from ergosum.formula import parse
+from ergosum.formula import parse_formula
 from ergosum.report.strips import sheet
 from ergosum.shapes import Images
 from ergosum.temporal.control import Bank
@@ -23,7 +23,7 @@ def compose_images(bank: Bank, formula: str, start: Images, frames: int = 8, sub
     """
     film = bank.follow(start, formula, frames, substeps)[0]
     names, maps = pulls(bank, formula, film, 1 / substeps)
-    rows = [(str(parse(formula, bank.energies(start))), film)]
+    rows = [(str(parse_formula(formula, bank.energies(start))), film)]
     rows += [(f"pull of {name}", m) for name, m in zip(names, maps, strict=True)]
     return sheet(rows, [str(t) for t in range(frames + 1)], boxed=())
 
@@ -33,6 +33,6 @@ def pulls(bank: Bank, formula: str, film: Tensor, levels: float = 1.0) -> tuple[
 
     All maps of one film share a scale: the largest pull is white or black.
     """
-    apart = terms(parse(formula, bank.energies(film, levels)), film)
+    apart = terms(parse_formula(formula, bank.energies(film, levels)), film)
     pull = -apart.weights[..., None, None, None] * apart.gradients
     return apart.names, 0.5 + 0.5 * pull / pull.abs().amax().clamp(min=torch.finfo(pull.dtype).tiny)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ergosum.compose import And
 from ergosum.data.render import FACTORS
 from ergosum.energy import Energy
-from ergosum.formula import parse
+from ergosum.formula import parse_formula
 from ergosum.samplers.chain import State
 from ergosum.samplers.descent import Descent
 from ergosum.shapes import Frames, Images
@@ -115,9 +115,9 @@ class Bank:
         r"""What a formula of energies makes of a frame: (batch, frames + 1, 3, side, side).
 
         A frame is `substeps` steps $x' = x - \nabla E(x; x)$ on the composition anchored at x, with each energy
-        conditioned on 1 / substeps of a level. A sum adds displacements, a weight makes them longer or shorter, a disjunction
-        follows whichever change is nearer. A negation pushes away from a change; backwards in time that undoes a blur,
-        so a strong one soon shows noise: to turn back, use `angle_back`.
+        conditioned on 1 / substeps of a level. A sum adds displacements, a weight makes them longer or shorter, a
+        disjunction follows whichever change is nearer. A negation pushes away from a change; backwards in time that
+        undoes a blur, so a strong one soon shows noise: to turn back, use `angle_back`.
 
         Raises:
             FormulaError: if the formula cannot be read. ValueError: for settings out of range, or feed-forward nets.
@@ -127,7 +127,7 @@ class Bank:
         x, made = start, [start]
         for _ in range(frames):
             for _ in range(substeps):
-                composed = parse(formula, self.energies(x, 1 / substeps))
+                composed = parse_formula(formula, self.energies(x, 1 / substeps))
                 if not composed.grounded:
                     raise ValueError(f"{composed}: a negation alone is no energy; write it beside a positive term.")
                 x = Descent().step(composed, State(x))[0].x.clamp(0, 1)

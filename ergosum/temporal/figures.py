@@ -25,13 +25,15 @@ from ergosum.training.task import Section, Shelf
 if TYPE_CHECKING:
     from ergosum.temporal.task import Prediction
 
-__all__ = ["sections", "timeline_pictures"]
+__all__ = ["sections", "timeline_strips"]
+
+Scores = Mapping[str, Any]
 
 
 def sections(
     task: "Prediction",
     model: nn.Module,
-    scores: Mapping[str, Any],
+    scores: Scores,
     seed: int,
     shelf: Shelf | None,
     chosen: list[Timeline] | None = None,
@@ -58,7 +60,7 @@ def sections(
         beside = companions(tuple(held), shelf) if task.canvas == SIDE else {}
         bank = Bank([*beside.values(), model])
         if getattr(model, "knows_moves", True):
-            played, animations = timeline_pictures(bank, source, seed, chosen or timelines(bank.factors))
+            played, animations = timeline_strips(bank, source, seed, chosen or timelines(bank.factors))
     else:
         strips.append(("All energies, then each alone, on its own sequences", _unlabelled(task, model, seed)))
     return [
@@ -106,7 +108,7 @@ def _descent(predictor: nn.Module, factor: str, source: str, seed: int, moves: i
     return sheet(rows, captions)
 
 
-def timeline_pictures(
+def timeline_strips(
     bank: Bank, source: str, seed: int, chosen: list[Timeline]
 ) -> tuple[list[tuple[str, Image.Image]], list[tuple[str, bytes]]]:
     """Strips (the true sequence above the generated one) and a GIF for each timeline."""

@@ -3,7 +3,8 @@
 $$ x_n = x_{n-1} - h grad_x sum_k E_k(x_{n-1}; a, z_k),   z_k = [Enc(x_t)]_k $$
 
 Descent starts at the frame $x_t$ and must reach the frame `lag` later. The anchor $a$, the frame that the energy is
-conditioned on, is nothing, $x_t$, or $x_{n-1}$; after z_k comes, where it is known, the signed number of levels to move.
+conditioned on, is nothing, $x_t$, or $x_{n-1}$; after z_k comes, where it is known, the signed number of levels to
+move.
 """
 
 from collections.abc import Sequence

@@ -122,4 +122,3 @@ def score_row(
         "mse_copy": copied,
         **{key: metric(single, flat(truth[:, 1:])).mean().item() for key, metric in (metrics or {}).items()},
     }
-

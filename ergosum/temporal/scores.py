@@ -52,7 +52,7 @@ def score_predictor(
     if not held:
         result = {"card": name, "source": source, "n": n, "seed": seed}
         return result | assignment(model, task.data, source, n, seed)
-    small = shelf is not None and task.canvas == SIDE
+    ships = shelf if task.canvas == SIDE else None
     known = "fashion" not in source.split("+")  # the classifier knows digits
     return summarise(
         name,
@@ -60,9 +60,9 @@ def score_predictor(
         source=source,
         n=n,
         seed=seed,
-        companions=companions(held, shelf) if small else {},
-        beside=_shipped(shelf) if small and isinstance(model, Decomposer) else {},
-        reference=shelf.card("digits-joint") if small else None,
+        companions=companions(held, ships),
+        beside=_shipped(ships) if isinstance(model, Decomposer) else {},
+        reference=None if ships is None else ships.card("digits-joint"),
         classify=shelf.classifier("identity") if shelf is not None and known else None,
         metrics={metric.cls.__name__: metric.build() for metric in task.metrics},
     )

@@ -126,7 +126,10 @@ class Prediction(Task):
     def about(self) -> dict[str, str]:
         """Source and digest of the digits."""
         data = self.rollouts.data
-        return {"source": str(getattr(data, "source", type(data).__name__)), "data_sha256": data.digest() if hasattr(data, "digest") else ""}
+        return {
+            "source": str(getattr(data, "source", type(data).__name__)),
+            "data_sha256": data.digest() if hasattr(data, "digest") else "",
+        }
 
     @property
     def undivided(self) -> str:  # type: ignore[override]

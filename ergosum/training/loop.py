@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 
 from ergosum.files import read_json, write_json
 from ergosum.samplers.guards import NonFiniteError
@@ -189,10 +189,8 @@ def _updates(state: State, fabric: Fabric, task: Task) -> Iterator[Update]:
         state.render_seconds += time.process_time() - cpu
         mine = type(drawn)(*(v[share] for v in drawn))
         state.wrapped.train()
-        terms = _complete(task.loss(state.wrapped, mine, state.generator, state.iteration / e.optimiser.iterations))
-        loss, error, copied = fabric.all_reduce(
-            torch.stack([terms.loss.detach(), terms.error, terms.reference])
-        ).tolist()  # type: ignore[union-attr]
+        terms = task.loss(state.wrapped, mine, state.generator, state.iteration / e.optimiser.iterations)
+        loss, error, copied = fabric.all_reduce(_errors(terms)).tolist()  # type: ignore[union-attr]
         if not math.isfinite(loss):
             raise NonFiniteError(_diagnose(state, task.locate(state.model, mine)))
         state.optimiser.zero_grad()
@@ -219,10 +217,11 @@ def _moved(batch: Any, device: torch.device) -> Any:
     return type(batch)(*(v.to(device) for v in batch))
 
 
-def _complete(terms: Terms) -> Terms:
-    """Terms with the loss in place of errors that the task does not tell."""
-    error = terms.loss.detach() if terms.error is None else terms.error
-    return terms._replace(error=error, reference=torch.zeros_like(error) if terms.reference is None else terms.reference)
+def _errors(terms: Terms) -> Tensor:
+    """Loss, error and reference; the loss stands for an error that the task does not give, 0 for a reference."""
+    loss = terms.loss.detach()
+    error = loss if terms.error is None else terms.error
+    return torch.stack([loss, error, torch.zeros_like(error) if terms.reference is None else terms.reference])
 
 
 def _watch(state: State, error: float, copied: float, terms: Terms) -> None:

@@ -73,6 +73,7 @@ def owned(folder: Path) -> Iterator[None]:
 def save_weights(path: Path, state: dict[str, Tensor]) -> None:
     """Write weights as safetensors, atomically."""
     plain = {k: v.detach().cpu().contiguous() for k, v in state.items()}
+
     def write(to: Path) -> None:
         try:
             save_file(plain, to)

@@ -4,8 +4,10 @@ A task of your own needs `build`, `batch` and `loss`; everything else has a defa
 
     class Denoise(Task):
         def build(self): return MyEnergy()
-        def batch(self, n, generator): return Images(my_images[torch.randint(len(my_images), (n,), generator=generator)])
-        def loss(self, model, batch, generator, progress): return Terms(((...) ** 2).mean())
+        def batch(self, n, generator): return Batch(my_images[torch.randint(len(my_images), (n,), generator=generator)])
+        def loss(self, model, batch, generator, progress): return Terms(...)
+
+`docs/extending.md` has it whole.
 """
 
 from collections.abc import Mapping, Sequence

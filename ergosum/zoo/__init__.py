@@ -40,8 +40,8 @@ class Zoo:
         return None if folder is None else _loaded(folder)
 
     def classifier(self, name: str) -> nn.Module:
-        """`identity`: whether a digit is still the same; `features`: which dataset an image is from, how many objects it
-        shows and what was done to it, whose features compare sets of images.
+        """`identity`: whether a digit is still the same; `features`: which dataset an image is from, how many objects
+        it shows and what was done to it, whose features compare sets of images.
 
         Raises:
             ValueError: if there is no such classifier.

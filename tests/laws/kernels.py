@@ -12,40 +12,52 @@ from ergosum.energies.mixture import Mixture
 from ergosum.energy import Energy
 from ergosum.samplers.annealed import Annealed
 from ergosum.samplers.descent import Descent
+from ergosum.samplers.gibbs import GibbsWithGradients
 from ergosum.samplers.hmc import Hmc
 from ergosum.samplers.langevin import Langevin
 from ergosum.samplers.mala import Mala
 from ergosum.samplers.tempering import ParallelTempering
+from ergosum.samplers.underdamped import UnderdampedLangevin
 
 
 class Row(NamedTuple):
     """A sampler under law: its step for a target whose narrowest width is `width`, at a temperature.
 
-    `coins`: whether it accepts and refuses proposals, and tells the probability. `exact`: whether it leaves its target
-    as it is. `noisy`: whether two generators differ.
+    `accepts`: whether it accepts and refuses proposals, and tells the probability. `exact`: whether it leaves its
+    target as it is. `noisy`: whether two generators differ. `binary`: whether it flips zeros and ones.
     """
 
     make: Callable[[float, float], Any]
     exact: bool = True
-    coins: bool = True
+    accepts: bool = True
     noisy: bool = True
     masks: bool = True
+    binary: bool = False
 
 
 ROWS: dict[str, Row] = {
-    "Descent": Row(lambda w, t: Descent(step_size=0.3 * w**2), exact=False, coins=False, noisy=False),
-    "Descent, noisy": Row(lambda w, t: Descent(step_size=0.3 * w**2, noise=0.1), exact=False, coins=False),
-    "Langevin": Row(lambda w, t: Langevin(step_size=0.2 * w**2, temperature=t), exact=False, coins=False),
+    "Descent": Row(lambda w, t: Descent(step_size=0.3 * w**2), exact=False, accepts=False, noisy=False),
+    "Descent, noisy": Row(lambda w, t: Descent(step_size=0.3 * w**2, noise=0.1), exact=False, accepts=False),
+    "Langevin": Row(lambda w, t: Langevin(step_size=0.2 * w**2, temperature=t), exact=False, accepts=False),
     "Langevin, clipped": Row(
         lambda w, t: Langevin(step_size=0.2 * w**2, clip=0.03, clamp=(0, 1), temperature=t, noise_first=True),
         exact=False,
-        coins=False,
+        accepts=False,
     ),
     "Mala": Row(lambda w, t: Mala(step_size=0.5 * w**2, temperature=t)),
     "Hmc": Row(lambda w, t: Hmc(step_size=0.8 * w * t**0.5, length=4, temperature=t)),
     "Hmc, jittered": Row(lambda w, t: Hmc(step_size=1.1 * w * t**0.5, length=4, jitter=0.75, temperature=t)),
     "Hmc, heavy": Row(lambda w, t: Hmc(step_size=2.0 * w * t**0.5, length=3, mass=4.0, temperature=t)),
-    "Annealed": Row(lambda w, t: Annealed.over(Mala(step_size=0.5 * w**2, temperature=t), (1.0, 1.0), 3), masks=False),
+    "Annealed": Row(
+        lambda w, t: Annealed.over(Mala(step_size=0.5 * w**2, temperature=t), 3, temperatures=(1.0, 1.0)), masks=False
+    ),
+    "UnderdampedLangevin": Row(
+        lambda w, t: UnderdampedLangevin(step_size=0.5 * w, friction=1.0 / w, temperature=t), exact=False, accepts=False
+    ),
+    "GibbsWithGradients": Row(lambda w, t: GibbsWithGradients(temperature=t), binary=True),
+    "GibbsWithGradients, differences": Row(
+        lambda w, t: GibbsWithGradients(temperature=t, differences=True), binary=True
+    ),
     "ParallelTempering": Row(
         lambda w, t: ParallelTempering(kernel=Mala(step_size=0.5 * w**2), temperatures=(t, 2 * t, 4 * t)),
         exact=False,
@@ -53,8 +65,8 @@ ROWS: dict[str, Row] = {
     ),
 }
 
-EXACT = [name for name, row in ROWS.items() if row.exact]
-"""Of several replicas only all together are at rest, so the ladder has a law of its own."""
+EXACT = [name for name, row in ROWS.items() if row.exact and not row.binary]
+"""On real x. Of several replicas only all together are at rest, so the ladder has a law of its own."""
 
 
 class Target(NamedTuple):

@@ -27,8 +27,8 @@ class WrongVariance(Mala):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharedCoin(Mala):
-    """One coin for the whole batch."""
+class SharedTest(Mala):
+    """One accept test for the whole batch."""
 
     def step(self, energy, state, generator=None):
         h = self.step_size
@@ -38,8 +38,8 @@ class SharedCoin(Mala):
         there = noise.square().flatten(1).sum(1) / 2
         here = (state.x - proposal + h * slope).square().flatten(1).sum(1) / (4 * h)
         log_ratio = state.energy - value + there - here
-        coin = torch.rand((), generator=generator, dtype=value.dtype).log()
-        taken = coin < log_ratio
+        shared = torch.rand((), generator=generator, dtype=value.dtype).log()
+        taken = shared < log_ratio
         wide = taken.reshape(-1, *[1] * (state.x.ndim - 1))
         following = State(torch.where(wide, proposal, state.x), torch.where(taken, value, state.energy),
                           torch.where(wide, slope, state.gradient), state.n + 1)  # fmt: skip

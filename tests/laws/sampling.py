@@ -28,11 +28,11 @@ def leaves_its_target_as_it_is(sampler: Any, target: Target, seed: int = 0) -> N
     assert worst < SIGMAS, f"{worst:.1f} standard errors"
 
 
-def every_chain_tosses_its_own_coin(sampler: Any, seed: int = 0) -> None:
-    """Given the proposals, acceptances of different chains are independent coins.
+def every_chain_has_an_accept_test_of_its_own(sampler: Any, seed: int = 0) -> None:
+    """Given the proposals, acceptances of different chains are independent.
 
     With probabilities p_i the number accepted has variance sum p_i (1 - p_i); over S steps the mean of its squared
-    z-score is 1 with standard error sqrt(2 / S) (the coins are many, so their sum is near Gaussian).
+    z-score is 1 with standard error sqrt(2 / S) (the chains are many, so their sum is near Gaussian).
     """
     generator = torch.Generator().manual_seed(seed)
     energy = TARGETS["Gaussian, 1-D"].energy()

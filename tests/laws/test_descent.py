@@ -8,7 +8,7 @@ from ergosum.energy import as_energy, summed
 from ergosum.nets.transport import Bowl
 from ergosum.samplers.chain import State, Varying, differentiable_steps, run
 from ergosum.samplers.descent import Descent
-from ergosum.samplers.tensors import freed, gaussian
+from ergosum.samplers.tensors import gaussian, masked
 
 START = torch.tensor([[0.3, -0.8], [1.1, 0.4]], dtype=torch.float64)
 STEPS = 4
@@ -93,4 +93,4 @@ def test_noise_is_zero_where_a_mask_holds(rng):
 def test_sums_go_over_all_but_the_batch_and_masks_hide_what_is_not_finite():
     assert summed(torch.ones(3, 2, 4)).tolist() == [8, 8, 8] and summed(torch.ones(3)).tolist() == [1, 1, 1]
     slope = torch.tensor([[1.0, torch.nan]])
-    assert freed(slope, torch.tensor([1.0, 0.0])).tolist() == [[1, 0]] and freed(slope, None) is slope
+    assert masked(slope, torch.tensor([1.0, 0.0])).tolist() == [[1, 0]] and masked(slope, None) is slope

@@ -2,8 +2,8 @@
 
 import pytest
 from kernels import TARGETS
-from mutants import InPlaceMomentum, SharedCoin, WrongVariance
-from sampling import acceptance_tends_to_one, every_chain_tosses_its_own_coin, leaves_its_target_as_it_is
+from mutants import InPlaceMomentum, SharedTest, WrongVariance
+from sampling import acceptance_tends_to_one, every_chain_has_an_accept_test_of_its_own, leaves_its_target_as_it_is
 
 from ergosum.samplers.hmc import Hmc
 from ergosum.samplers.mala import Mala
@@ -24,9 +24,9 @@ def test_a_wrong_proposal_variance_is_refused_even_at_small_steps():
         acceptance_tends_to_one(lambda w: WrongVariance(step_size=w**2))
 
 
-def test_a_shared_coin_is_caught():
+def test_a_shared_accept_test_is_caught():
     with BROKEN:
-        every_chain_tosses_its_own_coin(SharedCoin(step_size=1.0))
+        every_chain_has_an_accept_test_of_its_own(SharedTest(step_size=1.0))
 
 
 @pytest.mark.parametrize("target", ["Gaussian, 1-D", "Gaussian, correlated"])
@@ -42,4 +42,4 @@ def test_what_the_mutants_break_is_whole_in_ours(target):
     leaves_its_target_as_it_is(Mala(step_size=0.5 * width**2), TARGETS[target])
     leaves_its_target_as_it_is(Mala(step_size=0.1 * width**2), TARGETS[target])
     leaves_its_target_as_it_is(Hmc(step_size=0.8 * width, length=4), TARGETS[target])
-    every_chain_tosses_its_own_coin(Mala(step_size=1.0))
+    every_chain_has_an_accept_test_of_its_own(Mala(step_size=1.0))

@@ -17,8 +17,10 @@ from ergosum.samplers.hmc import Hmc
 from ergosum.samplers.langevin import Langevin
 from ergosum.samplers.mala import Mala
 from ergosum.samplers.presets import ShortRun, anatomy, igebm, jem, short_run
+from ergosum.samplers.tally import Tally
 from ergosum.samplers.tempering import Ladder, ParallelTempering
 from ergosum.samplers.tensors import along
+from ergosum.samplers.underdamped import UnderdampedLangevin
 from ergosum.samplers.warmup import warm_up
 
 every_sampler = pytest.mark.parametrize("name", ROWS)
@@ -33,16 +35,22 @@ def made(name):
     return ROWS[name].make(0.1, 1.0)
 
 
+def begin(name):
+    """Where chains start: images, of zeros and ones for samplers of those."""
+    return IMAGE.round() if ROWS[name].binary else IMAGE
+
+
 def landscape(name):
-    """A composition closed with conditions per sample, which replicas cannot share."""
-    return ENERGIES["as_energy" if name == "ParallelTempering" else "And"](CONDITION)
+    """A composition closed with conditions per sample, which replicas and neighbours cannot share."""
+    plain = name in ("ParallelTempering", "GibbsWithGradients, differences")
+    return ENERGIES["as_energy" if plain else "And"](CONDITION)
 
 
 @every_sampler
 def test_the_same_generator_gives_the_same_bits_and_the_global_one_is_left_alone(name):
     energy = landscape(name)
     before = torch.random.get_rng_state()
-    a, b, c = (sample(made(name), energy, IMAGE, 3, generator=seeded(s)).draws for s in (0, 0, 1))
+    a, b, c = (sample(made(name), energy, begin(name), 3, generator=seeded(s)).draws for s in (0, 0, 1))
     assert torch.equal(a, b)
     assert torch.equal(a, c) != ROWS[name].noisy
     assert torch.equal(before, torch.random.get_rng_state())
@@ -50,21 +58,23 @@ def test_the_same_generator_gives_the_same_bits_and_the_global_one_is_left_alone
 
 @every_sampler
 def test_a_step_tells_energy_and_slope_where_it_started_and_leaves_its_input_alone(name):
-    energy, x = landscape(name), IMAGE.clone()
+    energy, x = landscape(name), begin(name).clone()
     step = next(run(made(name), energy, x, 1, generator=seeded()))
-    assert torch.equal(x, IMAGE) and isinstance(step, Step) and isinstance(step.info, Info)
+    assert torch.equal(x, begin(name)) and isinstance(step, Step) and isinstance(step.info, Info)
     assert step.x.shape == IMAGE.shape and step.x.dtype == IMAGE.dtype
     if name != "Langevin, clipped":  # its noise comes first
-        torch.testing.assert_close(step.info.energy[: len(x)], energy(IMAGE))
-        torch.testing.assert_close(step.info.gradient_norm[: len(x)], energy.gradient(IMAGE).flatten(1).norm(dim=1))
-    assert (step.info.acceptance is not None) == ROWS[name].coins == (step.info.divergent is not None)
+        torch.testing.assert_close(step.info.energy[: len(x)], energy(begin(name)))
+        if name != "GibbsWithGradients, differences":  # it takes differences instead
+            slope = energy.gradient(begin(name)).flatten(1).norm(dim=1)
+            torch.testing.assert_close(step.info.gradient_norm[: len(x)], slope)
+    assert (step.info.acceptance is not None) == ROWS[name].accepts == (step.info.divergent is not None)
 
 
 @every_sampler
 def test_going_on_from_a_state_is_the_same_as_never_stopping(name):
     energy, one, two = landscape(name), seeded(), seeded()
-    whole = sample(made(name), energy, IMAGE, 8, generator=one)
-    first = sample(made(name), energy, IMAGE, 5, generator=two)
+    whole = sample(made(name), energy, begin(name), 8, generator=one)
+    first = sample(made(name), energy, begin(name), 5, generator=two)
     second = sample(made(name), energy, first.state, 3, generator=two)
     assert torch.equal(whole.x, second.x)
     torch.testing.assert_close(whole.energy, torch.cat([first.energy, second.energy]))
@@ -78,17 +88,17 @@ def test_only_what_the_mask_frees_moves(name):
         pytest.skip("its kernel has the mask")
     mask = torch.zeros(3, 12, 12, dtype=torch.float64)
     mask[:, :6] = 1
-    kept = sample(replace(made(name), mask=mask), ENERGIES["And"](CONDITION), IMAGE, 5, generator=seeded()).x
-    assert torch.equal(kept[..., 6:, :], IMAGE[..., 6:, :]) and not torch.equal(kept, IMAGE)
+    kept = sample(replace(made(name), mask=mask), landscape(name), begin(name), 5, generator=seeded()).x
+    assert torch.equal(kept[..., 6:, :], begin(name)[..., 6:, :]) and not torch.equal(kept, begin(name))
 
 
 @every_sampler
 def test_one_chain_does_not_hear_of_another(name):
     """A first chain that stands somewhere else leaves the second as it is, given the same noise."""
-    other = IMAGE.clone()
+    other = begin(name).clone()
     other[0] = 1 - other[0]
     a, b = (sample(made(name), as_energy(lambda x: (x - 0.3).pow(4).flatten(1).sum(1)), x, 4, generator=seeded()).x
-            for x in (IMAGE, other))  # fmt: skip
+            for x in (begin(name), other))  # fmt: skip
     torch.testing.assert_close(a[1:], b[1:], rtol=1e-12, atol=1e-12)
 
 
@@ -105,14 +115,16 @@ def test_a_gradient_is_taken_as_often_as_promised(name):
     calls = []
     counted = as_energy(lambda x: (calls.append(len(x)), x.square().flatten(1).sum(1) / 2)[1])
     sampler = made(name)
-    list(run(sampler, counted, IMAGE, 4, generator=seeded()))
+    list(run(sampler, counted, begin(name), 4, generator=seeded()))
     if isinstance(sampler, Hmc):
         per_step = None if sampler.jitter else sampler.length
     else:
-        per_step = 1
+        per_step = 2 if name == "GibbsWithGradients, differences" else 1
     carried = 0 if isinstance(sampler, Descent | Langevin) else 1
     if isinstance(sampler, Annealed):
         carried = 2  # once more where a level begins
+    if per_step == 2:
+        carried = 2
     if per_step:
         assert len(calls) == 4 * per_step + carried
     if isinstance(sampler, ParallelTempering):
@@ -126,7 +138,6 @@ def test_sample_keeps_what_it_was_asked_to():
         torch.equal(some.draws, whole.draws[7::3]) and whole.draws.shape == (20, 2, 3) and whole.energy.shape == (20, 2)
     )
     assert isinstance(whole, Chain)
-    torch.testing.assert_close(whole.energy[1:], torch.stack([BOWL(x) for x in whole.draws[:-1]]))
     assert whole.acceptance.shape == (2,) and whole.clipped is None and whole.swaps is None
     assert (whole.divergent == 0).all() and torch.equal(whole.x, whole.state.x)
     assert whole.ess().shape == whole.rhat().shape == whole.mcse().shape == (3,)
@@ -134,9 +145,46 @@ def test_sample_keeps_what_it_was_asked_to():
         sample(Mala(step_size=0.5), BOWL, torch.ones(2, 3), 5, keep=3, discard=4)
 
 
-def test_progress_is_shown_on_request(capsys):
+@every_sampler
+@pytest.mark.parametrize("keep", [1, 3])
+def test_the_energy_of_a_chain_is_that_of_its_draws(name, keep):
+    energy = landscape(name)
+    chain = sample(made(name), energy, begin(name), 7, keep=keep, discard=1, generator=seeded())
+    torch.testing.assert_close(chain.energy, torch.stack([energy(x) for x in chain.draws]))
+
+
+@every_sampler
+def test_only_steps_that_are_kept_count_for_the_acceptance(name):
+    """The mean over steps 6 to 20 alone, and the count of divergent transitions likewise."""
+    if not ROWS[name].accepts:
+        pytest.skip("it accepts nothing")
+    x = begin(name)
+    chain = sample(made(name), BOWL, x, 20, discard=5, generator=seeded())
+    steps = [s.info for s in run(made(name), BOWL, x, 20, generator=seeded())]
+    kept = torch.stack([info.acceptance for info in steps[5:]]).mean(0)
+    torch.testing.assert_close(chain.acceptance, kept)
+    assert not torch.equal(kept, torch.stack([info.acceptance for info in steps]).mean(0))
+    assert torch.equal(chain.divergent, torch.stack([info.divergent for info in steps[5:]]).sum(0))
+
+
+def test_a_tally_adds_up_what_was_told_and_passes_over_what_was_not(rng):
+    """Over more steps than are added up at once; numbers that are not told do not count."""
+    tally, numbers = Tally(), torch.randn(150, 3, generator=rng)
+    numbers[::7, 1] = torch.nan
+    for row in numbers:
+        tally.add((row, None))
+    torch.testing.assert_close(tally.total(0), numbers.nansum(0))
+    torch.testing.assert_close(tally.mean(0), numbers.nanmean(0))
+    assert tally.mean(1) is None and tally.total(1) is None
+
+
+def test_progress_is_shown_on_request_and_changes_no_draw(capfd, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
     quiet = sample(Mala(step_size=0.5), BOWL, torch.ones(2, 3), 20, generator=seeded())
+    assert capfd.readouterr() == ("", "")
     loud = sample(Mala(step_size=0.5), BOWL, torch.ones(2, 3), 20, generator=seeded(), progress=True)
+    out, err = capfd.readouterr()
+    assert out == "" and "Mala" in err and "energy" in err
     assert torch.equal(quiet.draws, loud.draws)
 
 
@@ -148,6 +196,8 @@ def test_a_plain_callable_can_be_sampled():
 @every_sampler
 def test_a_chain_that_leaves_the_finite_numbers_says_where(name):
     """NaN in the second chain only, from a term with a name."""
+    if ROWS[name].binary:
+        pytest.skip("its chains stay on zeros and ones")
     bad = as_energy(lambda x: torch.where(x.flatten(1)[:, 0] > 5, torch.nan, x.flatten(1).sum(1))).named("cliff")
     x = torch.zeros(2, 3)
     x[1, 0] = 6
@@ -170,7 +220,7 @@ def test_an_exact_sampler_refuses_absurd_proposals_and_counts_them():
 def test_a_composition_that_falls_without_bound_is_stopped():
     wide, narrow = (Gaussian(torch.zeros(2), torch.full((2,), v)) for v in (1.0, 0.1))
     for sampler in (Langevin(step_size=0.05), Descent(step_size=0.05)):
-        with pytest.raises(UnboundedError, match=r"at step \d+: in gaussian & ~gaussian the negation outweighs"):
+        with pytest.raises(UnboundedError, match=r"at step \d+ .* in gaussian & ~gaussian the negation outweighs"):
             list(run(sampler, wide & ~narrow, torch.ones(4, 2), 500, generator=seeded()))
     list(run(Langevin(step_size=0.02), narrow & ~wide, torch.ones(4, 2), 500, generator=seeded()))
     list(run(Langevin(step_size=0.02), wide & negation(narrow, margin=1.0), torch.ones(4, 2), 500, generator=seeded()))
@@ -219,7 +269,7 @@ def test_clipping_and_clamping_are_told_and_kept():
         (lambda: Hmc(step_size=1.0, length=0), "length >= 1"),
         (lambda: Hmc(step_size=1.0, jitter=2.0), r"jitter in 0\.\.1"),
         (lambda: Hmc(step_size=1.0, mass=torch.tensor([1.0, 0.0])), "every mass > 0"),
-        (lambda: Annealed(kernels=(), levels=(), steps=1), "one kernel for each level"),
+        (lambda: Annealed(kernels=(), temperatures=(), steps=1), "one kernel for each level"),
         (lambda: ParallelTempering(kernel=Mala(step_size=1.0), temperatures=(2.0, 1.0)), "two increasing temperatures"),
         (lambda: ParallelTempering(kernel=Langevin(step_size=1.0), temperatures=(1.0, 2.0)), "an exact kernel"),
         (lambda: ShortRun(steps=0, step_size=1.0, noise=0.1), "expected steps >= 1"),
@@ -232,16 +282,29 @@ def test_a_setting_out_of_range_is_refused(build, message):
         build()
 
 
-def test_step_sizes_and_temperatures_may_be_one_per_chain():
-    """Each chain moves as if it were alone with its own step."""
-    h, t = torch.tensor([0.1, 0.5, 1.0]), torch.tensor([1.0, 2.0, 0.5])
-    x = torch.randn(3, 4, generator=seeded())
-    for kind in (Langevin, Mala, Hmc):
-        together = sample(kind(step_size=h, temperature=t), BOWL, x, 1, generator=seeded(1)).x
-        noise = torch.randn(x.shape, generator=seeded(1))
-        if kind is Langevin:
-            torch.testing.assert_close(together, x - h[:, None] * x + (2 * h * t)[:, None].sqrt() * noise)
-        assert together.shape == x.shape
+PER_CHAIN = {
+    "Langevin": lambda h, t: Langevin(step_size=h, temperature=t),
+    "Mala": lambda h, t: Mala(step_size=h, temperature=t),
+    "Hmc": lambda h, t: Hmc(step_size=h, length=3, temperature=t),
+    "UnderdampedLangevin": lambda h, t: UnderdampedLangevin(step_size=h, temperature=t),
+}
+
+
+@pytest.mark.parametrize("name", PER_CHAIN)
+def test_step_sizes_and_temperatures_may_be_one_per_chain(name):
+    """Each chain moves as it does where all chains have its own step size and temperature."""
+    h, t = [0.1, 0.5, 1.0], [1.0, 2.0, 0.5]
+    x = torch.randn(3, 4, generator=seeded(), dtype=torch.float64)
+    together = sample(PER_CHAIN[name](torch.tensor(h), torch.tensor(t)), BOWL, x, 6, generator=seeded(1)).draws
+    for chain in range(3):
+        alone = sample(PER_CHAIN[name](h[chain], t[chain]), BOWL, x, 6, generator=seeded(1)).draws
+        torch.testing.assert_close(together[:, chain], alone[:, chain], rtol=1e-6, atol=1e-6)
+        other = sample(PER_CHAIN[name](h[chain - 1], t[chain - 1]), BOWL, x, 6, generator=seeded(1)).draws
+        assert not torch.allclose(together[:, chain], other[:, chain])
+
+
+def test_a_number_per_chain_is_laid_along_its_chain():
+    h, x = torch.tensor([0.1, 0.5, 1.0]), torch.zeros(3, 4)
     assert along(h, x).shape == (3, 1) and along(0.5, x) == 0.5 and along(torch.tensor(2.0), x).ndim == 0
 
 
@@ -358,7 +421,7 @@ def test_a_ladder_takes_settings_for_every_chain_and_keeps_no_replicas_in_its_dr
 
 
 def test_annealing_follows_another_energy_from_its_state():
-    annealed = Annealed.over(Mala(step_size=0.5), (2.0, 1.0), 5)
+    annealed = Annealed.over(Mala(step_size=0.5), 5, temperatures=(2.0, 1.0))
     first = sample(annealed, BOWL, torch.zeros(50, 2), 20, generator=seeded())
     far = as_energy(lambda x: (x - 50).square().sum(1) / 2)
     assert (sample(annealed, far, first.state, 200, generator=seeded()).x - 50).abs().max() < 6
@@ -366,12 +429,12 @@ def test_annealing_follows_another_energy_from_its_state():
 
 def test_samplers_that_hold_others_refuse_what_they_cannot_hold():
     ladder = ParallelTempering(kernel=Mala(step_size=0.1), temperatures=(1.0, 2.0))
-    annealed = Annealed.over(Mala(step_size=0.5), (2.0, 1.0), 5)
+    annealed = Annealed.over(Mala(step_size=0.5), 5, temperatures=(2.0, 1.0))
     for sampler in (ladder, annealed):
         with pytest.raises(ValueError, match="cannot follow one that varies"):
             next(run(sampler, Varying(lambda n, x: BOWL), torch.zeros(2, 1), 1))
     with pytest.raises(ValueError, match="expected plain kernels"):
-        Annealed(kernels=(ladder,), levels=(1.0,), steps=1)
+        Annealed(kernels=(ladder,), temperatures=(1.0,), steps=1)
     with pytest.raises(ValueError, match="expected Mala or Hmc, got Langevin"):
         warm_up(Langevin(step_size=0.1), BOWL, torch.zeros(2, 1))
 
@@ -386,8 +449,9 @@ def test_a_varying_energy_goes_on_counting():
 
 def test_a_state_of_another_sampler_is_taken_up_from_its_x():
     first = sample(Langevin(step_size=0.1), BOWL, torch.zeros(3, 2), 3, generator=seeded())
-    for sampler in (Mala(step_size=0.1), Hmc(step_size=0.1), Annealed.over(Mala(step_size=0.5), (2.0, 1.0), 5),
-                    ParallelTempering(kernel=Mala(step_size=0.1), temperatures=(1.0, 2.0))):  # fmt: skip
+    annealed = Annealed.over(Mala(step_size=0.5), 5, temperatures=(2.0, 1.0))
+    ladder = ParallelTempering(kernel=Mala(step_size=0.1), temperatures=(1.0, 2.0))
+    for sampler in (Mala(step_size=0.1), Hmc(step_size=0.1), UnderdampedLangevin(step_size=0.1), annealed, ladder):
         assert sample(sampler, BOWL, first.state, 2, generator=seeded()).draws.shape == (2, 3, 2)
 
 

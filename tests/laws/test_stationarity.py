@@ -9,7 +9,7 @@ from kernels import EXACT, ROWS, TARGETS
 from sampling import (
     SIGMAS,
     acceptance_tends_to_one,
-    every_chain_tosses_its_own_coin,
+    every_chain_has_an_accept_test_of_its_own,
     goes_back_the_way_it_came,
     leaves_its_target_as_it_is,
     variance_of_ula,
@@ -55,8 +55,8 @@ def test_an_exact_sampler_at_a_temperature_leaves_the_tempered_target_as_it_is(n
 
 
 @pytest.mark.parametrize("name", EXACT)
-def test_every_chain_tosses_its_own_coin(name):
-    every_chain_tosses_its_own_coin(ROWS[name].make(1.4, 1.0))
+def test_every_chain_has_an_accept_test_of_its_own(name):
+    every_chain_has_an_accept_test_of_its_own(ROWS[name].make(1.4, 1.0))
 
 
 @pytest.mark.parametrize("name", [n for n in EXACT if n != "Annealed"])
@@ -151,9 +151,9 @@ A, B = normal(-1.0, 1.0), normal(2.0, 0.5)
 COMPOSITES = {
     "product": (A & B, (2 * 2.0 - 1.0) / 3, 1 / 3),
     "weighted": (0.5 * A & 2.0 * B, (4 * 2.0 - 0.5) / 4.5, 1 / 4.5),
-    "tempered": (B.at(3.0), 2.0, 1.5),
+    "tempered": (B.at_temperature(3.0), 2.0, 1.5),
     "wide minus narrow": (B & ~(0.5 * A), (2 * 2.0 + 0.5) / 1.5, 1 / 1.5),
-    "nested": ((A & ~(0.25 * A)) & B.at(2.0), (-0.75 + 2.0) / 1.75, 1 / 1.75),
+    "nested": ((A & ~(0.25 * A)) & B.at_temperature(2.0), (-0.75 + 2.0) / 1.75, 1 / 1.75),
 }
 """Composition, mean, variance: Gaussians' precisions and weighted means add, and are taken away by a negation."""
 
@@ -214,7 +214,7 @@ def test_with_a_mask_the_conditional_is_sampled_and_the_rest_stays(name, rng):
 
 def test_annealing_goes_through_its_levels_and_stays_at_the_last(rng):
     """From a start much too narrow, 40 steps at T = 9 then 40 at T = 1 reach variance 1; at the end of the first, 9."""
-    annealed = Annealed.over(Mala(step_size=0.8), (9.0, 1.0), 40, power=1.0)
+    annealed = Annealed.over(Mala(step_size=0.8), 40, temperatures=(9.0, 1.0), power=1.0)
     assert annealed.total == 80 and [k.step_size for k in annealed.kernels] == [7.2, 0.8]
     start = torch.full((N, 1), 1e-3, dtype=torch.float64)
     chain = sample(annealed, normal(), start, 120, keep=40, generator=rng)

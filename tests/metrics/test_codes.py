@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ergosum.metrics.codes import binned, levels, paired, seed, split, standardised
+from ergosum.metrics.codes import binned, levels, paired, parted, seed, split, standardised
 
 
 def test_constant_factors_are_left_out_and_dead_codes_stay(rng):
@@ -27,6 +27,13 @@ def test_wrong_shapes_are_refused(shapes):
 def test_numbers_that_are_not_finite_are_refused():
     with pytest.raises(ValueError, match="finite"):
         paired(torch.tensor([[1.0], [torch.nan]]), torch.tensor([[0], [1]]), "name")
+
+
+def test_parted_rows_are_latents_levels_and_a_split_of_both(rng):
+    factors = torch.tensor([[0.0, 3.0], [5.0, 3.0], [0.0, 4.0]])
+    z, level, fit, judge = parted(factors.numpy(), factors, "name", rng)
+    assert torch.equal(z, factors.double()) and level.tolist() == [[0, 0], [1, 0], [0, 1]]
+    assert sorted([*fit.tolist(), *judge.tolist()]) == [0, 1, 2] and len(fit) == 2
 
 
 def test_levels_number_distinct_values_in_their_order():

@@ -1,4 +1,4 @@
-"""Counting objects in masks, labels and pictures."""
+"""Counting objects in masks, labels and images."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def test_connected_patches_are_counted_within_each_image_over_edges_and_corners(
     assert connected_count(torch.ones(2, 3, 3, dtype=torch.bool)).tolist() == [1, 1]
 
 
-def test_blank_pictures_count_nothing_and_score_nothing():
+def test_blank_images_count_nothing_and_score_nothing():
     blank = torch.zeros(3, 6, 6, dtype=torch.long)
     assert object_count(blank).tolist() == connected_count(blank > 0).tolist() == [0, 0, 0]
     assert count_accuracy(object_count(blank), torch.tensor([3, 2, 1])) == 0

@@ -32,5 +32,5 @@ def test_the_rotated_one_keeps_distances_and_no_axis(rng):
 def test_constant_factors_are_dead_codes_and_wrong_shapes_refused(rng):
     rows = reference_rows(torch.cat([FACTORS, torch.full((81, 1), 0.1)], 1), rng)
     assert rows["oracle"][:, 4].abs().max() == 0
-    with pytest.raises(ValueError, match="reference_rows: expected finite"):
+    with pytest.raises(ValueError, match="reference_rows: expected"):
         reference_rows(FACTORS[None], rng)

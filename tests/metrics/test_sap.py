@@ -18,8 +18,13 @@ def test_thresholds_tell_every_level_and_a_support_vector_machine_the_outer_ones
 
 def test_thresholds_see_a_code_without_order_and_correlations_do_not(rng):
     shuffled = torch.tensor([1.0, 3.0, 0.0, 2.0])[GRID[:, 0].long()][:, None]
-    assert sap(shuffled, GRID[:, :1], rng) == 1
+    assert sap(shuffled, GRID[:, :1], rng) == pytest.approx(1 - 1 / 4)
     assert sap(shuffled, GRID[:, :1], rng, "correlation") < 0.1
+
+
+@pytest.mark.parametrize("predictor", ["thresholds", "svc", "correlation"])
+def test_a_single_dead_code_is_worth_nothing(predictor, rng):
+    assert sap(torch.ones(len(GRID), 1), GRID, rng, predictor) == pytest.approx(0, abs=1e-12)
 
 
 def test_a_second_copy_closes_the_gap(rng):

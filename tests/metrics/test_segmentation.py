@@ -2,9 +2,17 @@
 
 import pytest
 import torch
-from torch.nn import functional as F
 
-from ergosum.metrics.segmentation import ari, covering, foreground_ari, matched_iou, objects_shown, segment_labels
+from ergosum.metrics.segmentation import (
+    ari,
+    as_masks,
+    covering,
+    foreground_ari,
+    matched_iou,
+    objects_shown,
+    segment_labels,
+    with_background,
+)
 
 METRICS = {
     "ari": ari,
@@ -14,10 +22,6 @@ METRICS = {
     "matched_iou": matched_iou,
 }
 every_metric = pytest.mark.parametrize("name", METRICS)
-
-
-def as_masks(labels, count):
-    return F.one_hot(labels, count).movedim(-1, 1).bool()
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +90,7 @@ def test_random_labels_cover_little(name, scenes, masks, rng):
 def test_the_rand_index_equals_that_of_scikit_learn(scenes, masks, rng):
     from sklearn.metrics import adjusted_rand_score
 
-    soft = torch.rand(40, 7, 16, 16, generator=rng) + 0.5 * F.pad(masks, (0, 0, 0, 0, 0, 2))
+    soft = torch.rand(40, 7, 16, 16, generator=rng) + 0.5 * torch.nn.functional.pad(masks, (0, 0, 0, 0, 0, 2))
     known = [adjusted_rand_score(t.flatten(), p.flatten()) for t, p in zip(scenes, soft.argmax(1), strict=True)]
     assert ari(soft, masks).tolist() == pytest.approx(known, abs=1e-12)
     assert ari(soft, scenes).tolist() == pytest.approx(known, abs=1e-12)
@@ -94,10 +98,11 @@ def test_the_rand_index_equals_that_of_scikit_learn(scenes, masks, rng):
     assert foreground_ari(soft, masks).tolist() == pytest.approx(fore, abs=1e-12)
 
 
-def test_partitions_into_one_segment_or_into_pixels_are_the_same_as_themselves():
+def test_partitions_into_pixels_are_the_same_as_themselves_and_a_single_true_segment_is_refused():
     pixels = torch.arange(16).view(1, 4, 4)
-    assert ari(pixels, pixels).item() == ari(0 * pixels, 0 * pixels).item() == 1
-    assert ari(pixels, 0 * pixels).item() == ari(0 * pixels, pixels).item() == 0
+    assert ari(pixels, pixels).item() == 1 and ari(0 * pixels, pixels).item() == 0
+    with pytest.raises(ValueError, match="1 of 1 images show fewer than 2 true segments"):
+        ari(0 * pixels, 0 * pixels)
 
 
 def test_leaks_into_the_background_cost_overlap_but_not_the_foreground_index():
@@ -132,6 +137,7 @@ def test_images_with_too_few_objects_are_refused_and_can_be_told(masks):
     with pytest.raises(ValueError, match=r"1 of 2 images show fewer than 2 objects.*objects_shown"):
         foreground_ari(masks[:2], lone)
     empty = as_masks(torch.zeros(1, 16, 16, dtype=torch.long), 3)
+    assert objects_shown(empty).tolist() == [0]
     for metric in (covering, matched_iou):
         with pytest.raises(ValueError, match="fewer than 1 objects"):
             metric(empty, empty)
@@ -152,11 +158,45 @@ def test_wrong_segments_are_refused(name, scenes, masks):
             metric(wrong, masks)
 
 
-@pytest.mark.parametrize("metric", [foreground_ari, covering, matched_iou])
+@pytest.mark.parametrize("metric", [ari, foreground_ari, covering, matched_iou, lambda p, m: objects_shown(m)])
 def test_true_masks_must_be_a_partition(metric, scenes, masks):
-    with pytest.raises(ValueError, match="expected Boolean masks"):
-        metric(scenes, masks.float())
+    assert torch.equal(metric(scenes, masks.float()), metric(scenes, masks))
     with pytest.raises(ValueError, match="exactly one true mask"):
+        metric(scenes, 0.9 * masks)
+    with pytest.raises(ValueError, match=r"exactly one true mask.*with_background"):
         metric(scenes, masks[:, :-1])
     with pytest.raises(ValueError, match="exactly one true mask"):
         metric(scenes, torch.cat([masks, masks[:, 1:2]], 1))
+
+
+@every_metric
+def test_true_labels_say_the_same_as_true_masks(name, scenes, masks, rng):
+    labels = torch.randint(6, scenes.shape, generator=rng)
+    for true in (scenes, 1000 * scenes, scenes.to(torch.uint8).numpy(), masks.numpy(), masks.int()):
+        assert torch.equal(METRICS[name](labels, true), METRICS[name](labels, masks))
+    assert torch.equal(objects_shown(700 * scenes), objects_shown(masks))
+
+
+def test_large_labels_without_a_background_have_none():
+    """The smallest label of a true segmentation is not the background unless it is 0."""
+    scene = torch.tensor([300, 300, 500, 500]).expand(1, 4, 4)
+    assert objects_shown(scene).tolist() == [2] and covering(scene, scene).item() == 1
+    assert foreground_ari(0 * scene, scene).item() == 0
+
+
+def test_labels_become_masks_and_come_back(scenes, rng):
+    masks = as_masks(scenes)
+    assert masks.dtype == torch.bool and masks.shape == (40, 5, 16, 16) and (masks.sum(1) == 1).all()
+    assert torch.equal(segment_labels(masks), scenes)
+    assert as_masks(scenes, 7).shape[1] == 7 and as_masks(torch.rand(2, 9, 4, 4, generator=rng)).shape[1] == 9
+    with pytest.raises(ValueError, match="asks for 5 masks, got count=4"):
+        as_masks(scenes, 4)
+
+
+def test_a_background_is_what_no_object_covers(masks):
+    assert torch.equal(with_background(masks[:, 1:]), masks)
+    assert torch.equal(with_background(masks[:, 1:].to(torch.uint8).numpy()), masks)
+    with pytest.raises(ValueError, match="in two objects"):
+        with_background(masks[:, [1, 1]])
+    with pytest.raises(ValueError, match="of 0 and 1"):
+        with_background(0.5 * masks)

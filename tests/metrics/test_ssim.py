@@ -55,5 +55,12 @@ def test_a_blank_or_an_inverted_texture_is_not_rewarded():
 
 def test_wrong_shapes_are_refused():
     for a, b in [((1, 3, 16, 16), (1, 1, 16, 16)), ((3, 16, 16), (3, 16, 16)), ((1, 3, 10, 16), (1, 3, 10, 16))]:
-        with pytest.raises(ValueError, match="ssim: expected two equal"):
+        with pytest.raises(ValueError, match=r"ssim: expected (two equal|sides of 11)"):
             ssim(torch.zeros(a), torch.zeros(b))
+
+
+def test_intensities_outside_of_the_range_are_refused():
+    with pytest.raises(ValueError, match=r"true intensities in \[0, 1\], got \[0, 255\].*`peak`"):
+        ssim(TRUE, 255 * TRUE.round())
+    with pytest.raises(TypeError, match=r"ssim: `predicted` must hold floating-point intensities.*255"):
+        ssim(TRUE.to(torch.uint8), TRUE)
