@@ -130,4 +130,6 @@ def test_the_component_whose_weights_are_broken_is_located(k, frames, moves):
 
 
 def test_a_step_size_that_blows_up_is_located_in_the_sum(frames, moves):
-    assert "sum of all components (Descent left" in make(UNetInnerProduct, step_size=1e30, steps=4).locate(frames, None, moves)
+    assert "sum of all components (Descent left" in make(UNetInnerProduct, step_size=1e30, steps=4).locate(
+        frames, None, moves
+    )
