@@ -17,7 +17,7 @@ def test_a_classifier_of_digits_learns():
     assert model(torch.rand(3, 3, 28, 28)).shape == (3, 10) and not model.training
 
 
-def test_an_extractor_s_features_are_standard_on_what_it_saw_and_repeatable(monkeypatch):
+def test_extracted_features_are_standard_on_what_was_seen_and_repeatable(monkeypatch):
     monkeypatch.setattr(classifiers, "SETS", FEW)
     monkeypatch.setattr(classifiers, "EXTRACTOR_OUTPUTS", len(FEW) + classifiers.MOST + len(classifiers.DAMAGES))
     one, again = (train_extractor(iterations=3, batch=12, count=40) for _ in range(2))
@@ -32,7 +32,7 @@ def test_an_extractor_s_features_are_standard_on_what_it_saw_and_repeatable(monk
 
 
 @pytest.mark.parametrize("damage", range(len(classifiers.DAMAGES)))
-def test_the_shipped_extractor_notices_what_was_done_to_scenes(damage):
+def test_the_shipped_feature_extractor_notices_what_was_done_to_scenes(damage):
     draw = torch.Generator().manual_seed(7)
     images = dataset("scenes", 64, (2, 5)).build().draw(60, draw).images
     done = classifiers._damaged(images, torch.full((60,), damage), draw)

@@ -1,7 +1,7 @@
 """Train the two classifiers that ship with the package.
 
-`python -m ergosum.zoo.classifiers identity OUT.safetensors` makes the classifier of digits, on true frames with random
-hue, angle and scale; `... features OUT.safetensors` the network whose features compare sets of images.
+`python -m ergosum.zoo.classifiers identity OUT.safetensors` makes the classifier of digit identity, on true frames with
+random hue, angle and scale; `... features OUT.safetensors` the feature extractor that compares sets of images.
 """
 
 import sys
@@ -22,12 +22,12 @@ from ergosum.training.runfolder import save_weights
 __all__ = ["EXTRACTOR_OUTPUTS", "train_classifier", "train_extractor"]
 
 MOST = 6
-"""Objects in a image that the extractor learns from, at most."""
+"""Objects in an image that the feature extractor learns from, at most."""
 SETS = {"tetrominoes": (36, 4), "shapes": (64, MOST), "scenes": (64, MOST), "toy": (64, MOST),
         "lighting": (64, MOST), "still": (64, 3), "digits": (36, 1)}  # fmt: skip
-"""Side and most objects of the datasets that the extractor tells apart."""
+"""Side and most objects of the datasets that the feature extractor tells apart."""
 DAMAGES = ("none", "blurred", "noisy", "mixed")
-"""What was done to images that the extractor learns to tell from true ones."""
+"""What was done to images that the feature extractor learns to tell from true ones."""
 EXTRACTOR_OUTPUTS = len(SETS) + MOST + len(DAMAGES)
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -41,7 +41,7 @@ def train_classifier(
     data = DigitSequences(source=source)
     generator = Generator().manual_seed(seed)
 
-    def loss() -> Tensor:
+    def objective() -> Tensor:
         pairs = data.pairs(batch, generator)
         # soften some frames, so that a little blur does not count as another digit
         frames = torch.where(
@@ -51,29 +51,30 @@ def train_classifier(
             logits = model(frames)
         return F.cross_entropy(logits.float(), pairs.labels)
 
-    return _fit(model, loss, iterations)
+    return _fit(model, objective, iterations)
 
 
 def train_extractor(iterations: int = 3000, batch: int = 84, count: int = 6000, seed: int = 0) -> PictureClassifier:
-    """A classifier of images: which dataset one is from, how many objects it shows, and what was done to it.
+    """A classifier of images of all datasets: which one an image is from, how many objects it shows, and what was done
+    to it.
 
     Half of the images are damaged: blurred, noisy, or mixed with another one.
 
     Args:
-        batch: a multiple of six times the number of sets. count: stored images of each set.
+        batch: a multiple of six times the number of datasets. count: stored images of each dataset.
     """
     torch.manual_seed(seed)
     model = PictureClassifier(EXTRACTOR_OUTPUTS).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     stores = []
     for name, (side, most) in SETS.items():
-        fewest = most if name == "still" else 1
-        stores.append(store(dataset(name, side, (fewest, most)).build(), count, seed=1))
+        objects = most if name == "still" else (1, most)
+        stores.append(store(dataset(name, side, objects).build(), count, seed=1))
     generator = Generator().manual_seed(seed)
     each = batch // len(stores)
     which = torch.arange(len(stores)).repeat_interleave(each)
     damage = (torch.arange(len(stores) * each) % 6 - 2).clamp(min=0)  # half of each set is as it came
 
-    def loss() -> Tensor:
+    def objective() -> Tensor:
         drawn = [images.draw(each, generator) for images in stores]
         shown = torch.cat([d.masks[:, 1:].flatten(2).any(2).sum(1) for d in drawn])
         with torch.autocast("cpu", torch.bfloat16):
@@ -82,7 +83,7 @@ def train_extractor(iterations: int = 3000, batch: int = 84, count: int = 6000, 
         counted = F.cross_entropy(of_count, shown.clamp(1, MOST) - 1)
         return F.cross_entropy(of_set, which) + counted + F.cross_entropy(of_damage, damage)
 
-    _fit(model, loss, iterations)
+    _fit(model, objective, iterations)
     with torch.no_grad():
         pooled = torch.cat([model.pooled(images.images(torch.arange(min(1000, count)))) for images in stores])
         model.centre.copy_(pooled.mean(0))
@@ -98,12 +99,12 @@ def _damaged(images: Tensor, damage: Tensor, generator: Generator) -> Tensor:
     return kinds[damage, torch.arange(len(images))]
 
 
-def _fit(model: Model, loss: Callable[[], Tensor], iterations: int) -> Model:
+def _fit(model: Model, objective: Callable[[], Tensor], iterations: int) -> Model:
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, iterations)
     for _ in range(iterations):
         optimiser.zero_grad()
-        loss().backward()
+        objective().backward()
         optimiser.step()
         schedule.step()
     return model.eval()
