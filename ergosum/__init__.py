@@ -8,21 +8,26 @@ from typing import Any
 
 __version__ = "0.2.0"
 
-_HOMES = {
+_HOMES: dict[str, tuple[str, ...]] = {
     "compose": ("And", "Not", "Or", "Scaled", "conjunction", "disjunction", "negation", "terms"),
     "energy": ("Conditional", "Energy", "as_energy"),
     "composition_file": ("load", "save"),
     "formula": ("parse_formula",),
     "partition": ("annealed_importance", "bridge", "log_z_difference", "weighted"),
     "calibrate": ("calibrate",),
-    "energies": ("Box", "Clauses", "DoubleWell", "Expert", "Funnel", "Gaussian", "Masked", "Mixture", "Ring"),
-    "samplers": ("Annealed", "Descent", "Hmc", "Langevin", "Mala", "ParallelTempering", "run", "sample", "warm_up"),
+    "energies": (
+        "Box", "Clauses", "DoubleWell", "Experts", "Funnel", "Gaussian", "Masked", "Mixture", "Ring", "as_score",
+    ),
+    "samplers": (
+        "Annealed", "Descent", "GibbsWithGradients", "Hmc", "Langevin", "Mala", "ParallelTempering", "ShortRun",
+        "UnderdampedLangevin", "run", "sample", "tempered_smc", "warm_up",
+    ),
     "part": ("Part",),
     "training": ("Experiment", "Optimiser", "Run", "Task", "Terms", "fit", "load_predictor", "train"),
     "data": ("DigitSequences",),
     "temporal": ("Bank", "TemporalDecomposer", "Timeline", "parse_timeline"),
     "decomposition": ("ImageDecomposer",),
-}
+}  # fmt: skip
 """Room or module -> the names that it gives."""
 _FOUND = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -13,7 +13,6 @@ from collections.abc import Collection, Mapping
 from numbers import Real
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from ergosum.compose import And, Named, Not, Or, Scaled
 from ergosum.construction import arguments_of, class_called, path_of
 from ergosum.energy import Closed, Conditional, Energy, Term, as_energy
+from ergosum.files import write_atomically
 from ergosum.nodes import silence
 from ergosum.terms import titles
 from ergosum.weights import Weight
@@ -55,15 +55,9 @@ def save(energy: Term, path: str | os.PathLike[str], given: Collection[str] = ()
     writer = _Writer(as_energy(energy), frozenset(given))
     told = {"format": FORMAT, "formula": str(energy), "tree": writer.tree, "modules": writer.modules}
     text = json.dumps(told, allow_nan=False)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.parent / f".{target.name}.{uuid4().hex}.part"
-    try:
-        # a file of safetensors needs no tensor, but readers of older releases do
-        save_file(writer.tensors or {"empty": torch.zeros(0)}, part, metadata={"composition": text})
-        os.replace(part, target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    # a file of safetensors may hold no tensor at all, but older readers want one
+    tensors = writer.tensors or {"empty": torch.zeros(0)}
+    write_atomically(target, lambda part: save_file(tensors, part, metadata={"composition": text}))
     return target
 
 

@@ -75,6 +75,10 @@ class Energy(nn.Module):
         """As of any module; a tensor that was made under `torch.inference_mode` is copied, so that gradients exist."""
         super().register_buffer(name, plain(tensor), persistent)
 
+    def __call__(self, x: Batch) -> PerSample:
+        """$E(x)$, shape (batch,); of a batch of none, no energies, which not every network could tell by itself."""
+        return super().__call__(x) if x.ndim == 0 or len(x) else summed(x)
+
     def forward(self, x: Batch) -> PerSample:
         """$E(x)$, shape (batch,)."""
         raise NotImplementedError
@@ -129,18 +133,6 @@ class Energy(nn.Module):
     def log_z_at(self, temperature: float) -> float | None:
         """$log int exp(-E(x) / T) dx$ where it is known, else None."""
         return self.log_z if temperature == 1 else None
-
-    def at_temperature(self, temperature: float) -> "Energy":
-        """$E / T$, the same as `energy / T`."""
-        return self.at(temperature)
-
-    def at_noise(self, sigma: float) -> "Energy":
-        """The energy of the data with noise of standard deviation sigma added.
-
-        Raises:
-            ValueError: if the energy knows one noise level only.
-        """
-        raise ValueError(f"{self}: the energy knows one noise level only and cannot be taken at sigma = {sigma:g}.")
 
     def in_units(self) -> "Energy":
         """$E / T$ with the temperature it was trained at: minus a log-density, comparable with others in units.

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ergosum.energy import Closed, Conditional, Energy, per_sample
+from ergosum.energy import Closed, Conditional, Energy, per_sample, summed
 
 __all__ = ["leaf_values"]
 
@@ -23,7 +23,9 @@ def leaf_values(
     values: dict[Energy, Tensor] = {}
     families: dict[Conditional, list[tuple[Closed, Tensor]]] = {}
     for leaf, x in zip(held, points, strict=True):
-        if isinstance(leaf, Closed):
+        if len(x) == 0:
+            values[leaf] = summed(x)
+        elif isinstance(leaf, Closed):
             families.setdefault(leaf.family, []).append((leaf, x))
         elif stand_in and not leaf.has_value:
             values[leaf] = _StandIn.apply(x, leaf.gradient(x, create_graph))  # type: ignore[assignment]

@@ -68,7 +68,7 @@ def titles(energy: Energy) -> dict[Energy, str]:
         return {energy: str(energy)}
     found: dict[Energy, str] = {}
     for part in energy:
-        found = titles(part) | found
+        found |= {leaf: title for leaf, title in titles(part).items() if leaf not in found}
     if isinstance(energy, Named) and energy.leaves == (energy.term,):
         found = {energy.term: energy.name}
     return found

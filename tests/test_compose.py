@@ -538,3 +538,24 @@ def test_compositions_move_copy_and_save_like_any_module():
     assert twin(X.float()).equal(before) and twin.double()(X).dtype == torch.float64
     torch.testing.assert_close(twin(X), before.double(), rtol=1e-5, atol=1e-5)
     assert [p.shape for p in energy.parameters()] == [(2, 3)]
+
+
+def test_conditions_are_saved_with_a_composition_and_those_that_learn_are_parameters():
+    family, anchor = Family(anchored=True), X.flip(0)
+    learning = nn.Parameter(codes(seed=3))
+    energy = family(codes(seed=1), anchor) & 0.5 * family(learning, anchor)
+    other = family(torch.zeros(2).double(), torch.zeros_like(X)) & 0.5 * family(torch.zeros_like(learning), X)
+    assert energy.state_dict().keys() == other.state_dict().keys()
+    other.load_state_dict(energy.state_dict())
+    same(other(X), energy(X))
+    assert {id(p) for p in energy.parameters()} == {id(family.w), id(learning)}
+    energy(X).sum().backward()
+    assert learning.grad is not None and learning.grad.abs().min() > 0
+
+
+def test_empty_batches_pass_through_families_with_conditions_for_all():
+    for folds in (False, True):
+        family = Family(folds)
+        energy = family(codes(seed=1)) & 0.5 * family(codes(seed=2)) & torch.ones(5).double() * A
+        value, gradient = energy.value_and_gradient(X[:0])
+        assert value.shape == (0,) and gradient.shape == (0, 3)

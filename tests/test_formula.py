@@ -9,9 +9,23 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from ergosum.compose import And, EqualPartitionWarning, Not, Or, Scaled, conjunction, disjunction, negation
+from ergosum.compose import (
+    And,
+    EqualPartitionWarning,
+    Named,
+    Not,
+    Or,
+    Scaled,
+    conjunction,
+    disjunction,
+    leaves,
+    negation,
+    terms,
+)
+from ergosum.energies.gaussian import Gaussian
 from ergosum.energy import as_energy
 from ergosum.formula import DEPTH, FormulaError, parse_formula, show
+from ergosum.samplers.guards import refuse_ungrounded
 
 X = torch.randn(4, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 PLAIN = {
@@ -239,7 +253,9 @@ def test_nothing_is_evaluated_and_nesting_is_bounded():
     for deep in ("(" * DEPTH + "a" + ")" * DEPTH, "~" * DEPTH + "a", "0.99*" * DEPTH + "a", "~[1]" * DEPTH + "a"):
         assert torch.isfinite(parse_formula(deep, NAMES)(X)).all()
         with pytest.raises(FormulaError, match=f"expected at most {DEPTH} nested signs"):
-            parse_formula(("~(" if deep[0] == "(" else deep[: deep.index("a") // DEPTH]) + deep + ")" * (deep[0] == "("), NAMES)
+            parse_formula(
+                ("~(" if deep[0] == "(" else deep[: deep.index("a") // DEPTH]) + deep + ")" * (deep[0] == "("), NAMES
+            )
     with pytest.raises(FormulaError):
         parse_formula("(" * 100_000, NAMES)
     assert len(list(parse_formula(" & ".join(["a"] * 2000), NAMES))) == 2000
@@ -248,3 +264,66 @@ def test_nothing_is_evaluated_and_nesting_is_bounded():
 def test_a_conjunction_of_one_is_written_as_that_one():
     either = disjunction(NAMES["a"], NAMES["b"], log_weights=[1, 2])
     assert show(And(either)) == show(conjunction(either)) == show(either)
+
+
+def test_reading_a_formula_leaves_the_energies_as_they_are():
+    one, other = as_energy(PLAIN["a"]), as_energy(PLAIN["b"]).named("mine")
+    before = [(e.name, str(e)) for e in (one, other)]
+    read = parse_formula("p & ~(0.5*q)", {"p": one, "q": other})
+    assert show(read) == "p & 0.5*~q" and terms(read, X).names == ["p", "q"]
+    assert [(e.name, str(e)) for e in (one, other)] == before
+    assert leaves(read) == [one, other]
+
+
+def test_one_energy_under_two_names_is_written_with_both_and_evaluated_once():
+    count = []
+
+    def energy(x):
+        count.append(len(x))
+        return x.square().sum(1)
+
+    held = as_energy(energy)
+    names = {"p": held, "q": held}
+    read = parse_formula("p & q | 0.3*q", names)
+    assert show(read) == "p & q | 0.3*q" == show(parse_formula(show(read), names))
+    near(read(X), -torch.logaddexp(-2 * held(X), -0.3 * held(X)))
+    assert len(count) == 3 and leaves(read) == [held] and terms(read, X).names == ["p"]
+    assert show(parse_formula("q", names)) == "q" and show(parse_formula("2*p & p", names)) == "2.0*p & p"
+
+
+def test_a_named_composition_is_written_by_its_name_unless_it_merges_with_what_stands_around():
+    a, b, c = NAMES["a"], NAMES["b"], NAMES["d-2"]
+    names = {"sum": a & b, "half": 0.5 * a, "either": disjunction(a, b, log_weights=[0, 1]), "no": ~a, "d-2": c}
+    assert show(parse_formula("sum & ~half & d-2", names)) == "sum & ~half & d-2"
+    assert show(parse_formula("~~no & d-2", names)) == "~a & d-2"
+    merged = parse_formula("1:d-2 | either", names)
+    assert show(merged) == "1:d-2 | 1:a | exp(1.0):b" and len(merged) == 3
+    near(parse_formula("0.3*sum & ~no", names)(X), 0.3 * (a(X) + b(X)) + a(X))
+    renamed = parse_formula("other", {"other": parse_formula("sum", names)})
+    assert show(renamed) == "other" and isinstance(renamed, Named) and renamed.term.parts == (a, b)
+
+
+def test_negations_may_come_first_and_alone_are_no_density():
+    a, b, c = NAMES["a"], NAMES["b"], NAMES["d-2"]
+    for energy in (~a & ~b & c, parse_formula("~a & ~b & d-2", NAMES), parse_formula("(~a & ~b) & d-2", NAMES)):
+        near(energy(X), c(X) - a(X) - b(X))
+        assert energy.grounded and show(energy) == "~a & ~b & d-2"
+    alone = parse_formula("~a & 0.5*~b", NAMES)
+    assert not alone.grounded
+    near(alone(X), -a(X) - 0.5 * b(X))
+    with pytest.raises(ValueError, match="a negation alone has no finite integral and cannot be sampled"):
+        refuse_ungrounded(alone)
+    assert parse_formula("~(~a & ~b)", NAMES).grounded and show(parse_formula("~(~a & 2*~b)", NAMES)) == "a & 2.0*b"
+
+
+def test_a_named_energy_has_the_gradient_and_the_log_z_of_its_own():
+    known = Gaussian(torch.zeros(2).double(), 0.5)
+    read = parse_formula("p", {"p": known})
+    value, gradient = read.value_and_gradient(X)
+    near(gradient, known.gradient(X))
+    near(value, known(X))
+    assert read.log_z == known.log_z and parse_formula("0.5*p", {"p": known}).log_z == known.log_z_at(2.0)
+    known.temperature = 2.0
+    unit = parse_formula("p & p", {"p": known}).in_units()
+    near(unit(X), known(X))
+    assert show(unit) == "0.5*p & 0.5*p"

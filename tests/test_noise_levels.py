@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ergosum.compose import And, disjunction, leaves, negation
+from ergosum.energies.arguments import level
 from ergosum.energies.experts import Experts
 from ergosum.energies.gaussian import Gaussian
 from ergosum.energies.masks import Masked
@@ -151,6 +152,7 @@ def test_a_correlated_gaussian_at_a_noise_level_has_the_noise_on_its_diagonal():
     for wrong in (-1.0, math.nan, math.inf):
         with pytest.raises(ValueError, match="expected a noise level sigma >= 0"):
             noised.at_noise(wrong)
+    assert level("Gaussian", 0.5) == 0.25
 
 
 def test_what_a_mask_leaves_free_stays_free_at_a_noise_level():

@@ -19,7 +19,7 @@ def listing(folder):
 
 @pytest.fixture
 def place(tmp_path, trained, monkeypatch):
-    """A folder with a run and pictures that make no start frame."""
+    """A folder with a run and images, some of which make no start frame."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(trained, tmp_path / "run")
     (tmp_path / "text.png").write_text("hello")
@@ -64,9 +64,9 @@ CONTROL = [
     ("--timeline angle:2 run", 1, "unknown factor 'angle'; the energies given are colour"),
     ("--timeline colour:0 run", 1, "'colour:0' has no frames"),
     ("--timeline colour run", 1, "cannot read 'colour'"),
-    ("--timeline colour:2 run --start text.png", 1, "text.png is not an image that can be read"),
-    ("--timeline colour:2 run --start rgba.png", 1, "has mode RGBA"),
-    ("--timeline colour:2 run --start dot.png", 1, "has 1x1 pixels"),
+    ("--timeline colour:2 run --start text.png", 1, "text.png could not be read as an image: it is none of PNG"),
+    ("--timeline colour:2 run --start rgba.png", 0, ""),
+    ("--timeline colour:2 run --start dot.png", 1, "1x1 pixels; expected at least 4x4"),
     ("--timeline colour:2 run --start none.png", 1, "No such image: none.png"),
     ("--timeline colour:2 run --start digits:12", 1, "expected SOURCE:DIGIT"),
     ("--timeline colour:2 run --start digits:7@9999", 1, "held-out 7s in digits"),

@@ -5,7 +5,7 @@ from itertools import pairwise, product
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
 
 from ergosum.compose import And
 from ergosum.energies import sat
@@ -28,14 +28,14 @@ def holds(literals, assignment):
     return all(any((assignment[abs(i) - 1] > 0) == (i > 0) for i in clause) for clause in literals)
 
 
-class Counter(TorchDispatchMode):
+class Counter(TorchFunctionMode):
     """Counts the elements that operations write."""
 
     def __init__(self):
         super().__init__()
         self.written = 0
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
         self.written += result.numel() if isinstance(result, torch.Tensor) else 0
         return result

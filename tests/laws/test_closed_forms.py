@@ -69,6 +69,13 @@ def test_draws_have_the_mean_and_the_variance_that_are_told(name):
     agrees((draws - energy.mean).square(), chart.variance(energy))
 
 
+@every_energy
+def test_a_batch_of_none_has_no_energies_and_no_gradients(name):
+    x = points(name)[:0]
+    value, gradient = EVERY[name]().value_and_gradient(x)
+    assert EVERY[name]()(x).shape == value.shape == (0,) and gradient.shape == x.shape
+
+
 @low_dimensional
 def test_log_z_and_moments_are_what_a_fine_grid_says(name):
     """Tolerance: twice what halving the step changes; 1e-9 for what lies beyond twelve deviations."""

@@ -4,7 +4,8 @@ import pytest
 import torch
 from cases import BATCH, CONDITION, ENERGIES, FAMILIES, IMAGE, Condition, noise
 
-from ergosum.compose import And
+from ergosum.compose import And, terms
+from ergosum.energies.gaussian import Gaussian
 from ergosum.energy import Conditional, Energy, as_energy
 from ergosum.nets.transport import Bowl
 
@@ -36,6 +37,27 @@ def test_the_gradient_matches_finite_differences(name):
         slope = (energy(IMAGE + H * direction) - energy(IMAGE - H * direction)) / (2 * H)
         told = (energy.gradient(IMAGE) * direction).flatten(1).sum(1)
         torch.testing.assert_close(told, slope, rtol=1e-6, atol=1e-7)
+
+
+# a transport looks at its anchors when it is bound, before there is an x
+@pytest.mark.parametrize("name", [name for name in ENERGIES if name != "Transport"])
+def test_a_batch_of_none_has_no_energies_and_no_gradients(name):
+    energy = ENERGIES[name](Condition(*(v[:0] for v in CONDITION)))
+    value, gradient = energy.value_and_gradient(IMAGE[:0])
+    assert energy(IMAGE[:0]).shape == value.shape == (0,) and gradient.shape == (0, *IMAGE.shape[1:])
+    assert energy(IMAGE[:0]).dtype == gradient.dtype == IMAGE.dtype
+    told = terms(energy, IMAGE[:0])
+    assert told.value.shape == (0,) and told.gradient.shape == gradient.shape
+
+
+@every_energy
+def test_energies_know_their_gradients_under_inference_mode(name):
+    energy = ENERGIES[name](CONDITION)
+    expected = energy.gradient(IMAGE)
+    with torch.inference_mode():
+        image = IMAGE.clone()
+        torch.testing.assert_close(energy.gradient(image), expected)
+        torch.testing.assert_close(terms(energy, image).gradient, expected)
 
 
 @every_energy
@@ -104,6 +126,51 @@ def test_as_energy_keeps_energies_and_refuses_what_cannot_be_called():
     assert as_energy(bowl) is bowl
     with pytest.raises(TypeError, match="got int"):
         as_energy(3)
+
+
+def test_what_is_made_under_inference_mode_can_be_differentiated():
+    family = FAMILIES["UNetInnerProduct"]()
+    expected = family(*CONDITION) & Gaussian(IMAGE[0] * 2)
+    with torch.inference_mode():
+        made = family(CONDITION.z * 1, CONDITION.anchor * 1) & Gaussian(IMAGE[0] * 2)
+        torch.testing.assert_close(made.gradient(IMAGE), expected.gradient(IMAGE))
+    torch.testing.assert_close(made.gradient(IMAGE), expected.gradient(IMAGE))
+
+
+class Mine(Energy):
+    def __init__(self, power: int = 2) -> None:
+        super().__init__()
+        self.power = power
+
+    def forward(self, x):
+        return x.pow(self.power).flatten(1).sum(1)
+
+
+def test_a_class_of_ones_own_may_be_subclassed():
+    class Steeper(Mine):
+        def __init__(self):
+            super().__init__(4)
+
+    class Twice(Steeper):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    torch.testing.assert_close(Twice()(IMAGE), 2 * IMAGE.pow(4).flatten(1).sum(1))
+    torch.testing.assert_close((Twice() & Steeper()).gradient(IMAGE), 12 * IMAGE.pow(3))
+    assert str(Twice() & Mine()) == "twice & mine"
+
+
+def test_a_subclass_that_would_tell_the_gradient_of_its_parent_is_refused():
+    class Fast(Mine):
+        def value_and_gradient(self, x, create_graph=False):
+            return self(x), 2 * x
+
+    with pytest.raises(TypeError, match="Slower has a forward of its own but the value_and_gradient of its parent"):
+        type("Slower", (Fast,), {"forward": lambda self, x: 3 * x.flatten(1).sum(1)})
+    body = {"forward": lambda self, x: 3 * x.flatten(1).sum(1), "value_and_gradient": Energy.value_and_gradient}
+    mended = type("Mended", (Fast,), body)()
+    torch.testing.assert_close(mended.gradient(IMAGE), torch.full_like(IMAGE, 3))
+    assert type("Same", (Fast,), {})().gradient(IMAGE).equal(2 * IMAGE)
 
 
 def test_a_leaf_energy_is_final_and_the_abstract_one_computes_nothing():

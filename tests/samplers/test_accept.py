@@ -44,10 +44,10 @@ def test_a_proposal_is_accepted_as_often_as_its_ratio_says(dtype, rng):
     assert abs(share - exact) < 4 * (p * (1 - p) / n) ** 0.5
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 LADDER = ParallelTempering(kernel=Mala(step_size=0.05), temperatures=(1.0, 1.1))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize(
     "kernel", [Mala(step_size=0.05), Hmc(step_size=0.2, length=3), LADDER], ids=lambda k: type(k).__name__
 )

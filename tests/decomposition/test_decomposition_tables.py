@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from ergosum.runfolder import write_json
 
 DOCS = Path(__file__).parents[2] / "docs"
