@@ -18,7 +18,7 @@ SCORES = {
     "response_rows": ["colour", "angle"], "response_factors": ["colour", "angle"], "diagonal_share": 0.94,
     "timeline_error": {"hue_deg": 3.2, "angle_deg": 4.1, "log_scale": 0.03},
     "reader_error": {"hue_deg": 0.4, "angle_deg": 1.2, "log_scale": 0.01},
-    "composition": [{"factors": "colour+angle", "row": "split", "mse": 0.001}, {"factors": "colour+angle", "row": "sum", "mse": 0.002}],
+    "composition": [{"factors": "colour+angle", "row": w, "mse": e} for w, e in (("split", 0.001), ("sum", 0.002))],
     "targets": [{"name": "skill", "value": 0.97, "target": 0.9, "met": True}],
 }  # fmt: skip
 TITLES = ["Targets", "Strips", "In motion", "Comparison", "Response", "Timelines", "Composition"]
