@@ -17,7 +17,7 @@ from ergosum.data.pictures import BLOCK, Stored, measure_speed, one_hot, store
 from ergosum.data.scenes import Scenes
 from ergosum.data.shapes import Shapes
 from ergosum.data.tetrominoes import Tetrominoes
-from ergosum.stories.sheets import SHEETS, overlay
+from ergosum.report.sheets import SHEETS, overlay
 
 SETS = [Tetrominoes((1, 3)), Shapes((2, 4), colour=True), Shapes(), Scenes((1, 3), side=16),
         Mixed([Glyphs(side=36), Tetrominoes((1, 3), 36)])]  # fmt: skip
