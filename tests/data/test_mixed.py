@@ -144,4 +144,4 @@ def test_a_sheet_of_sets_joined_by_a_plus_is_drawn(tmp_path, name):
 def test_a_sheet_of_what_there_is_not_is_refused(tmp_path, capsys, name):
     assert main(["data", "show", name, "--out", str(tmp_path / "sheet.png")]) == 1
     said = capsys.readouterr().err
-    assert f"no data set '{name}' to show; expected one of sequences" in said and "fashion, or several joined" in said
+    assert f"no dataset '{name}' to show; expected one of sequences" in said and "fashion, or several joined" in said
