@@ -56,7 +56,7 @@ def test_what_is_stored_comes_back(data, tmp_path):
     assert len(kept) == 70 and (kept.side, kept.objects) == (data.side, data.objects)
     assert kept.factors == data.factors and kept.attributes == data.attributes
     for block in (0, 1):
-        true = data.draw(BLOCK, Generator().manual_seed(pictures._mix(3, block)))
+        true = data.draw(BLOCK, Generator().manual_seed(pictures.block_seed(3, block)))
         rows = torch.arange(block * BLOCK, min(70, (block + 1) * BLOCK))
         back = kept.batch(rows)
         true = type(true)(*(v[: len(rows)] for v in true))
