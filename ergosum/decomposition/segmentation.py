@@ -73,8 +73,10 @@ def decomposition_scores(
         return result
     swaps, swapped = _swaps(model, latents, masks, generator)
     result |= swaps | _composites(task, model, n, generator)
-    if features is not None:
-        true, others = task.held_out(2 * n, generator).images.chunk(2)
+    if features is None:
+        return result
+    true, others = task.held_out(2 * n, generator).images.chunk(2)
+    if (true != true[:1]).any():  # of one held-out image, drawn again and again, nothing has a distance
         chosen = torch.randperm(len(swapped), generator=generator)[:n]
         made = {"recomposed": whole, "one component exchanged": swapped[chosen]}
         rows = kid_rows(made, true, others, features, seed)

@@ -22,10 +22,10 @@ SCORES = {"fg_ari", "ari", "covering", "mse", "mse_mean", "psnr", "ssim", "swap_
 
 
 @pytest.fixture(scope="module")
-def apart(tmp_path_factory, practise):
+def apart(tmp_path_factory, learn):
     """The folder of a tiny run that decomposes tetrominoes."""
     folder = tmp_path_factory.mktemp("runs") / "tetrominoes"
-    practise(folder, "tetrominoes")
+    learn(folder, "tetrominoes")
     return folder
 
 
@@ -71,8 +71,8 @@ def contents(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_a_killed_job_ends_with_the_files_of_one_that_was_not(album, tmp_path, practise, monkeypatch):
-    practise(tmp_path / "comet", "comet-code")  # what it finds depends on the noise that it starts from
+def test_a_killed_job_ends_with_the_files_of_one_that_was_not(album, tmp_path, learn, monkeypatch):
+    learn(tmp_path / "comet", "comet-code")  # what it finds depends on the noise that it starts from
     _, model = load_predictor(tmp_path / "comet")
     for k in range(4):
         shutil.copy(album / "a.png", album / f"c{k}.png")
@@ -111,10 +111,10 @@ def test_held_out_images_are_decomposed_and_recombined(apart, tmp_path, capsys):
     assert capsys.readouterr().out.split() == [str(p) for p in drawn]
 
 
-def test_two_models_share_a_image(apart, tmp_path, capsys, practise):
+def test_two_models_share_a_image(apart, tmp_path, capsys, learn):
     assert main(["recombine", str(apart), "--with", str(apart), "--out", str(tmp_path / "u.png")]) == 0
     assert min(Image.open(tmp_path / "u.png").size) > 300
-    practise(tmp_path / "comet", "comet-code")
+    learn(tmp_path / "comet", "comet-code")
     assert main(["recombine", str(apart), "--with", str(tmp_path / "comet"), "--out", str(tmp_path / "v.png")]) == 1
     assert "expected one canvas, and experts with experts" in capsys.readouterr().err
 
@@ -157,9 +157,9 @@ def test_scores_are_the_same_for_the_same_seed_and_differ_for_another(apart):
     assert one == again and one["mse"] != other["mse"]
 
 
-def test_of_a_single_energy_numbers_are_exchanged(tmp_path, practise, capsys):
+def test_of_a_single_energy_numbers_are_exchanged(tmp_path, learn, capsys):
     run = tmp_path / "run"
-    practise(run, "scenes-global")
+    learn(run, "scenes-global")
     assert main(["recombine", str(run), "--out", str(tmp_path / "both.png")]) == 0
     assert main(["decompose", str(run), "--out", str(tmp_path / "apart")]) == 0
     capsys.readouterr()
@@ -185,9 +185,9 @@ def test_exchanging_a_component_both_ways(apart):
     assert sheet.size[0] > 3 * 36 and sheet.size[1] > 4 * 36
 
 
-def test_a_run_on_a_folder_of_photographs_is_scored(album, tmp_path, practise, capsys):
+def test_a_run_on_a_folder_of_photographs_is_scored(album, tmp_path, learn, capsys):
     run = tmp_path / "photographs"
-    practise(run, "tetrominoes", task={"data": dataset(str(album), 36), "count": 8})
+    learn(run, "tetrominoes", task={"data": dataset(str(album), 36), "count": 8})
     assert main(["score", str(run), "--n", "4", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["fg_ari"] is None and told["count_accuracy"] is None and told["mse"] > 0

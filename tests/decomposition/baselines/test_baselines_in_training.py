@@ -19,6 +19,17 @@ from ergosum.training.runfolder import load_predictor, load_weights
 FACTOR_KEYS = {"beta_vae", "factor_vae", "mig", "mcc", "sap", "dci", "factors", "codes"}
 
 
+@pytest.fixture(scope="module")
+def practise(learn):
+    """Train a tiny recipe of a baseline on images of 16 pixels."""
+    small = {"data": {"side": 16}, "model": {"latent": 4, "width": 8}}
+
+    def go(folder, recipe, **changes):
+        return learn(folder, recipe, task=small, **changes)
+
+    return go
+
+
 def weights(folder):
     return (folder / "model.safetensors").read_bytes()
 
