@@ -14,9 +14,9 @@ from typing import Any
 from decomposition_tables import PAGE, RUNS, cell, finished, folder, heading, measure, options
 from tables import replace_block
 
+from ergosum.decomposition.recipes import BIASES
+from ergosum.files import read_json
 from ergosum.recipes import find
-from ergosum.recipes.decomposition import BIASES
-from ergosum.runfolder import read_json
 
 SETS = {"tetrominoes": 3, "scenes": 1}
 """Seeds of the first table."""
@@ -51,10 +51,11 @@ def scored(runs: Path, name: str, seeds: int) -> dict[int, dict[str, Any]]:
 
 def biases(runs: Path, of: str, seeds: int) -> list[str]:
     """Lines of one set: each bias with all before it, then what needs no model."""
-    objects = find(f"comet-{of}-none").pictures
+    data = find(f"comet-{of}-none").task.get("data")
+    objects = data.get("objects")
     heads = ["biases", "seeds", *KEYS, "CPU [s]", "COMET's paper on CLEVR: ARI"]
-    count = f"{objects.fewest}" if objects.fewest == objects.most else f"{objects.fewest} to {objects.most}"
-    lines = [f"`{of}`, {count} objects, {objects.side} pixels:", "", *heading(heads)]
+    count = str(objects) if isinstance(objects, int) else "{} to {}".format(*objects)
+    lines = [f"`{of}`, {count} objects, {data.get('side')} pixels:", "", *heading(heads)]
     every: list[dict[str, Any]] = []
     for bias, says in SAYS.items():
         found = list(scored(runs, f"comet-{of}-{bias}", seeds).values())
@@ -65,7 +66,7 @@ def biases(runs: Path, of: str, seeds: int) -> list[str]:
         return []
     for row in every[0]["rows"][1:]:
         lines.append(_line(row["row"], [row], "–"))
-    return [*lines, _line("mean picture", [{"mse": every[0]["mse_mean"]}], "–"), ""]
+    return [*lines, _line("mean image", [{"mse": every[0]["mse_mean"]}], "–"), ""]
 
 
 def losses(runs: Path) -> list[str]:

@@ -12,7 +12,6 @@ import argparse
 import statistics
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -21,18 +20,17 @@ import torch
 from tables import replace_block
 
 from ergosum.cli.score import score
+from ergosum.decomposition.baselines.recipes import ROWS, SETS
+from ergosum.files import read_json
 from ergosum.recipes import find
-from ergosum.recipes.rivals import ROWS, SETS
-from ergosum.runfolder import read_json
 from ergosum.samplers.guards import NonFiniteError
-from ergosum.settings import Experiment
 from ergosum.training.loop import DeadRunError, train
 
 OURS: dict[str, dict[str, str]] = {
     "still": {
-        "ours: one energy, 10 noisy numbers": "scenes-global",
-        "ours: one energy, 64 less noisy numbers": "scenes-global-wide",
-        "ours: two energies, 32 less noisy numbers each": "scenes-global-two",
+        "ours: one energy, 10 stochastic numbers": "scenes-global",
+        "ours: one energy, 64 stochastic numbers at a lower KL weight": "scenes-global-wide",
+        "ours: two energies, 32 stochastic numbers each at a lower KL weight": "scenes-global-two",
     },
     "shapes": {"ours: slots, an energy for the ground and one for the shape": "shapes"},
 }
@@ -71,7 +69,7 @@ def options(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", action="store_true", help="train missing runs first")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each")
-    parser.add_argument("--n", type=int, default=200, help="held-out pictures to recompose; 25 times as many to code")
+    parser.add_argument("--n", type=int, default=200, help="held-out images to recompose; 25 times as many to code")
     return parser
 
 
@@ -109,7 +107,7 @@ def train_one(which: tuple[str, int]) -> None:
     out = folder(RUNS, name, seed)
     if (out / "run.json").exists():
         return  # finished, or died
-    experiment: Experiment = replace(find(name), name=out.name, seed=seed)
+    experiment = find(name).but(name=out.name, run={"seed": seed})
     print("training", out, flush=True)
     try:
         for _ in train(experiment, out, resume=(out / "checkpoint.pt").exists(), accelerator="cpu"):
@@ -124,7 +122,7 @@ def finished(out: Path) -> bool:
 
 
 def score_one(which: tuple[str, int], n: int) -> None:
-    """Score a finished run whose scores are not there, are of other pictures, or are older than its weights."""
+    """Score a finished run whose scores are not there, are of other images, or are older than its weights."""
     out = folder(RUNS, *which)
     if not finished(out):
         return
@@ -141,7 +139,7 @@ def score_one(which: tuple[str, int], n: int) -> None:
 def write(runs: Path, page: Path, seeds: int) -> None:
     """Put the tables of all sets between the markers of the page, which is begun if it is not there."""
     if not page.exists():
-        page.write_text("# Unsupervised decomposition of pictures\n")
+        page.write_text("# Unsupervised decomposition of images\n")
     if "<!-- table 1 -->" not in page.read_text():
         page.write_text(page.read_text() + "\n<!-- table 1 -->\n<!-- /table 1 -->\n")
     lines: list[str] = []
@@ -200,9 +198,9 @@ def table(runs: Path, of: str, seeds: Iterable[int]) -> list[str]:
             lines.append(line("their 64 principal components", found, quoted, "_pca"))
     if not every:
         return ["No run has been scored yet."]
-    first = find(f"{of}-vae-b4-d64")
+    first = find(f"{of}-vae-b4-d64").task.get("model")
     untrained = [r for s in every for r in s["factor_rows"] if r["row"] == "random encoder"
-                 and s["factor_rows"][0]["row"] == first.predictor and s["codes"] == first.rival.latent]  # fmt: skip
+                 and s["factor_rows"][0]["row"] == first.cls.__name__ and s["codes"] == first.get("latent")]  # fmt: skip
     if untrained:
         lines.append(line("beta-VAE's encoder with random weights, D = 64", untrained, quoted))
     of_seed = list({s["seed"]: s for s in every}.values())
@@ -210,7 +208,7 @@ def table(runs: Path, of: str, seeds: Iterable[int]) -> list[str]:
         lines.append(line(name, [r for s in of_seed for r in s["factor_rows"] if r["row"] == name], quoted))
     means = [{"mse": s["mse_mean"], "psnr": s["psnr_mean"]} for s in of_seed if "psnr_mean" in s]
     if means:
-        lines.append(line("mean picture", means, quoted, drawn=True))
+        lines.append(line("mean image", means, quoted, drawn=True))
     if quoted:
         lines.append(line("COMET, as published", [], quoted, published=PUBLISHED["COMET"]))
     return lines

@@ -21,7 +21,7 @@ from ergosum.nets.experts import DrawnExperts
 from ergosum.part import Part
 from ergosum.samplers.chain import Info, Sampler, Varying, differentiable_steps, run
 from ergosum.samplers.descent import Descent
-from ergosum.samplers.guards import NonFiniteError
+from ergosum.samplers.guards import NonFiniteError, expect_finite, refuse_non_finite
 from ergosum.shapes import Images, Latents
 
 __all__ = ["Decomposer", "InnerDescent", "Trajectory"]
@@ -195,13 +195,22 @@ class Decomposer(nn.Module):
     ) -> Trajectory:
         """Descend from `start` on an energy, or on one that changes with the step; in training mode the chosen steps
         can be differentiated.
+
+        Args:
+            check: raise at the first image that is not finite. N steps of descent are a function that was trained, and
+                no chain: that a network's energy falls without bound beyond them is no fault.
         """
         d, closed = self.descent, energy if isinstance(energy, Energy) else None
         graph = differentiable_steps(d.gradient, steps, d.window) if self.training else (set(), set())
         varying = Varying(energy if closed is None else lambda n, x: closed)  # type: ignore[arg-type]
         frames, infos = [start], []
-        running = run(self.sampler(closed), varying, start, steps, graph=graph, generator=generator, check=check)
-        for step in running:
+        sampler = self.sampler(closed)
+        who = type(sampler).__name__
+        if check:
+            expect_finite(who, start, 0)
+        for step in run(sampler, varying, start, steps, graph=graph, generator=generator, check=False):
+            if check:
+                refuse_non_finite(who, step.energy, frames[-1], step.x, step.info.energy, step.n)
             frames.append(step.x)
             infos.append(step.info)
         masks = closed.masks() if self.curved and isinstance(closed, Folded) else None

@@ -67,11 +67,13 @@ def _decompose(chosen, task: "OfImages", model: "ImageDecomposer") -> None:  # n
     job = decompose_folder(
         model, chosen.start, chosen.out, seed=chosen.seed, least=least, settings=settings, process=(rank, world)
     )
-    done = None
-    with Progress(console=Console(stderr=True), transient=True, disable=not is_main_process()) as bar:
+    done, console = None, Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not (console.is_terminal and is_main_process())) as bar:
         shown_as = bar.add_task("decompose", total=None)
         for done in job:
-            bar.update(shown_as, description=f"{done.written} written, {done.before} before, {len(done.skipped)} skipped")
+            bar.update(
+                shown_as, description=f"{done.written} written, {done.before} before, {len(done.skipped)} skipped"
+            )
     assert done is not None
     which = f" (process {rank + 1} of {world})" if world > 1 else ""
     print(f"{chosen.out}: {_counted(done)}{which}")

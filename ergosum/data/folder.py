@@ -139,7 +139,7 @@ class ImageFolder:
 
     def _files(self) -> list[Path]:
         files = self._listed(self.folder)
-        if self.part == "all" or self.folder == self.test:
+        if self.part == "all" or (self.part == "test" and self.test is not None):
             return files
         if self.test is None:
             train, test = split_files(files)

@@ -42,7 +42,7 @@ def image_files(folder: Path | str, report: Callable[[Path, str], object] | None
 def shown(path: Path | str) -> str:
     r"""A file name as text that can be printed on one line and encoded as UTF-8.
 
-    Bytes that are no UTF-8 and characters that do not print are escaped: `caf\xe9.png`, `two\nlines.png`.
+    Bytes that are no UTF-8 and characters that do not print are escaped: `\xe9.png`, `two\nlines.png`.
     """
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

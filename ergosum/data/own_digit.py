@@ -132,18 +132,25 @@ def _ground(rgb: Tensor) -> Tensor:
     terms = _terms(*small.shape[-2:])
     values = small.flatten(1).T.double()
     rim = torch.zeros(small.shape[-2:], dtype=torch.bool)
-    wide = max(1, min(small.shape[-2:]) // 12)
-    rim[:wide] = rim[-wide:] = rim[:, :wide] = rim[:, -wide:] = True
+    rim[0] = rim[-1] = rim[:, 0] = rim[:, -1] = True
     level = small[:, rim].median(1).values
-    if ((small[:, rim] - level[:, None]).abs().amax(0) < _EVEN).float().mean() > 0.75:  # no lamp, but a drawing program
+    if ((small[:, rim] - level[:, None]).abs().amax(0) < _EVEN).float().mean() > 0.5:  # no lamp, but a drawing program
         return level[:, None, None].expand_as(rgb)
     paper = rim.flatten()
-    for _ in range(4):
-        fit = terms @ torch.linalg.lstsq(terms[paper], values[paper]).solution
-        away = (values - fit).abs().amax(1)
+    trust = torch.ones_like(values[paper, :1])
+    for _ in range(20):  # least absolute differences: ink on less than half of the rim does not matter
+        residual = values[paper] - terms[paper] @ _least_squares(terms[paper], values[paper], trust)
+        trust = 1 / residual.abs().amax(1, keepdim=True).clamp(min=1e-4).sqrt()
+    solution = _least_squares(terms[paper], values[paper], trust)
+    for _ in range(3):
+        away = (values - terms @ solution).abs().amax(1)
         paper = away <= max(0.3 * away.max().item(), 3 * away[paper].median().item())
-    solution = torch.linalg.lstsq(terms[paper], values[paper]).solution
+        solution = _least_squares(terms[paper], values[paper])
     return (_terms(*rgb.shape[-2:]) @ solution).T.unflatten(1, rgb.shape[-2:]).float().clamp(0, 1)
+
+
+def _least_squares(terms: Tensor, values: Tensor, weight: Tensor | float = 1.0) -> Tensor:
+    return torch.linalg.lstsq(weight * terms, weight * values).solution
 
 
 def _terms(height: int, width: int) -> Tensor:

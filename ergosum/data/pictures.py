@@ -24,8 +24,18 @@ from torch import Generator, Tensor
 from ergosum.data.cache import cache_folder
 from ergosum.data.record import Pictures
 
-__all__ = ["PictureSet", "Stored", "check_kind", "check_objects", "draw_present", "grid", "measure_speed", "one_hot",
-           "store"]  # fmt: skip
+__all__ = [
+    "PictureSet",
+    "Stored",
+    "block_seed",
+    "check_kind",
+    "check_objects",
+    "draw_present",
+    "grid",
+    "measure_speed",
+    "one_hot",
+    "store",
+]  # fmt: skip
 
 BLOCK = 64
 """Pictures rendered at a time by `store`, each block with a generator of its own."""
@@ -303,7 +313,7 @@ def _render(
 def _block(dataset: PictureSet, first: int, seed: int, device: str) -> Pictures:
     """Always a whole block, so that a picture does not depend on how many there are."""
     if not isinstance(dataset, _Listed):
-        return dataset.draw(BLOCK, torch.Generator(device).manual_seed(_mix(seed, first // BLOCK)))
+        return dataset.draw(BLOCK, torch.Generator(device).manual_seed(block_seed(seed, first // BLOCK)))
     order = torch.Generator().manual_seed(seed)
     rounds = [torch.randperm(len(dataset), generator=order) for _ in range((first + BLOCK - 1) // len(dataset) + 1)]
     return dataset.at(torch.cat(rounds)[first : first + BLOCK].tolist())
@@ -325,6 +335,6 @@ def _rows_in(path: Path, header: int, row: int, n: int) -> int:
     return min(n, max(0, path.stat().st_size - header) // row) if row else n
 
 
-def _mix(seed: int, block: int) -> int:
+def block_seed(seed: int, block: int) -> int:
     """A seed for each block of each seed; neighbouring seeds share none."""
     return int.from_bytes(hashlib.sha256(f"{seed} {block}".encode()).digest()[:7], "big")

@@ -18,6 +18,15 @@ from ergosum.decomposition.objective import RecompositionLoss
 from ergosum.decomposition.task import Coding, Recomposition
 
 __all__ = [
-    "Additive", "BetaVae", "Coding", "FactorVae", "ImageBaseline", "ImageDecomposer", "InfoGan", "Monet",
-    "RecompositionLoss", "Recomposition", "SlotAttention",
+    "Additive",
+    "BetaVae",
+    "Coding",
+    "FactorVae",
+    "ImageBaseline",
+    "ImageDecomposer",
+    "InfoGan",
+    "Monet",
+    "Recomposition",
+    "RecompositionLoss",
+    "SlotAttention",
 ]  # fmt: skip

@@ -159,7 +159,7 @@ def fingerprint(
     """What decides the results of a job beside its images: version, weights (a digest), settings, seed and block."""
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode() + value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(name.encode() + value.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().tobytes())
     told = json.loads(json.dumps(dict(settings or {})))
     return {
         "version": __version__, "weights": digest.hexdigest()[:16], "settings": told, "seed": seed, "batch": batch
@@ -180,6 +180,8 @@ def load_result(path: Path | str) -> Result:
 
 
 def _job(source: Path, side: int, out: Path) -> _Job:
+    if not source.exists():
+        raise FileNotFoundError(f"No such image or folder of images: {shown(source)}.")
     if source.is_file():
         return _Job([source], source.parent, out, lambda path: load_square(path, side), {})
     folder = ImageFolder(source, side)
@@ -213,9 +215,7 @@ def _claim(out: Path, about: dict[str, Any], least: float | None) -> float | Non
     return least
 
 
-def _decompose_block(
-    model: ImageDecomposer, job: _Job, block: Sequence[Path], waiting: set[Path], noise: int
-) -> int:
+def _decompose_block(model: ImageDecomposer, job: _Job, block: Sequence[Path], waiting: set[Path], noise: int) -> int:
     """Write the results of a block that are missing; all its images are decomposed, so that each has its own noise."""
     if not any(job.read(path) is not None for path in block if path in waiting):
         return 0

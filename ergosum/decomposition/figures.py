@@ -1,4 +1,4 @@
-"""Figures of images decomposed: contact sheets of components, masks and recombinations, and the sections of a report."""
+"""Figures of images decomposed: contact sheets of components, masks and recombinations; the sections of a report."""
 
 from collections.abc import Mapping
 from typing import Any

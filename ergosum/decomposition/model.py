@@ -13,9 +13,9 @@ from torch import Generator, Tensor
 
 from ergosum.decomposer import Decomposer, InnerDescent, Trajectory
 from ergosum.energy import Conditional, Energy
-from ergosum.nets.slots import SlotEncoder
 from ergosum.nets.encoders import Encoder
 from ergosum.nets.experts import ExpertDecoder, GlobalExperts
+from ergosum.nets.slots import SlotEncoder
 from ergosum.part import Part
 from ergosum.samplers.tensors import gaussian
 from ergosum.shapes import Images, Latents
@@ -121,9 +121,7 @@ class ImageDecomposer(Decomposer):
         told = told.float()
         return told[..., :width], told[..., width:] + self.initial_log_variance
 
-    def bind(
-        self, latents: Latents, anchor: Images | None = None, *, active: Sequence[int] | None = None
-    ) -> Energy:
+    def bind(self, latents: Latents, anchor: Images | None = None, *, active: Sequence[int] | None = None) -> Energy:
         """The sum of the (active) energies, closed with their latents.
 
         Shape:

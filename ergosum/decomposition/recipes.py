@@ -195,9 +195,7 @@ BIASES: dict[str, dict[str, Any]] = {
 """What turns COMET's components into objects, each with all before it (Du et al. 2021, Table 2)."""
 
 
-def biases(
-    name: Literal["tetrominoes", "scenes"], bias: str, preset: Literal["paper", "code"] = "code"
-) -> Experiment:
+def biases(name: Literal["tetrominoes", "scenes"], bias: str, preset: Literal["paper", "code"] = "code") -> Experiment:
     """COMET's networks of a quarter of their width with some of their biases, for four minutes of a CPU.
 
     Args:

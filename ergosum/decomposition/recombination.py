@@ -55,7 +55,9 @@ class Decomposed(NamedTuple):
 
 
 @torch.no_grad()
-def decompose(model: ImageDecomposer, images: Images, generator: Generator, components: int | None = None) -> Decomposed:
+def decompose(
+    model: ImageDecomposer, images: Images, generator: Generator, components: int | None = None
+) -> Decomposed:
     """Latents, recomposition, masks and components of images.
 
     Args:
@@ -75,14 +77,17 @@ def decompose(model: ImageDecomposer, images: Images, generator: Generator, comp
 
 @torch.no_grad()
 def encode_best(
-    model: ImageDecomposer, images: Images, generator: Generator, components: int | None = None, attempts: int = ATTEMPTS
+    model: ImageDecomposer,
+    images: Images,
+    generator: Generator,
+    components: int | None = None,
+    attempts: int = ATTEMPTS,
 ) -> Latents:
-    """Latents (batch, K, D) of images by iterative refinement: of several attempts of an encoder with places, those that
-    recompose an image best.
+    """Latents (batch, K, D) of images by iterative refinement: of several attempts those that recompose an image best.
 
-    The first attempt starts from evenly spread places. Each other one starts from the places that were found, but for one
-    component that holds little, which starts where the image is recomposed worst. Other encoders, whose latents are
-    always the same, are asked once.
+    The first attempt of an encoder with places starts from evenly spread ones. Each other attempt starts from the
+    places that were found, but for one component that holds little, which starts where the image is recomposed worst.
+    Other encoders, whose latents are always the same, are asked once.
 
     Raises:
         ValueError: if `components` < 1.
@@ -139,7 +144,9 @@ def _elsewhere(latents: Latents, missed: Tensor, masks: Tensor, failures: Tensor
 
 
 @torch.no_grad()
-def recompose(model: ImageDecomposer, latents: Latents, generator: Generator, active: Sequence[int] | None = None) -> Images:
+def recompose(
+    model: ImageDecomposer, latents: Latents, generator: Generator, active: Sequence[int] | None = None
+) -> Images:
     """The image at the bottom of the (active) components' energies, found from noise; pixels in [0, 1]."""
     shape = (len(latents), 3, model.canvas, model.canvas)
     noise = torch.rand(shape, generator=generator).to(latents.device)

@@ -35,9 +35,10 @@ def decomposition_scores(
     Keys: `mse`, `psnr`, `ssim`, `mse_mean` (of the mean image) and `psnr_least` (of the worst image) of the
     recomposition; `fg_ari`, `ari`, `covering` of the images that show two objects or more (None if there is none, or
     one component); `swap_consistency` with `swap_share` and `swap_arrival`, means over what can be exchanged
-    (components; of a single one its numbers; slots are matched); `count_accuracy` of `composites`; `rows`: the segmentation of what needs no model; with features,
-    `kid` and `kid_recombined`, the kernel distance to other held-out images of what was recomposed and of images
-    with one component exchanged, and `kid_rows`.
+    (components; of a single one its numbers; slots are matched); `count_accuracy` of `composites`; `rows`: the
+    segmentation of what needs no model; with features, `kid` and `kid_recombined`, the kernel distance to other
+    held-out images of what was recomposed and of images with one component exchanged, and `kid_rows`; and the means of
+    the task's own metrics, which `metrics` lists.
 
     Composites: all objects of two images of `composite_objects` / 2 objects each, at most as many as n, of which
     none hides more than a fifth of another's. The composite is decomposed again and its segments are counted;
@@ -72,8 +73,10 @@ def decomposition_scores(
         return result
     swaps, swapped = _swaps(model, latents, masks, generator)
     result |= swaps | _composites(task, model, n, generator)
-    if features is not None:
-        true, others = task.held_out(2 * n, generator).images.chunk(2)
+    if features is None:
+        return result
+    true, others = task.held_out(2 * n, generator).images.chunk(2)
+    if (true != true[:1]).any():  # of one held-out image, drawn again and again, nothing has a distance
         chosen = torch.randperm(len(swapped), generator=generator)[:n]
         made = {"recomposed": whole, "one component exchanged": swapped[chosen]}
         rows = kid_rows(made, true, others, features, seed)
@@ -116,7 +119,9 @@ def _stripes(images: Tensor, segments: int) -> Tensor:
     return (torch.arange(side) * segments // side).expand(len(images), side, side)
 
 
-def _swaps(model: ImageDecomposer, latents: Tensor, masks: Tensor, generator: Generator) -> tuple[dict[str, float], Tensor]:
+def _swaps(
+    model: ImageDecomposer, latents: Tensor, masks: Tensor, generator: Generator
+) -> tuple[dict[str, float], Tensor]:
     """Each unit in turn is replaced by that of a donor and the result is encoded again; scores, and the results.
 
     Of slots only those with a place are exchanged, and the donor is the image whose component hides least of the

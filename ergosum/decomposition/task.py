@@ -106,9 +106,11 @@ class Recomposition(OfImages):
     """Recompose an image from noise, with latents read off the image.
 
     Args:
-        data: dataset of single images; gets `split`. model: gets `side`. objective: (images, trajectory, rows,
-            progress) -> Terms. count: training images, drawn once and stored as 8-bit files, >= 1. metrics: more metrics
-            for its score, each (recomposed images, true images) -> (batch,).
+        data: dataset of single images; gets `split`.
+        model: gets `side`.
+        objective: (images, trajectory, rows, progress) -> Terms.
+        count: training images, drawn once and stored as 8-bit files, >= 1.
+        metrics: more metrics for its score, each (recomposed images, true images) -> (batch,).
     Raises:
         ValueError: if the arguments do not go together.
     """
@@ -167,7 +169,9 @@ class Recomposition(OfImages):
         if (told.kl_weight or told.tc_weight) and not model.stochastic:
             raise ValueError("model.stochastic: expected True with objective.kl_weight or tc_weight.")
         if told.on != "last" and (d.training_steps or d.steps) < 2:
-            raise ValueError("objective.on: expected 'last' where training takes one step (descent.training_steps = 1).")
+            raise ValueError(
+                "objective.on: expected 'last' where training takes one step (descent.training_steps = 1)."
+            )
         if told.on != "last" and d.gradient == "last":
             raise ValueError("descent.gradient: expected truncated, window or full with a loss on several steps.")
 

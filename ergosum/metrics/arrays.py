@@ -54,11 +54,11 @@ def tensors(name: str, **values: Values) -> tuple[Tensor, ...]:
     device = next((v.device for v in values.values() if isinstance(v, Tensor)), torch.device("cpu"))
     made = {argument: as_tensor(v, name, argument).to(device) for argument, v in values.items()}
     for argument, tensor in made.items():
-        good = tensor.isfinite()
-        if not good.all():
+        # the extremes are NaN or infinite if any value is, and need no table of all
+        if tensor.is_floating_point() and tensor.numel() and not torch.stack(tensor.aminmax()).isfinite().all():
+            bad = tensor.numel() - int(tensor.isfinite().sum())
             raise ValueError(
-                f"{name}: `{argument}` must be finite; {tensor.numel() - int(good.sum())} of {tensor.numel()} values "
-                "are NaN or infinite."
+                f"{name}: `{argument}` must be finite; {bad} of {tensor.numel()} values are NaN or infinite."
             )
     return tuple(made.values())
 

@@ -12,7 +12,8 @@ __all__ = ["mig", "mutual_information"]
 def mig(latents: Values, factors: Values, bins: int = 20) -> float:
     r"""$\frac1F \sum_k (I(z_{(1)}; v_k) - I(z_{(2)}; v_k)) / H(v_k)$ with the two codes that know most of $v_k$.
 
-    1: each factor is known to exactly one code; 0: to none, or to two alike. In [0, 1]; a single code is compared with one that knows nothing.
+    1: each factor is known to exactly one code; 0: to none, or to two alike. In [0, 1]. A single code is compared with
+    one that knows nothing.
     On rows where factors move in lockstep one code that knows the clock and nothing else scores near 1: use
     independent factors. Information from n rows is too large by about (bins - 1)(levels - 1) / 2 n nats.
 

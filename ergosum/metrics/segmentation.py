@@ -44,7 +44,7 @@ def ari(predicted: Values, true: Values) -> PerSample:
             shapes and values.
     Source: Hubert & Arabie 1985, eq. 5; equals `sklearn.metrics.adjusted_rand_score`.
     """
-    counts = _counts(segment_labels(predicted, "ari"), _truth(true, "ari"), "ari")
+    counts = _counts(predicted, true, "ari")
     _refuse((counts.sum(2) > 0).sum(1) < 2, "ari", "fewer than 2 true segments")
     return _adjusted(counts)
 
@@ -111,7 +111,10 @@ def objects_shown(true: Values) -> Tensor:
     Args:
         true: labels or masks, the background first.
     """
-    labels = _truth(true, "objects_shown").flatten(1).sort(1).values
+    true = _truth(true, "objects_shown")
+    if true.ndim == 4:
+        return true[:, 1:].flatten(2).any(2).sum(1)
+    labels = true.flatten(1).sort(1).values
     return (labels.diff(dim=1) != 0).sum(1) + (labels[:, 0] != 0).long()
 
 
@@ -178,21 +181,22 @@ def _largest(masks: Tensor) -> Tensor:
 
 
 def _truth(true: Values, name: str) -> Tensor:
-    """Labels of a true segmentation, 0 the background; masks must be one-hot."""
+    """A true segmentation, labels or Boolean masks, of which 0 is the background; masks must be one-hot."""
     (true,) = tensors(name, true=true)
-    if true.ndim == 4:
-        inside = true.bool()
-        if (true != inside).any() or (inside.sum(1) != 1).any():
-            raise ValueError(
-                f"{name}: every pixel must be in exactly one true mask, the background (the first) included. "
-                "`with_background` adds it to masks of objects, `as_masks` makes soft masks one-hot."
-            )
-    return segment_labels(true, name)
+    if true.ndim != 4:
+        return segment_labels(true, name)
+    inside = true.bool()
+    if (true is not inside and (true != inside).any()) or (inside.sum(1, dtype=torch.int16) != 1).any():
+        raise ValueError(
+            f"{name}: every pixel must be in exactly one true mask, the background (the first) included. "
+            "`with_background` adds it to masks of objects, `as_masks` makes soft masks one-hot."
+        )
+    return inside
 
 
 def _against(predicted: Values, true: Values, name: str, least: int) -> Tensor:
     """Counts of pixels (batch, 1 + objects, segments) of each true segment in each predicted one."""
-    counts = _counts(segment_labels(predicted, name), _truth(true, name), name)
+    counts = _counts(predicted, true, name)
     _refuse((counts[:, 1:].sum(2) > 0).sum(1) < least, name, f"fewer than {least} objects")
     return counts
 
@@ -205,14 +209,16 @@ def _refuse(few: Tensor, name: str, what: str) -> None:
         )
 
 
-def _counts(labels: Tensor, known: Tensor, name: str) -> Tensor:
+def _counts(predicted: Values, true: Values, name: str) -> Tensor:
+    """Counts of pixels (batch, true segments, predicted segments)."""
+    labels, known = segment_labels(predicted, name), segment_labels(_truth(true, name), name)
     if labels.shape != known.shape:
         raise ValueError(f"{name}: expected segments of one size, got {tuple(labels.shape)} and {tuple(known.shape)}.")
     labels, known = _few(labels), _few(known).to(labels.device)
-    batch, segments, true = len(labels), int(labels.max()) + 1, int(known.max()) + 1
+    batch, segments, rows = len(labels), int(labels.max()) + 1, int(known.max()) + 1
     image = torch.arange(batch, device=labels.device)[:, None, None]
-    index = (image * true + known) * segments + labels
-    return torch.bincount(index.flatten(), minlength=batch * true * segments).view(batch, true, segments).double()
+    index = (image * rows + known) * segments + labels
+    return torch.bincount(index.flatten(), minlength=batch * rows * segments).view(batch, rows, segments).double()
 
 
 def _few(labels: Tensor) -> Tensor:

@@ -1,4 +1,8 @@
-"""Sampling in the plane: named energies, a formula of them, chains, and whether the chains tell the truth."""
+"""Sampling in the plane: named energies, a formula of them, chains, and whether the chains tell the truth.
+
+Chains run in blocks of `BLOCK`, each with a generator of its own, so that several processes (`torchrun`) can share them
+out and find what one process finds.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -8,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Generator, Tensor
 
+from ergosum.data.pictures import block_seed
 from ergosum.energies.box import Box
 from ergosum.energies.funnel import Funnel
 from ergosum.energies.gaussian import Gaussian
@@ -17,15 +22,21 @@ from ergosum.energies.well import DoubleWell
 from ergosum.energy import Energy
 from ergosum.formula import parse_formula
 from ergosum.report.plane import Grid, draw_plane, on_grid
+from ergosum.report.processes import gathered, processes
 from ergosum.samplers.chain import Chain, sample
 from ergosum.samplers.descent import Descent
 from ergosum.samplers.hmc import Hmc
 from ergosum.samplers.langevin import Langevin
 from ergosum.samplers.mala import Mala
+from ergosum.samplers.state import Sampler
 from ergosum.samplers.tempering import ParallelTempering
+from ergosum.samplers.underdamped import UnderdampedLangevin
 from ergosum.samplers.warmup import warm_up
 
-__all__ = ["PLANE", "SAMPLERS", "Told", "planar_names", "sample_plane"]
+__all__ = ["BLOCK", "PLANE", "SAMPLERS", "PlanarRun", "planar_names", "sample_plane"]
+
+BLOCK = 200
+"""Chains of a block."""
 
 
 def _at(x: float, y: float, variance: float) -> Callable[[], Energy]:
@@ -52,6 +63,7 @@ SAMPLERS: dict[str, Any] = {
     "langevin": Langevin(step_size=0.02),
     "mala": Mala(step_size=0.1),
     "hmc": Hmc(step_size=0.2, length=8, jitter=0.5),
+    "underdamped": UnderdampedLangevin(step_size=0.2),
     "tempering": ParallelTempering(kernel=Mala(step_size=0.1), temperatures=(1.0, 2.0, 4.0, 8.0)),
 }
 """Samplers by name, with the step size that they start from."""
@@ -62,8 +74,8 @@ def planar_names() -> Mapping[str, Energy]:
     return {name: make() for name, make in PLANE.items()}
 
 
-class Told(NamedTuple):
-    """A run in the plane: its picture, its chains, and its numbers."""
+class PlanarRun(NamedTuple):
+    """A run in the plane: its image, its chains, and its numbers."""
 
     image: Image.Image
     chain: Chain
@@ -72,41 +84,76 @@ class Told(NamedTuple):
 
 def sample_plane(
     formula: str,
-    sampler: str = "mala",
+    sampler: str | Sampler = "mala",
     steps: int = 500,
     chains: int = 200,
     seed: int = 0,
     step_size: float | None = None,
     extent: float = 4.0,
     progress: bool = False,
-) -> Told:
+) -> PlanarRun | None:
     """Sample a formula of planar energies and compare what the chains say with quadrature.
 
-    Exact kernels find their step size in a warm-up of 200 steps, unless one is given. The first fifth of the steps is
-    discarded.
+    Exact kernels find their step size in a warm-up of 200 steps, unless one is given; all blocks of chains take that of
+    the first. The first fifth of the steps is discarded. Of several processes each runs its share of the blocks, and the
+    first one has the result; the others get None.
 
     Args:
-        sampler: a name in `SAMPLERS`. steps: >= 10. chains: >= 2. extent: half the side of the picture.
+        sampler: a name in `SAMPLERS`, or a sampler. steps: >= 10. chains: >= 2. extent: half the side of the image.
     Raises:
         ValueError: for an unknown sampler or numbers out of range; FormulaError for a formula that cannot be read.
     """
-    if sampler not in SAMPLERS:
-        raise ValueError(f"There is no sampler {sampler!r}; expected one of {', '.join(SAMPLERS)}.")
+    if isinstance(sampler, str) and sampler not in SAMPLERS:
+        raise ValueError(f"There is no sampler {sampler!r}; expected one of {', '.join(SAMPLERS)}, or your own.")
     if steps < 10 or chains < 2 or not extent > 0:
         raise ValueError(f"Expected steps >= 10, chains >= 2 and extent > 0, got {steps}, {chains} and {extent}.")
     energy = parse_formula(formula, planar_names())
-    generator = Generator().manual_seed(seed)
-    start = extent / 2 * torch.randn(chains, 2, generator=generator, dtype=torch.float64)
-    kernel, begin = _prepared(SAMPLERS[sampler], energy, start, step_size, generator)
-    chain = sample(kernel, energy, begin, steps, discard=steps // 5, generator=generator, progress=progress)
+    kernel = SAMPLERS[sampler] if isinstance(sampler, str) else sampler
+    name = sampler if isinstance(sampler, str) else type(sampler).__name__
+    rank, world = processes()
+    mine: dict[int, Chain] = {}
+    for number, size in enumerate([BLOCK] * (chains // BLOCK) + ([chains % BLOCK] if chains % BLOCK else [])):
+        if number and number % world != rank:
+            continue
+        generator = Generator().manual_seed(seed if number == 0 else block_seed(seed, number))
+        start = extent / 2 * torch.randn(size, 2, generator=generator, dtype=torch.float64)
+        if number == 0:  # every process warms up on the first block
+            kernel, begin = _prepared(kernel, energy, start, step_size, generator)
+            if rank:
+                continue
+        else:
+            begin = start
+        mine[number] = sample(
+            kernel, energy, begin, steps, discard=steps // 5, generator=generator, progress=progress and rank == 0
+        )
+    blocks = gathered(mine)
+    if blocks is None:
+        return None
+    chain = _joined([blocks[number] for number in sorted(blocks)])
     grid = on_grid(energy, extent)
     reach = max(extent, 1.25 * chain.draws.abs().max().item())
     numbers = _numbers(chain, energy, on_grid(energy, reach, 400))
-    if sampler == "descent":
+    if name == "descent":
         numbers |= {"ess": None, "rhat": None, "z": None}  # a minimum is no sample
-    numbers |= {"formula": str(energy), "sampler": sampler, "steps": steps, "chains": chains, "seed": seed,
+    numbers |= {"formula": str(energy), "sampler": name, "steps": steps, "chains": chains, "seed": seed,
                 "step_size": _step_size(kernel)}  # fmt: skip
-    return Told(draw_plane(grid, chain, str(energy), _text(numbers)), chain, numbers)
+    return PlanarRun(draw_plane(grid, chain, str(energy), _text(numbers)), chain, numbers)
+
+
+def _joined(blocks: list[Chain]) -> Chain:
+    """Blocks of chains side by side; of several, the state to go on from is that of the first."""
+    if len(blocks) == 1:
+        return blocks[0]
+
+    def along(name: str, dim: int) -> Tensor | None:
+        values = [getattr(b, name) for b in blocks]
+        return None if values[0] is None else torch.cat(values, dim)
+
+    swaps = None if blocks[0].swaps is None else torch.stack([b.swaps for b in blocks]).mean(0)  # type: ignore[arg-type]
+    return blocks[0]._replace(
+        draws=along("draws", 1), energy=along("energy", 1), acceptance=along("acceptance", 0),
+        divergent=along("divergent", 0), clipped=along("clipped", 0), swaps=swaps,
+    )  # fmt: skip
 
 
 def _prepared(kernel: Any, energy: Energy, start: Tensor, step_size: float | None, generator: Generator) -> Any:
@@ -121,7 +168,7 @@ def _prepared(kernel: Any, energy: Energy, start: Tensor, step_size: float | Non
 
 
 def _step_size(kernel: Any) -> float:
-    return float((kernel.kernel if isinstance(kernel, ParallelTempering) else kernel).step_size)
+    return float(getattr(kernel.kernel if isinstance(kernel, ParallelTempering) else kernel, "step_size", float("nan")))
 
 
 def _numbers(chain: Chain, energy: Energy, grid: Grid) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from ergosum.data.glyphs import Glyphs
 from ergosum.data.mixed import Mixed
 from ergosum.data.named import NAMES, dataset
 from ergosum.data.record import Pictures
-from ergosum.data.scenes import Scenes
 from ergosum.data.render import FACTORS
+from ergosum.data.scenes import Scenes
 from ergosum.data.sequences import LEVELS, DigitSequences
 from ergosum.data.shapes import LEVELS as SHAPE_LEVELS
 from ergosum.data.shapes import Shapes

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ergosum.report.numerals import number
 from ergosum.report import page
+from ergosum.report.numerals import number
 from ergosum.training.task import Table
 
 __all__ = ["as_html", "as_text", "target", "targets_html"]
@@ -59,4 +59,3 @@ def targets_html(targets: Sequence[Mapping[str, Any]]) -> str:
 
 def _plain(value: Any, digits: int) -> str:
     return MISSING if value is None else f"{value:.{digits}f}"
-

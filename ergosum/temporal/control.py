@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ergosum.compose import And
+from ergosum.data.images_given import as_images
 from ergosum.data.render import FACTORS
 from ergosum.energy import Energy
 from ergosum.formula import parse_formula
@@ -124,7 +125,8 @@ class Bank:
         """
         if frames < 1 or substeps < 1:
             raise ValueError(f"follow: expected frames >= 1 and substeps >= 1, got {frames} and {substeps}.")
-        x, made = start, [start]
+        x = as_images(start, self.canvas)
+        made = [x]
         for _ in range(frames):
             for _ in range(substeps):
                 composed = parse_formula(formula, self.energies(x, 1 / substeps))
@@ -139,13 +141,15 @@ class Bank:
     ) -> Frames:
         """The start frame and all that the timeline makes of it: (batch, frames + 1, 3, side, side).
 
+        Args:
+            start: (batch, 3, side, side) in [0, 1], or bytes; tensors or arrays.
         Raises:
-            ValueError: if the timeline uses a factor that the bank does not hold.
+            ValueError: if the timeline uses a factor that the bank does not hold, or the start is no batch of images.
         """
         missing = [f for f in timeline.factors if f not in self.members]
         if missing:
             raise ValueError(f"No energy for {', '.join(missing)}; this bank holds {', '.join(self.factors)}.")
-        frames = [start]
+        frames = [as_images(start, self.canvas)]
         for moves in timeline:
             frames.append(self.advance(frames[-1], moves, how, substeps))
         return torch.stack(frames, 1)

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["SKILL_TARGETS", "TIMELINE_TARGETS", "target", "targets"]
+from ergosum.report.tables import target
+
+__all__ = ["SKILL_TARGETS", "TIMELINE_TARGETS", "targets"]
 
 SKILL_TARGETS = {"colour": 0.98, "angle": 0.97, "scale": 0.90}
 TIMELINE_TARGETS = {"hue_deg": ("hue [°]", 10.0), "angle_deg": ("angle [°]", 10.0), "log_scale": ("log-scale", 0.10)}
@@ -12,12 +14,6 @@ FEEDFORWARD = "feed-forward U-Net"
 """The row of the network of equal size that energies are held against."""
 
 Row = dict[str, Any]
-
-
-def target(name: str, value: float, wanted: float, at_least: bool) -> Row:
-    """One target: `value` is to be at least, or at most, `wanted`."""
-    met = value >= wanted if at_least else value <= wanted
-    return {"name": name, "value": value, "target": wanted, "at_least": at_least, "met": bool(met)}
 
 
 def targets(result: dict[str, Any], rows: Sequence[Row], own: str) -> list[Row]:

@@ -1,7 +1,7 @@
-"""Train the two judges that ship with the package.
+"""Train the two classifiers that ship with the package.
 
-`python -m ergosum.training.classifier judge OUT.safetensors` makes the judge of digit identity, on true frames with
-random hue, angle and scale; `... extractor OUT.safetensors` the network whose features compare sets of pictures.
+`python -m ergosum.zoo.classifiers identity OUT.safetensors` makes the classifier of digit identity, on true frames with
+random hue, angle and scale; `... features OUT.safetensors` the feature extractor that compares sets of images.
 """
 
 import sys
@@ -13,22 +13,21 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from ergosum.data.named import picture_set
+from ergosum.data.named import dataset
 from ergosum.data.pictures import store
-from ergosum.data.sequences import SequenceData
+from ergosum.data.sequences import DigitSequences
 from ergosum.nets.classifier import DigitClassifier, PictureClassifier
-from ergosum.runfolder import save_weights
-from ergosum.settings import DataSettings, PictureSettings
+from ergosum.training.runfolder import save_weights
 
 __all__ = ["EXTRACTOR_OUTPUTS", "train_classifier", "train_extractor"]
 
 MOST = 6
-"""Objects in a picture that the extractor learns from, at most."""
+"""Objects in an image that the feature extractor learns from, at most."""
 SETS = {"tetrominoes": (36, 4), "shapes": (64, MOST), "scenes": (64, MOST), "toy": (64, MOST),
         "lighting": (64, MOST), "still": (64, 3), "digits": (36, 1)}  # fmt: skip
-"""Side and most objects of the sets that the extractor tells apart."""
+"""Side and most objects of the datasets that the feature extractor tells apart."""
 DAMAGES = ("none", "blurred", "noisy", "mixed")
-"""What was done to pictures that the extractor learns to tell from true ones."""
+"""What was done to images that the feature extractor learns to tell from true ones."""
 EXTRACTOR_OUTPUTS = len(SETS) + MOST + len(DAMAGES)
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -39,10 +38,10 @@ def train_classifier(
     """A classifier trained on frames with hue, angle and scale drawn at random, scale 0.4 .. 1.8."""
     torch.manual_seed(seed)
     model = DigitClassifier()
-    data = SequenceData(DataSettings(source=source), "train")
+    data = DigitSequences(source=source)
     generator = Generator().manual_seed(seed)
 
-    def surprise() -> Tensor:
+    def objective() -> Tensor:
         pairs = data.pairs(batch, generator)
         # soften some frames, so that a little blur does not count as another digit
         frames = torch.where(
@@ -52,31 +51,31 @@ def train_classifier(
             logits = model(frames)
         return F.cross_entropy(logits.float(), pairs.labels)
 
-    return _fit(model, surprise, iterations)
+    return _fit(model, objective, iterations)
 
 
 def train_extractor(iterations: int = 3000, batch: int = 84, count: int = 6000, seed: int = 0) -> PictureClassifier:
-    """A classifier of pictures of all sets: which set one is from, how many objects it shows, and what was done to it.
+    """A classifier of images of all datasets: which one an image is from, how many objects it shows, and what was done
+    to it.
 
-    Half of the pictures are damaged: blurred, noisy, or mixed with another one.
+    Half of the images are damaged: blurred, noisy, or mixed with another one.
 
     Args:
-        batch: a multiple of six times the number of sets. count: stored pictures of each set.
+        batch: a multiple of six times the number of datasets. count: stored images of each dataset.
     """
     torch.manual_seed(seed)
     model = PictureClassifier(EXTRACTOR_OUTPUTS).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     stores = []
     for name, (side, most) in SETS.items():
-        fewest = most if name == "still" else 1
-        drawn = picture_set(PictureSettings(name=name, side=side, fewest=fewest, most=most, count=count))
-        stores.append(store(drawn, count, seed=1))
+        objects = most if name == "still" else (1, most)
+        stores.append(store(dataset(name, side, objects).build(), count, seed=1))
     generator = Generator().manual_seed(seed)
     each = batch // len(stores)
     which = torch.arange(len(stores)).repeat_interleave(each)
     damage = (torch.arange(len(stores) * each) % 6 - 2).clamp(min=0)  # half of each set is as it came
 
-    def surprise() -> Tensor:
-        drawn = [pictures.draw(each, generator) for pictures in stores]
+    def objective() -> Tensor:
+        drawn = [images.draw(each, generator) for images in stores]
         shown = torch.cat([d.masks[:, 1:].flatten(2).any(2).sum(1) for d in drawn])
         with torch.autocast("cpu", torch.bfloat16):
             logits = torch.cat([model(_damaged(d.images, damage[:each], generator)) for d in drawn])
@@ -84,33 +83,33 @@ def train_extractor(iterations: int = 3000, batch: int = 84, count: int = 6000, 
         counted = F.cross_entropy(of_count, shown.clamp(1, MOST) - 1)
         return F.cross_entropy(of_set, which) + counted + F.cross_entropy(of_damage, damage)
 
-    _fit(model, surprise, iterations)
+    _fit(model, objective, iterations)
     with torch.no_grad():
-        pooled = torch.cat([model.pooled(pictures.images(torch.arange(min(1000, count)))) for pictures in stores])
+        pooled = torch.cat([model.pooled(images.images(torch.arange(min(1000, count)))) for images in stores])
         model.centre.copy_(pooled.mean(0))
         model.spread.copy_(pooled.std(0).clamp(min=0.1))
     return model
 
 
-def _damaged(pictures: Tensor, damage: Tensor, generator: Generator) -> Tensor:
-    """Pictures that are left, blurred over 3 pixels, noisy (deviation 0.1), or mixed with the next one by halves."""
-    noise = 0.1 * torch.randn(pictures.shape, generator=generator)
-    blurred, noisy = F.avg_pool2d(pictures, 3, 1, 1), (pictures + noise).clamp(0, 1)
-    kinds = torch.stack([pictures, blurred, noisy, (pictures + pictures.roll(1, 0)) / 2])
-    return kinds[damage, torch.arange(len(pictures))]
+def _damaged(images: Tensor, damage: Tensor, generator: Generator) -> Tensor:
+    """Images that are left, blurred over 3 pixels, noisy (deviation 0.1), or mixed with the next one by halves."""
+    noise = 0.1 * torch.randn(images.shape, generator=generator)
+    blurred, noisy = F.avg_pool2d(images, 3, 1, 1), (images + noise).clamp(0, 1)
+    kinds = torch.stack([images, blurred, noisy, (images + images.roll(1, 0)) / 2])
+    return kinds[damage, torch.arange(len(images))]
 
 
-def _fit(model: Model, surprise: Callable[[], Tensor], iterations: int) -> Model:
+def _fit(model: Model, objective: Callable[[], Tensor], iterations: int) -> Model:
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, iterations)
     for _ in range(iterations):
         optimiser.zero_grad()
-        surprise().backward()
+        objective().backward()
         optimiser.step()
         schedule.step()
     return model.eval()
 
 
 if __name__ == "__main__":
-    makers: dict[str, Callable[[], nn.Module]] = {"judge": train_classifier, "extractor": train_extractor}
+    makers: dict[str, Callable[[], nn.Module]] = {"identity": train_classifier, "features": train_extractor}
     save_weights(Path(sys.argv[2]), makers[sys.argv[1]]().state_dict())

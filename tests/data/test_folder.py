@@ -1,13 +1,18 @@
 """Folders of images as users have them: any size, any mode, some broken."""
 
+import os
+import shutil
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import Generator
 
-from ergosum.data import folder as module
-from ergosum.data.folder import Folder, load_picture
+from ergosum.data import image_file
+from ergosum.data.folder import ImageFolder, load_square
+from ergosum.data.image_file import Square
+from ergosum.data.listing import shown
 from ergosum.data.pictures import store
 
 
@@ -33,7 +38,7 @@ def mixed(tmp_path):
 
 
 def test_every_readable_image_comes_once_in_order_and_broken_ones_are_named(mixed):
-    data = Folder(mixed, 16)
+    data = ImageFolder(mixed, 16)
     batches = list(data.stream(3))
     assert [len(b.images) for b in batches] == [3, 3, 1] and len(data) == 10
     assert {p.name: r for p, r in data.skipped.items()}.keys() == {"broken.png", "half.png", "tiny.png"}
@@ -49,15 +54,18 @@ def test_every_readable_image_comes_once_in_order_and_broken_ones_are_named(mixe
 
 def test_a_shuffled_stream_has_the_same_images_in_the_generators_order(mixed):
     before = torch.random.get_rng_state()
-    a, b, c = (torch.cat([p.images for p in Folder(mixed, 8).stream(4, Generator().manual_seed(s))]) for s in (1, 1, 2))
+    a, b, c = (
+        torch.cat([p.images for p in ImageFolder(mixed, 8).stream(4, Generator().manual_seed(s))]) for s in (1, 1, 2)
+    )
     assert torch.equal(a, b) and not torch.equal(a, c) and torch.equal(before, torch.random.get_rng_state())
     assert torch.equal(a.mean((2, 3)).sort(0).values, c.mean((2, 3)).sort(0).values)
 
 
 def test_no_more_than_a_batch_is_read_ahead(mixed, monkeypatch):
     read = []
-    monkeypatch.setattr(Folder, "_read", lambda self, path: read.append(path) or np.zeros((8, 8, 3), np.uint8))
-    stream = Folder(mixed, 8).stream(2)
+    blank = Square(np.zeros((8, 8, 3), np.uint8), None)
+    monkeypatch.setattr(ImageFolder, "_read", lambda self, path: read.append(path) or blank)
+    stream = ImageFolder(mixed, 8).stream(2)
     next(stream)
     assert len(read) == 2
     next(stream)
@@ -69,7 +77,7 @@ def test_the_middle_square_is_kept(tmp_path):
     pixels[:, 20:40] = 255
     Image.fromarray(pixels).save(tmp_path / "wide.png")
     Image.fromarray(pixels.transpose(1, 0, 2)).save(tmp_path / "high.png")
-    assert Folder(tmp_path, 10).at([0, 1]).images.min() == 1
+    assert ImageFolder(tmp_path, 10).at([0, 1]).images.min() == 1
 
 
 def test_transparency_is_laid_on_black_sixteen_bits_keep_their_shade_and_cameras_orientation_counts(tmp_path):
@@ -80,65 +88,139 @@ def test_transparency_is_laid_on_black_sixteen_bits_keep_their_shade_and_cameras
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down
     Image.fromarray(tall).save(tmp_path / "c.png", exif=exif)
-    a, b, c = Folder(tmp_path, 8).at([0, 1, 2]).images
+    a, b, c = ImageFolder(tmp_path, 8).at([0, 1, 2]).images
     torch.testing.assert_close(a[:, 4, 4], torch.tensor([128 / 255, 0, 0]))
     torch.testing.assert_close(b, torch.full((3, 8, 8), 0.2), rtol=0, atol=1 / 255)
     assert c[:, 0].max() < 0.1 and c[:, -1].min() > 0.9
 
 
 def test_drawing_takes_every_image_before_any_comes_again_and_passes_over_broken_ones(mixed):
-    data = Folder(mixed, 8)
+    data = ImageFolder(mixed, 8)
     drawn = data.draw(10, Generator().manual_seed(0)).images
     assert len(drawn) == 10 and len(data.skipped) == 3
     every = torch.cat([p.images for p in data.stream(10)])
     assert all((image == drawn).flatten(1).all(1).any() for image in every)
-    assert torch.equal(drawn, Folder(mixed, 8).draw(10, Generator().manual_seed(0)).images)
+    assert torch.equal(drawn, ImageFolder(mixed, 8).draw(10, Generator().manual_seed(0)).images)
 
 
 def test_a_missing_an_empty_and_an_unreadable_folder_are_told_apart(tmp_path):
     with pytest.raises(FileNotFoundError, match="No such folder of images"):
-        Folder(tmp_path / "none")
+        ImageFolder(tmp_path / "none")
     with pytest.raises(FileNotFoundError, match=r"No images in .*expected .*\.jpg"):
-        Folder(tmp_path)
+        ImageFolder(tmp_path)
     (tmp_path / "x.png").write_text("no image")
-    data = Folder(tmp_path)
+    data = ImageFolder(tmp_path)
     for use in (lambda: list(data.stream(2)), lambda: data.at([0]), lambda: data.draw(1, Generator())):
-        with pytest.raises(OSError, match=r"Not one of the 1 images in .* could be read; .*x.png: cannot identify"):
+        with pytest.raises(
+            OSError, match=r"Not one of the 1 images in .* could be read; the first: .*x.png: it is none of PNG"
+        ):
             use()
 
 
 def test_settings_out_of_range_are_refused(mixed):
     with pytest.raises(ValueError, match="side: expected at least 4"):
-        Folder(mixed, 2)
+        ImageFolder(mixed, 2)
     with pytest.raises(ValueError, match="batch"):
-        next(Folder(mixed).stream(0))
+        next(ImageFolder(mixed).stream(0))
     with pytest.raises(ValueError, match="n >= 1"):
-        Folder(mixed).draw(0, Generator())
+        ImageFolder(mixed).draw(0, Generator())
 
 
-@pytest.mark.parametrize("error", module._BROKEN)
+@pytest.mark.parametrize("error", [OSError, ValueError, SyntaxError, KeyError, MemoryError, ZeroDivisionError])
 def test_whatever_the_decoder_raises_for_a_broken_file_it_is_passed_over(mixed, monkeypatch, error):
     def fails(*_):
         raise error("bad data")
 
-    monkeypatch.setattr(module, "_square", fails)
-    data = Folder(mixed)
+    monkeypatch.setattr(image_file, "_upright", fails)
+    data = ImageFolder(mixed)
     with pytest.raises(OSError, match="Not one of the 10 images"):
         list(data.stream(1))
-    assert set(data.skipped.values()) >= {"bad data"}
+    assert len(data.skipped) == 10 and all("bad data" in r or "none of PNG" in r for r in data.skipped.values())
 
 
 def test_one_image_is_read_as_a_folder_s_are(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (30, 50), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "grey.png")
-    picture = load_picture(tmp_path / "grey.png", 16)
-    assert picture.shape == (1, 3, 16, 16) and torch.equal(picture, Folder(tmp_path, 16).at([0]).images)
-    assert torch.equal(picture[:, 0], picture[:, 2]) and picture.mean() > 0.3, "grey stays grey"
-    (tmp_path / "broken.png").write_text("no picture")
+    image, placement = load_square(tmp_path / "grey.png", 16)
+    data = ImageFolder(tmp_path, 16)
+    assert image.shape == (1, 3, 16, 16) and torch.equal(image, data.at([0]).images)
+    assert torch.equal(image, data.read(data.files[0]).image) and placement == ((50, 30), (10, 0, 40, 30), 1)
+    assert torch.equal(image[:, 0], image[:, 2]) and image.mean() > 0.3, "grey stays grey"
+    (tmp_path / "broken.png").write_text("no image")
     with pytest.raises(OSError, match=r"broken\.png could not be read"):
-        load_picture(tmp_path / "broken.png", 16)
+        load_square(tmp_path / "broken.png", 16)
     with pytest.raises(FileNotFoundError, match="No such image"):
-        load_picture(tmp_path / "nowhere.png", 16)
+        load_square(tmp_path / "nowhere.png", 16)
+    assert data.read(tmp_path / "broken.png") is None and "none of PNG" in data.skipped[tmp_path / "broken.png"]
+
+
+def test_names_that_are_no_text_are_read_or_named_and_the_job_goes_on(tmp_path):
+    for name in (b"a\xff.png", b"b\n.png", "c\u2211.png".encode()):
+        picture(tmp_path / os.fsdecode(name))
+    (tmp_path / os.fsdecode(b"d\xfe.png")).write_text("no image")
+    data = ImageFolder(tmp_path, 8)
+    assert [len(b.images) for b in data.stream(2)] == [2, 1] and len(data.settings["sha256"]) == 16
+    assert [shown(p.name) for p in data.skipped] == [r"d\xfe.png"]
+    assert len(store(data, 3, folder=tmp_path / "kept")) == 3
+    picture(tmp_path / os.fsdecode(b"\xff") / "x.png").write_text("no image")
+    with pytest.raises(OSError, match=r"images in .*\\xff could be read; the first: .*\\xff/x\.png: it is none"):
+        ImageFolder(tmp_path / os.fsdecode(b"\xff"), 8).at([0])
+
+
+def test_a_file_that_is_gone_is_passed_over(mixed):
+    data = ImageFolder(mixed, 8)
+    (mixed / "z.png").unlink()
+    assert sum(len(b.images) for b in data.stream(4)) == 6
+    assert data.skipped[mixed / "z.png"] == f"No such image: {mixed / 'z.png'}."
+
+
+def album(folder, count=40):
+    for i in range(count):
+        picture(folder / f"{i:02d}.png", colour=(6 * i, i, 0))
+    return folder
+
+
+def reds(data):
+    return {round(255 * image[0, 0, 0].item()) for batch in data.stream(16) for image in batch.images}
+
+
+def test_held_out_images_are_never_in_training_not_even_as_copies(tmp_path):
+    data = ImageFolder(album(tmp_path / "a"), 8)
+    train, test = data.split("train"), data.split("test")
+    assert reds(train) | reds(test) == reds(data) == reds(data.split("all")) and not reds(train) & reds(test)
+    assert 1 <= len(test) < 12 and len(train) + len(test) == len(data)
+    shutil.copy(test.files[0], tmp_path / "a" / "zz.png")
+    shutil.copy(train.files[0], tmp_path / "a" / "zzz.png")
+    again = ImageFolder(tmp_path / "a", 8)
+    assert reds(again.split("train")) == reds(train) and reds(again.split("test")) == reds(test)
+    assert train.settings["part"] == "train" and train.settings != test.settings
+    assert "part" not in data.settings, "what was stored of whole folders keeps its name"
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_another_folder_may_be_held_out(tmp_path, inside):
+    own = album(tmp_path / "a", 20)
+    other = own / "held" if inside else tmp_path / "held"
+    for i in (3, 7):
+        shutil.copy(own / f"{i:02d}.png", picture(other / f"copy{i}.png"))
+    picture(other / "new.png", colour=(255, 0, 0))
+    data = ImageFolder(own, 8, test=other)
+    assert reds(data.split("test")) == {18, 42, 255} and data.split("test").folder == other
+    assert reds(data.split("train")) == {6 * i for i in range(20)} - {18, 42}
+    assert len(data) == (23 if inside else 20)
+
+
+def test_a_folder_that_cannot_be_split_says_so(tmp_path):
+    picture(tmp_path / "a" / "x.png")
+    data = ImageFolder(tmp_path / "a")
+    with pytest.raises(ValueError, match="at least two different images"):
+        data.split("train")
+    with pytest.raises(ValueError, match=r"No image of .*a is left to train on: all are in .*a too"):
+        ImageFolder(tmp_path / "a", test=tmp_path / "a").split("train")
+    with pytest.raises(FileNotFoundError, match=r"No such folder of images: .*none"):
+        ImageFolder(tmp_path / "a", test=tmp_path / "none").split("train")
+    with pytest.raises(ValueError, match="split: expected 'all', 'train' or 'test', got 'held'"):
+        ImageFolder(tmp_path / "a", split="held")
 
 
 def test_a_folder_whose_pictures_changed_is_stored_anew(tmp_path):
@@ -147,5 +229,5 @@ def test_a_folder_whose_pictures_changed_is_stored_anew(tmp_path):
     for shade in (10, 200):
         for name in ("a.png", "b.png", "c.png"):
             Image.new("RGB", (20, 20), (shade,) * 3).save(folder / name)
-        kept = store(Folder(folder, 16), 6, folder=tmp_path / "kept")
+        kept = store(ImageFolder(folder, 16), 6, folder=tmp_path / "kept")
         assert (kept.images(torch.arange(6)) - shade / 255).abs().max() < 1e-6

@@ -252,7 +252,7 @@ def blank(n=900, dtype=np.uint8):
 BROKEN_ARCHIVES = {
     "truncated": (lambda b: b[: len(b) // 2], ""), "empty": (lambda b: b"", ""), "text": (lambda b: b"hello", ""),
     "other pixels": (lambda b: archive(images=blank()), "its checksum differs"),
-    "fewer": (lambda b: archive(images=blank(899)), r"expected pictures \(900, 28, 28\) in uint8"),
+    "fewer": (lambda b: archive(images=blank(899)), r"expected images \(900, 28, 28\) in uint8"),
     "floats": (lambda b: archive(images=blank(dtype=np.float32)), "got .* in float32"),
     "no images": (lambda b: archive(pictures=blank()), "images is not a file in the archive"),
 }  # fmt: skip
@@ -318,17 +318,58 @@ def picture(path, mode="L", size=(28, 28), value=128):
     return path
 
 
-def test_a_folder_of_images_takes_labels_from_its_sub_folders_and_holds_out_every_tenth(tmp_path):
-    for i in range(20):
-        picture(tmp_path / str(i % 2) / f"{i:02d}.png", value=10 * i)
+def shades(digits):
+    return {round(255 * image.mean().item()): int(label) for image, label in zip(*digits, strict=True)}
+
+
+def test_a_folder_of_images_takes_labels_from_its_sub_folders_and_holds_some_out(tmp_path):
+    for i in range(60):
+        picture(tmp_path / str(i % 2) / f"{i:02d}.png", value=4 * i)
     (tmp_path / "notes.txt").write_text("no image")
-    train, test = (load_digits(str(tmp_path), s) for s in ("train", "test"))
-    assert len(train.labels) == 18 and test.labels.tolist() == [0, 1]
-    assert test.images[1].mean().item() == pytest.approx(190 / 255, abs=1e-3)
+    train, test = (shades(load_digits(str(tmp_path), s)) for s in ("train", "test"))
+    assert train | test == {4 * i: i % 2 for i in range(60)} and not train.keys() & test.keys()
+    assert 1 <= len(test) <= 6 + 4 * 5.4**0.5
+    for shade in test:
+        picture(tmp_path / "7" / f"copy{shade}.png", value=shade)
+    assert shades(load_digits(str(tmp_path), "train")) == train, "copies of held-out digits stay held out"
+
+
+def test_what_cannot_be_read_in_a_folder_of_digits_is_left_out_and_said(tmp_path):
+    for i in range(30):
+        picture(tmp_path / f"{i:02d}.png", value=i)
+    picture(tmp_path / "__MACOSX" / "._00.png"), (tmp_path / "x.png").mkdir()
+    (tmp_path / "z.png").write_text("no image")
+    (tmp_path / "y.png").write_text("none either")
+    with pytest.warns(UserWarning, match=r"^[12] files in .* are left out; the first: .*[yz]\.png: it is none of PNG"):
+        parts = [load_digits(str(tmp_path), s) for s in ("train", "test")]
+    assert shades(parts[0]).keys() | shades(parts[1]).keys() == set(range(30))
+    for path in tmp_path.glob("??.png"):
+        path.unlink()
+    with pytest.raises(OSError, match=r"Not one of the train images in .* could be read; the first: "):
+        load_digits(str(tmp_path), "train")
+
+
+def test_a_phone_s_image_of_a_digit_is_upright(tmp_path):
+    pixels = np.zeros((40, 40), np.uint8)
+    pixels[:10] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: what is stored above is at the right
+    Image.fromarray(pixels).save(tmp_path / "x.jpg", exif=exif)
+    frame = load_image(tmp_path / "x.jpg", 40)
+    assert frame[0, :, 31:].min() > 0.9 and frame[0, :, :29].max() < 0.1
+
+
+def test_a_folder_whose_name_holds_a_plus_is_one_source(tmp_path):
+    for i in range(20):
+        picture(tmp_path / "a+b" / f"{i}.png", value=9 * i)
+    assert (
+        len(load_digits(str(tmp_path / "a+b"), "train").labels) + len(load_digits(str(tmp_path / "a+b"), "test").labels)
+        == 20
+    )
 
 
 def test_a_folder_without_images_and_an_unknown_source_are_told_apart(tmp_path):
-    with pytest.raises(FileNotFoundError, match="No train images"):
+    with pytest.raises(FileNotFoundError, match="No images in"):
         load_digits(str(tmp_path), "train")
     with pytest.raises(ValueError, match="Unknown source 'digit': expected digits, mnist, fashion, a folder"):
         load_digits("digit", "train")
@@ -353,15 +394,21 @@ def test_a_coloured_image_keeps_its_colours_and_any_size_fits_the_canvas(tmp_pat
     torch.testing.assert_close(frame, expected, rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("mode, value", [("RGBA", (255, 0, 0, 128)), ("LA", (255, 128))])
+def test_what_is_transparent_is_laid_on_black(tmp_path, mode, value):
+    frame = load_image(picture(tmp_path / "x.png", mode, (28, 28), value))
+    torch.testing.assert_close(frame[0], torch.full((28, 28), 128 / 255))
+    assert frame[1:].max() == 0
+
+
 @pytest.mark.parametrize(
-    "mode, size, value, message",
-    [("RGBA", (28, 28), (255, 0, 0, 128), "has mode RGBA; expected grey or RGB without transparency"),
-     ("LA", (28, 28), (255, 128), "has mode LA"), ("L", (1, 1), 3, "has 1x1 pixels; expected at least 4x4"),
-     ("L", (3, 40), 3, "has 3x40 pixels")],
+    "size, message",
+    [((1, 1), "1x1 pixels; expected at least 4x4"), ((3, 40), "3x40 pixels; expected at least 4x4"),
+     ((200, 4), "200x4 pixels; on a canvas of 28 it is thinner than one")],
 )  # fmt: skip
-def test_an_image_that_makes_no_frame_is_refused_with_the_reason(tmp_path, mode, size, value, message):
-    with pytest.raises(ValueError, match=message):
-        load_image(picture(tmp_path / "x.png", mode, size, value))
+def test_an_image_that_makes_no_frame_is_refused_with_the_reason(tmp_path, size, message):
+    with pytest.raises(OSError, match=message):
+        load_image(picture(tmp_path / "x.png", "L", size, 3))
 
 
 def test_a_text_file_a_truncated_image_and_a_missing_one_are_no_images(tmp_path):
@@ -369,7 +416,7 @@ def test_a_text_file_a_truncated_image_and_a_missing_one_are_no_images(tmp_path)
     whole = picture(tmp_path / "whole.png", "RGB", (64, 64), (1, 2, 3)).read_bytes()
     (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
     for name in ("text.png", "half.png"):
-        with pytest.raises(ValueError, match=f"{name} is not an image that can be read"):
+        with pytest.raises(OSError, match=f"{name} could not be read as an image: "):
             load_image(tmp_path / name)
     with pytest.raises(FileNotFoundError, match="No such image"):
         load_image(tmp_path / "none.png")

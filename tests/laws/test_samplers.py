@@ -261,6 +261,11 @@ def test_clipping_and_clamping_are_told_and_kept():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
+        (lambda: Descent(step_size=-1.0), "Descent: expected a step size > 0, got -1; a negative one climbs"),
+        (lambda: Descent(step_size=torch.tensor([1.0, 0.0])), "Descent: expected a step size > 0, got 0"),
+        (lambda: Descent(step_size=float("nan")), "Descent: expected a step size > 0, got nan"),
+        (lambda: Descent(noise=-0.1), "Descent: expected noise >= 0"),
+        (lambda: ShortRun(steps=5, step_size=-1.0, noise=0.1), "step_size > 0"),
         (lambda: Langevin(step_size=0.0), "Langevin: expected a step size > 0, got 0"),
         (lambda: Langevin(step_size=0.1, temperature=-1.0), "temperature >= 0"),
         (lambda: Mala(step_size=-1.0), "Mala: expected a step size > 0"),
@@ -335,6 +340,29 @@ def test_a_short_run_without_noise_is_a_generator_that_can_be_differentiated():
     last = recipe.flow(energy, z.detach(), gradient="last")
     torch.testing.assert_close(torch.autograd.grad(last.sum(), weight)[0], (z * 0.8**4 * -0.1).sum().detach())
     assert not recipe.flow(energy, z.detach()).requires_grad
+
+
+@pytest.mark.parametrize("recipe", [igebm(), jem(), short_run(), anatomy()], ids=str)
+def test_a_published_recipe_is_a_sampler_whose_steps_are_its_kernel_s(recipe):
+    energy = as_energy(lambda x: (x - 0.5).square().flatten(1).sum(1))
+    x = recipe.begin((3, 1, 4, 4), seeded())
+    chain = sample(recipe, energy, x, 20, generator=seeded(1))
+    kernel = sample(recipe.kernel, energy, x, 20, generator=seeded(1))
+    assert chain.draws.shape == (20, 3, 1, 4, 4) and torch.equal(chain.draws, kernel.draws)
+    torch.testing.assert_close(chain.energy, torch.stack([energy(draw) for draw in chain.draws]))
+    flown = recipe.flow(energy, x, seeded(1))
+    assert torch.equal(flown, sample(recipe, energy, x, recipe.steps, generator=seeded(1)).x)
+
+
+@every_sampler
+def test_a_generator_is_optional(name):
+    """Without one, torch's own is used: seeded alike, it gives the same draws."""
+    with torch.random.fork_rng():
+        draws = []
+        for _ in range(2):
+            torch.random.default_generator.manual_seed(5)
+            draws.append(sample(made(name), landscape(name), begin(name), 2).draws)
+    assert torch.equal(*draws) and igebm().begin((2, 3)).shape == (2, 3)
 
 
 def test_walkers_of_the_ladder_are_never_lost():

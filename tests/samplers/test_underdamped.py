@@ -109,3 +109,14 @@ def test_settings_out_of_range_are_refused_and_foreign_states_taken_up():
         UnderdampedLangevin(step_size=0.0)
     state, _ = UnderdampedLangevin(step_size=0.1).step(Gaussian(torch.zeros(2)), State(torch.ones(3, 2), n=4))
     assert state.n == 5 and state.held.shape == (3, 2)
+
+
+def test_an_autocorrelation_follows_from_the_friction(rng):
+    """On a flat energy a momentum is multiplied by exp(-gamma h) each step."""
+    flat = as_energy(lambda x: 0 * x.sum(1))
+    kernel = UnderdampedLangevin(step_size=0.5, friction=0.8)
+    p = torch.randn(N, 1, generator=rng, dtype=torch.float64)
+    state = kernel.init(flat, torch.zeros_like(p))._replace(held=p)
+    following, _ = kernel.step(flat, state, rng)
+    correlation = (p * following.held).mean() / p.square().mean()
+    assert abs(correlation.item() - torch.tensor(-0.4).exp().item()) < SIGMAS / N**0.5

@@ -3,10 +3,9 @@
 import pytest
 import torch
 
-from ergosum.baselines.feedforward import FeedForward
-from ergosum.baselines.trivial import Predict, trivial
 from ergosum.data.render import render
-from ergosum.settings import ModelSettings
+from ergosum.temporal import FeedForwardTransport, FeedForwardUNet
+from ergosum.temporal.baselines.trivial import Predict, trivial
 
 BEFORE = torch.tensor([[1.0, 40.0, 1.0]] * 12)
 AFTER = torch.tensor([[2.0, 100.0, 0.8]] * 12)
@@ -23,10 +22,10 @@ def test_each_trivial_predictor_does_what_its_name_says(digits):
     assert error < 0.1 * (start - target).square().mean()
 
 
-@pytest.mark.parametrize("energy", ["unet", "transport"])
-def test_a_feed_forward_network_predicts_in_one_step_and_follows_its_moves(energy, digits):
+@pytest.mark.parametrize("network", [FeedForwardUNet, FeedForwardTransport])
+def test_a_feed_forward_network_predicts_in_one_step_and_follows_its_moves(network, digits):
     torch.manual_seed(0)
-    model = FeedForward(ModelSettings(energy=energy, width=4), 28)
+    model = network(width=4, side=28)
     for weight in model.parameters():
         weight.data += 0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
     start = render(digits.images, BEFORE)

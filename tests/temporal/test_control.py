@@ -1,20 +1,22 @@
-"""The hand on the energies, with predictors whose moves are known in closed form."""
+"""Control of factors, with predictors whose moves are known in closed form."""
 
 import pytest
 import torch
 from torch import nn
 
-from ergosum.control import Bank, as_moves
-from ergosum.data.render import render
+from ergosum.data.render import FACTORS, render
 from ergosum.data.sources import load_digits
-from ergosum.decomposer import Decomposer
-from ergosum.nets.transport import Bowl
-from ergosum.runfolder import load_predictor
+from ergosum.decomposer import InnerDescent
+from ergosum.nets.encoders import StridedEncoder
+from ergosum.nets.residual import ResidualEnergy
+from ergosum.nets.transport import Bowl, Transport
+from ergosum.part import Part
 from ergosum.samplers.descent import Descent
-from ergosum.settings import FACTORS, DescentSettings, ModelSettings
-from ergosum.stories.composition import pulls
-from ergosum.timeline import parse
-from ergosum.zoo import find
+from ergosum.temporal import TemporalDecomposer
+from ergosum.temporal.composition import pulls
+from ergosum.temporal.control import Bank, as_moves
+from ergosum.temporal.timeline import parse_timeline
+from ergosum.training.runfolder import load_predictor
 
 
 class Shift(nn.Module):
@@ -41,10 +43,15 @@ class Shift(nn.Module):
         return Descent()
 
 
+def small(factor, side, energy=Part(Transport, width=4), **arguments):  # noqa: B008
+    """An untrained decomposer of one factor."""
+    return TemporalDecomposer(Part(StridedEncoder, width=4), energy, (factor,), 2, side=side, **arguments)
+
+
 @pytest.fixture(scope="module")
 def bank_of_cards():
     """The shipped colour and angle energies."""
-    return Bank([load_predictor(find(f"digits-{f}"))[1] for f in ("colour", "angle")])
+    return Bank([load_predictor(f"digits-{f}")[1] for f in ("colour", "angle")])
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +73,7 @@ def test_factors_that_move_together_act_in_the_order_written(start):
     torch.testing.assert_close(other, torch.full_like(start, 0.3))
 
 
-def test_each_energy_is_told_its_own_factor_alone_and_one_that_does_not_move_is_not_asked(start):
+def test_each_energy_sees_its_own_factor_alone_and_one_that_does_not_move_is_not_asked(start):
     both = Shift(("colour", "scale"), [0.1, 0.2])
     Bank([both]).advance(start, {"scale": -2.0, "colour": 0.0})
     ((active, moves),) = both.calls
@@ -82,7 +89,7 @@ def test_as_one_sum_the_displacements_add_up(start, substeps):
 
 def test_a_timeline_is_played_from_the_start_frame_on(start):
     bank = Bank([Shift(("colour",), [0.1]), Shift(("scale",), [0.05])])
-    film = bank.play(start, parse("colour:2 colour+scale:-1"))
+    film = bank.play(start, parse_timeline("colour:2 colour+scale:-1"))
     assert film.shape == (2, 4, 3, 4, 4) and torch.equal(film[:, 0], start)
     torch.testing.assert_close(film[0, :, 0, 0, 0], torch.tensor([0.1, 0.2, 0.3, 0.15]))
 
@@ -90,7 +97,7 @@ def test_a_timeline_is_played_from_the_start_frame_on(start):
 def test_a_factor_without_energy_is_refused_before_anything_moves(start):
     colour = Shift(("colour",), [0.1])
     with pytest.raises(ValueError, match="No energy for angle, scale; this bank holds colour"):
-        Bank([colour]).play(start, parse("colour:1 angle+scale:1"))
+        Bank([colour]).play(start, parse_timeline("colour:1 angle+scale:1"))
     assert colour.calls == []
 
 
@@ -106,10 +113,8 @@ def test_moves_by_name_become_columns_in_the_order_of_the_factors():
     assert as_moves({"scale": 3, "colour": -1.5}, 2).tolist() == [[-1.5, 0.0, 3.0]] * 2
 
 
-def test_an_energy_that_is_not_told_the_move_refuses_to_go_backwards():
-    predictor = Decomposer(
-        ModelSettings(energy="residual", anchor="none", moves=False, width=4, latent=2), DescentSettings(steps=1), 12
-    )
+def test_an_energy_that_is_not_conditioned_on_the_move_refuses_to_go_backwards():
+    predictor = small("colour", 12, Part(ResidualEnergy, width=4), anchor="none", moves=False)
     start = torch.zeros(1, 3, 12, 12)
     assert Bank([predictor]).advance(start, {"colour": 1.0}).shape == start.shape
     with pytest.raises(ValueError, match="one level forwards, not -1"):
@@ -117,16 +122,14 @@ def test_an_energy_that_is_not_told_the_move_refuses_to_go_backwards():
 
 
 def test_energies_whose_step_does_not_land_are_not_summed():
-    models = [ModelSettings(components=(f,), width=4, latent=2) for f in ("colour", "angle")]
-    bank = Bank([Decomposer(m, DescentSettings(step_size=0.5), 12) for m in models])
+    bank = Bank([small(f, 12, descent=Part(InnerDescent, step_size=0.5)) for f in ("colour", "angle")])
     with pytest.raises(ValueError, match="lands on their minimum"):
         bank.advance(torch.zeros(1, 3, 12, 12), {"colour": 1.0, "angle": 1.0}, "sum")
 
 
 def test_predictors_of_two_canvases_are_not_mixed():
-    models = [(ModelSettings(components=(f,), width=4, latent=2), side) for f, side in (("colour", 12), ("angle", 16))]
     with pytest.raises(ValueError, match="one canvas"):
-        Bank([Decomposer(m, DescentSettings(), side) for m, side in models])
+        Bank([small("colour", 12), small("angle", 16)])
 
 
 def test_following_a_sum_adds_the_displacements_of_its_terms_and_anchors_each_step_anew(bank_of_cards, frame):

@@ -1,25 +1,30 @@
-"""Encoder, bank of energies and the descent that recomposes them."""
+"""The temporal decomposer: encoder, energies of change, and the descent that leads to the next frame."""
 
 import pytest
 import torch
 from torch import nn
 
-from ergosum.decomposer import Decomposer
-from ergosum.nets.transport import Bowl
-from ergosum.settings import DescentSettings, ModelSettings
+from ergosum.decomposer import InnerDescent
+from ergosum.energy import Conditional
+from ergosum.nets.encoders import PairEncoder, StridedEncoder
+from ergosum.nets.residual import ResidualEnergy
+from ergosum.nets.transport import Bowl, Transport
+from ergosum.nets.unet import UNetInnerProduct
+from ergosum.part import Part
+from ergosum.temporal import TemporalDecomposer
 
 SIDE = 12
-KINDS = [("transport", "start"), ("transport", "step"), ("unet", "none"), ("unet", "start"), ("unet", "step"),
-         ("residual", "none"), ("residual", "start")]  # fmt: skip
+KINDS = [(Transport, "start"), (Transport, "step"), (UNetInnerProduct, "none"), (UNetInnerProduct, "start"),
+         (UNetInnerProduct, "step"), (ResidualEnergy, "none"), (ResidualEnergy, "start")]  # fmt: skip
 
 
-def make(energy="transport", anchor="start", components=("colour", "angle", "scale"), steps=2, **settings):
+def make(energy=Transport, encoder=StridedEncoder, components=("colour", "angle", "scale"), steps=2, **settings):
     torch.manual_seed(0)
-    own = {"encoder", "tied", "moves", "latent"}
-    model = ModelSettings(energy=energy, anchor=anchor, components=components, width=4,
-                          **{k: v for k, v in settings.items() if k in own})  # fmt: skip
-    descent = DescentSettings(steps=steps, **{k: v for k, v in settings.items() if k not in own})
-    made = Decomposer(model, descent, SIDE)
+    own = {k: settings.pop(k) for k in ("anchor", "tied", "moves", "latent", "ramp") if k in settings}
+    descent = Part(InnerDescent, steps=steps, **settings)
+    made = TemporalDecomposer(
+        Part(encoder, width=4), Part(energy, width=4), components, descent=descent, side=SIDE, **own
+    )
     generator = torch.Generator().manual_seed(0)
     for weight in made.energies.parameters():  # away from the start, where codes are ignored
         weight.data += 0.1 * torch.randn(weight.shape, generator=generator)
@@ -38,7 +43,7 @@ def moves():
 
 @pytest.mark.parametrize("energy, anchor", KINDS)
 def test_folded_components_equal_a_loop_over_untied_ones_of_the_same_weights(energy, anchor, frames, moves):
-    tied, loop = make(energy, anchor, tied=True), make(energy, anchor)
+    tied, loop = make(energy, anchor=anchor, tied=True), make(energy, anchor=anchor)
     loop.encoder.load_state_dict(tied.encoder.state_dict())
     for one in loop.energies:
         one.load_state_dict(tied.energies[0].state_dict())
@@ -51,30 +56,30 @@ def test_folded_components_equal_a_loop_over_untied_ones_of_the_same_weights(ene
 @pytest.mark.parametrize("energy, anchor", KINDS)
 @pytest.mark.parametrize("size", [1.0, 50.0])
 def test_a_prediction_lies_in_the_unit_interval_and_training_mode_is_kept(energy, anchor, size, frames, moves):
-    made = make(energy, anchor, step_size=size).train()
+    made = make(energy, anchor=anchor, step_size=size).train()
     predicted = made.predict(frames, moves=moves)
     assert predicted.shape == frames.shape and predicted.min() >= 0 and predicted.max() <= 1
     assert made.training and not predicted.requires_grad
 
 
 def test_without_clamp_a_prediction_may_leave_the_unit_interval(frames, moves):
-    assert make("unet", step_size=50.0, clamp=False).predict(frames, moves=moves).max() > 1
+    assert make(UNetInnerProduct, step_size=50.0, clamp=False).predict(frames, moves=moves).max() > 1
 
 
 def test_a_pair_encoder_needs_the_later_frame(frames):
-    made = make("unet", encoder="pair", moves=False)
+    made = make(UNetInnerProduct, PairEncoder, moves=False)
     assert made.encode(frames, frames.flip(0)).shape == (3, 3, 16)
     assert not torch.equal(made.encode(frames, frames), made.encode(frames, frames.flip(0)))
     with pytest.raises(ValueError, match="pass the later frame as target"):
         made(frames)
 
 
-def test_energies_that_are_told_the_move_need_moves(frames):
+def test_energies_conditioned_on_the_move_need_moves(frames):
     with pytest.raises(ValueError, match=r"pass moves \(batch, 3\)"):
         make()(frames)
 
 
-def test_a_component_is_told_only_the_moves_of_the_factors_it_is_named_after(frames, moves):
+def test_a_component_is_conditioned_only_on_the_moves_of_the_factors_it_is_named_after(frames, moves):
     made = make(components=("colour", "angle+scale", "free"))
     latents = made.encode(frames)
     codes = [made._code(latents, moves, k, 0.5)[:, -3:] for k in range(3)]
@@ -84,10 +89,12 @@ def test_a_component_is_told_only_the_moves_of_the_factors_it_is_named_after(fra
     assert torch.equal(codes[2], moves / 2)
 
 
-class Drift(nn.Module):
+class Drift(Conditional):
     """A family whose bowl lies one move away from its anchor: descent can be followed by hand."""
 
-    def bind(self, z, anchor):
+    anchored = True
+
+    def bind(self, z, anchor=None):
         return Bowl(anchor + 0.1 * z[:, -3].view(-1, 1, 1, 1))
 
 
@@ -112,29 +119,17 @@ def test_the_short_cut_for_single_bowls_gives_what_all_steps_give(frames, moves)
     torch.testing.assert_close(several.predict(frames, moves=moves), last.clamp(0, 1))
 
 
-def test_training_steps_count_in_training_alone(frames, moves):
-    made = make(steps=4, training_steps=1)
-    assert len(made(frames, moves=moves).infos) == 4
-    assert len(made.train()(frames, moves=moves).infos) == 1
-
-
-def test_a_learned_step_size_gets_a_gradient_and_a_fixed_one_none(frames, moves):
-    for learned in (True, False):
-        made = make("unet", learned=learned, gradient="full").train()
-        made(frames, moves=moves).frames[-1].square().mean().backward()
-        assert (made.log_step.grad is not None) == learned
-        assert made.sampler().step_size.item() == pytest.approx(1.0)
-
-
 @pytest.mark.parametrize("k", [0, 2])
-def test_the_component_whose_weights_are_broken_is_blamed(k, frames, moves):
-    made = make("unet")
-    assert made.blame(frames, None, moves) == "the loss alone"
+def test_the_component_whose_weights_are_broken_is_located(k, frames, moves):
+    made = make(UNetInnerProduct)
+    assert made.locate(frames, None, moves) == "the loss alone"
     next(made.energies[k].parameters()).data.fill_(torch.nan)
-    assert made.blame(frames, None, moves) == f"component {made.components[k]!r}"
+    assert made.locate(frames, None, moves) == f"component {made.components[k]!r}"
     next(made.encoder.parameters()).data.fill_(torch.nan)
-    assert made.blame(frames, None, moves) == "the encoder's latents"
+    assert made.locate(frames, None, moves) == "the encoder's latents"
 
 
-def test_a_step_size_that_blows_up_is_blamed_on_the_sum(frames, moves):
-    assert "sum of all components (Descent left" in make("unet", step_size=1e30, steps=4).blame(frames, None, moves)
+def test_a_step_size_that_blows_up_is_located_in_the_sum(frames, moves):
+    assert "sum of all components (Descent left" in make(UNetInnerProduct, step_size=1e30, steps=4).locate(
+        frames, None, moves
+    )

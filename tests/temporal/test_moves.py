@@ -3,12 +3,11 @@
 import pytest
 import torch
 
-from ergosum.baselines.trivial import trivial
-from ergosum.data.render import render
+from ergosum.data.render import FACTORS, render
 from ergosum.data.sequences import SPACING
 from ergosum.data.sources import load_digits
-from ergosum.evaluation.score import STEPS, as_predict, roll_out, score_row, table, test_set
-from ergosum.settings import FACTORS
+from ergosum.temporal.baselines.trivial import trivial
+from ergosum.temporal.moves import STEPS, as_predict, roll_out, score_row, test_set
 
 test_set.__test__ = False
 KEYS = {"row", "set", "mse", "psnr", "skill", "psnr_12", "rollout_psnr", "sharpness", "sharpness_12", "identity",
@@ -24,7 +23,7 @@ def rows():
 def scored(rows):
     """The rows of each factor and test set on eight sequences."""
     sets = [test_set(f, "digits", 8, 0, kind) for f in FACTORS for kind in ("mixed", "alone")]
-    return {(t.factor, t.name): {r["row"]: r for r in table(rows, t)} for t in sets}
+    return {(t.factor, t.name): {name: score_row(name, predict, t) for name, predict in rows.items()} for t in sets}
 
 
 def test_every_row_has_every_key(scored):
@@ -97,16 +96,16 @@ def test_a_roll_out_feeds_each_prediction_to_the_next():
     torch.testing.assert_close(rolled[:, 5], tests.main.frames[:, 0] / 2**5)
 
 
-def test_a_predictor_is_told_the_move_in_levels_and_its_component():
+def test_a_predictor_gets_the_move_in_levels_and_its_component():
     seen = {}
 
-    class Told:
+    class Noting:
         def predict(self, start, moves, active):
             seen.update(moves=moves, active=active)
             return start
 
     before = torch.tensor([[0.0, 20.0, 1.0]])
-    as_predict(Told(), [2])(torch.zeros(1, 3, 4, 4), before, before + SPACING * torch.tensor([1.0, -2.0, 0.5]))
+    as_predict(Noting(), [2])(torch.zeros(1, 3, 4, 4), before, before + SPACING * torch.tensor([1.0, -2.0, 0.5]))
     torch.testing.assert_close(seen["moves"], torch.tensor([[1.0, -2.0, 0.5]]))
     assert seen["active"] == [2]
 

@@ -1,18 +1,18 @@
-"""Losses in closed form."""
+"""The objective of sequences in closed form."""
 
 import pytest
 import torch
 
 from ergosum.data.render import render
-from ergosum.data.sequences import SPACING, SequenceData
+from ergosum.data.sequences import SPACING, DigitSequences
 from ergosum.decomposer import Trajectory
-from ergosum.objectives.prediction import decorrelation, prediction
-from ergosum.settings import DataSettings, ObjectiveSettings
+from ergosum.metrics.decorrelation import decorrelation
+from ergosum.temporal import PredictionLoss
 
 
 @pytest.fixture
 def pairs(rng):
-    return SequenceData(DataSettings(source="digits"), "test").pairs(6, rng)
+    return DigitSequences(source="digits", split="test").pairs(6, rng)
 
 
 def path(pairs, *offsets, latents=None):
@@ -23,30 +23,30 @@ def path(pairs, *offsets, latents=None):
 
 @pytest.mark.parametrize("norm, expected", [("l2", 0.04), ("l1", 0.2)])
 def test_the_last_step_alone_counts(pairs, norm, expected):
-    terms = prediction(ObjectiveSettings(norm=norm), pairs, path(pairs, 5.0, -0.2))
+    terms = PredictionLoss(norm=norm)(pairs, path(pairs, 5.0, -0.2))
     assert terms.loss.item() == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("norm, expected", [("l2", (0.01 + 0.04) / 2), ("l1", 0.15)])
 def test_all_steps_count_alike(pairs, norm, expected):
-    terms = prediction(ObjectiveSettings(on="all", norm=norm), pairs, path(pairs, 0.1, -0.2))
+    terms = PredictionLoss(on="all", norm=norm)(pairs, path(pairs, 0.1, -0.2))
     assert terms.loss.item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_on_the_path_step_n_is_compared_with_the_frame_n_nths_of_the_way(pairs):
     way = [render(pairs.digits, pairs.before + n / 3 * SPACING * pairs.moves) for n in (1, 2, 3)]
     exact = Trajectory([pairs.start, *way], [], torch.zeros(6, 1, 2))
-    assert prediction(ObjectiveSettings(on="path"), pairs, exact).loss.item() < 1e-9
+    assert PredictionLoss(on="path")(pairs, exact).loss.item() < 1e-9
     late = Trajectory([pairs.start, pairs.start, *way[1:]], [], torch.zeros(6, 1, 2))
     expected = (pairs.start - way[0]).square().mean().item() / 3
-    assert prediction(ObjectiveSettings(on="path"), pairs, late).loss.item() == pytest.approx(expected, rel=1e-3)
+    assert PredictionLoss(on="path")(pairs, late).loss.item() == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_errors_beside_the_loss_are_plain_and_of_what_is_shown(pairs):
-    terms = prediction(ObjectiveSettings(norm="l1"), pairs, path(pairs, 7.0))
+    terms = PredictionLoss(norm="l1")(pairs, path(pairs, 7.0))
     clamped = (pairs.target - 1).square().mean().item()
     assert terms.error.item() == pytest.approx(clamped, rel=1e-5)
-    assert terms.copy_error.item() == pytest.approx((pairs.start - pairs.target).square().mean().item(), rel=1e-5)
+    assert terms.reference.item() == pytest.approx((pairs.start - pairs.target).square().mean().item(), rel=1e-5)
 
 
 def test_decorrelation_is_zero_for_independent_and_one_for_equal_latents(rng):
@@ -68,5 +68,5 @@ def test_decorrelation_looks_between_components_not_within_them(rng):
 
 def test_the_weight_of_decorrelation_multiplies_it(pairs, rng):
     latents = torch.randn(6, 2, 3, generator=rng)
-    terms = prediction(ObjectiveSettings(decorrelation=0.7), pairs, path(pairs, 0.0, latents=latents))
+    terms = PredictionLoss(decorrelation=0.7)(pairs, path(pairs, 0.0, latents=latents))
     assert terms.loss.item() == pytest.approx(0.7 * decorrelation(latents).item(), rel=1e-5)

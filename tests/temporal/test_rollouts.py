@@ -4,16 +4,15 @@ import pytest
 import torch
 
 from ergosum.data.render import render
-from ergosum.data.sequences import SPACING, SequenceData
-from ergosum.objectives.rollouts import RollOuts
-from ergosum.settings import DataSettings
+from ergosum.data.sequences import SPACING, DigitSequences
+from ergosum.temporal.rollouts import RollOuts
 
 MARK = 0.123
 
 
 @pytest.fixture
 def store():
-    return RollOuts(SequenceData(DataSettings(source="digits", lag=2), "test"), 0.9, size=8)
+    return RollOuts(DigitSequences(source="digits", lag=2, split="test"), 0.9, size=8)
 
 
 def turn(store, rng):
@@ -28,7 +27,7 @@ def continued(pairs):
 
 
 def test_without_probability_every_pair_is_fresh_and_nothing_is_stored(rng):
-    data = SequenceData(DataSettings(source="digits"), "test")
+    data = DigitSequences(source="digits", split="test")
     store = RollOuts(data, 0.0)
     drawn, fresh = store.draw(5, rng), data.pairs(5, torch.Generator().manual_seed(0))
     assert all(torch.equal(a, b) for a, b in zip(drawn, fresh, strict=True))
@@ -69,7 +68,7 @@ def test_roll_outs_never_leave_the_range_of_scales(store, rng):
 
 
 def test_about_the_stated_share_goes_on(rng):
-    store = RollOuts(SequenceData(DataSettings(source="digits", factors=("colour",)), "test"), 0.6, size=64)
+    store = RollOuts(DigitSequences(source="digits", factors=("colour",), split="test"), 0.6, size=64)
     shares = []
     for _ in range(20):
         pairs = store.draw(64, rng)
@@ -90,7 +89,7 @@ def test_a_resumed_store_draws_the_same_bits(store, rng):
 
 
 def test_a_batch_larger_than_the_store_is_served(rng):
-    store = RollOuts(SequenceData(DataSettings(source="digits"), "test"), 0.5, size=4)
+    store = RollOuts(DigitSequences(source="digits", split="test"), 0.5, size=4)
     for _ in range(2):
         assert len(turn_of(store, 10, rng).start) == 10
 

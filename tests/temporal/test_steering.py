@@ -1,22 +1,20 @@
-"""Scores of control, with a hand that obeys exactly and one that does nothing."""
+"""Scores of control, with a predictor that obeys exactly and one that does nothing."""
 
 import pytest
 import torch
 from torch import nn
 
 from ergosum import zoo
-from ergosum.control import Bank
-from ergosum.data.render import render, turn_hue, warp
+from ergosum.data.render import FACTORS, render, turn_hue, warp
 from ergosum.data.sequences import SPACING
-from ergosum.evaluation.control import composition, response, sample_starts, score_timelines, timelines, true_frames
-from ergosum.evaluation.summary import own_row, summarise
-from ergosum.runfolder import build
-from ergosum.settings import FACTORS
-from ergosum.timeline import parse
+from ergosum.temporal.control import Bank
+from ergosum.temporal.scores import own_row, summarise
+from ergosum.temporal.steering import composition, response, sample_starts, score_timelines, timelines, true_frames
+from ergosum.temporal.timeline import parse_timeline
 
 
 class Hue(nn.Module):
-    """Turns the hue as told: exact, since hue turns lose nothing. `gain` = 0 leaves the frame as it is."""
+    """Turns the hue by the move: exact, since hue turns lose nothing. `gain` = 0 leaves the frame as it is."""
 
     components = ("colour",)
 
@@ -39,7 +37,7 @@ class Angle(nn.Module):
 
 @pytest.mark.parametrize("text", ["scale:2 colour:1", "colour+angle*0.5:-3"])
 def test_true_frames_obey_the_timeline(text):
-    timeline = parse(text)
+    timeline = parse_timeline(text)
     digits, start = sample_starts("digits", 3, 0, 3.0)
     truth = true_frames(digits, start, timeline)
     assert truth.frames.shape == (3, timeline.frames + 1, 3, 28, 28)
@@ -64,21 +62,23 @@ def test_the_timelines_are_all_pairs_in_three_shares_and_the_three_in_turn_both_
     assert [str(t) for t in timelines(("angle",))] == ["angle:12"]
 
 
-def test_an_obedient_hand_scores_as_well_as_the_reader_reads():
+def test_an_obedient_predictor_scores_as_well_as_the_reader_reads():
     result = score_timelines(Bank([Hue()]), "digits", 4, 0)
     assert result["timeline_error"]["hue_deg"] < 0.5 and result["timeline_error"]["angle_deg"] < 1
     assert result["timeline_psnr"] > 50 and [r["timeline"] for r in result["timelines"]] == ["colour:12"]
     assert "identity" not in result
 
 
-def test_a_hand_that_does_nothing_errs_by_the_mean_of_what_was_ordered():
-    result = score_timelines(Bank([Hue(0.0)]), "digits", 4, 0, [parse("colour:4")])
+def test_a_predictor_that_does_nothing_errs_by_the_mean_of_what_was_ordered():
+    result = score_timelines(Bank([Hue(0.0)]), "digits", 4, 0, [parse_timeline("colour:4")])
     level = torch.rad2deg(SPACING[0]).item()
     assert result["timeline_error"]["hue_deg"] == pytest.approx(level * (1 + 2 + 3 + 4) / 4, abs=0.5)
 
 
 def test_errors_are_averaged_over_all_frames_of_timelines_of_any_length():
-    result = score_timelines(Bank([Hue(0.0)]), "digits", 2, 0, [parse("colour:1"), parse("colour:-3")])
+    result = score_timelines(
+        Bank([Hue(0.0)]), "digits", 2, 0, [parse_timeline("colour:1"), parse_timeline("colour:-3")]
+    )
     level = torch.rad2deg(SPACING[0]).item()
     assert result["timeline_error"]["hue_deg"] == pytest.approx(level * (1 + 1 + 2 + 3) / 4, abs=0.5)
     assert [r["hue_deg"] for r in result["timelines"]] == pytest.approx([level, 2 * level], abs=0.5)
@@ -93,13 +93,15 @@ def test_the_response_of_pure_moves_is_one_level_per_frame_of_their_own_factor()
     assert result["diagonal_share"] > 0.9 and result["reader_error"]["hue_deg"] < 0.1
 
 
-def test_identity_is_scored_where_there_is_a_judge():
-    judged = score_timelines(Bank([Hue()]), "digits", 6, 0, [parse("colour:2")], zoo.judge())
+def test_identity_is_scored_where_there_is_a_classifier():
+    judged = score_timelines(
+        Bank([Hue()]), "digits", 6, 0, [parse_timeline("colour:2")], zoo.Zoo().classifier("identity")
+    )
     assert judged["identity"] == 1 and judged["timelines"][0]["identity"] == 1
 
 
 class Additive(Hue):
-    """A hand that can also act as one of a sum, for which it needs latents, energies and a sampler."""
+    """A predictor that can also act as one of a sum, for which it needs latents, energies and a sampler."""
 
     def encode(self, x):
         return x
@@ -137,14 +139,14 @@ def test_the_summary_of_one_factor_holds_all_that_is_printed():
 
 
 def test_only_a_decomposer_is_called_ours(tiny):
-    assert own_row("runs/mine", build(tiny())) == "ours"
-    assert own_row("runs/mine", build(tiny("feedforward-unet-colour"))) == "mine" == own_row("mine", Hue())
+    assert own_row("runs/mine", tiny().built().build()) == "ours"
+    assert own_row("runs/mine", tiny("feedforward-unet-colour").built().build()) == "mine" == own_row("mine", Hue())
 
 
-def test_a_hand_that_is_not_told_how_far_to_move_is_scored_where_it_need_not_know():
-    hand = Hue()
-    hand.knows_moves = False
-    result = summarise("card", hand, source="digits", n=4, seed=0)
+def test_a_predictor_that_is_not_conditioned_on_the_move_is_scored_where_it_need_not_know():
+    model = Hue()
+    model.knows_moves = False
+    result = summarise("card", model, source="digits", n=4, seed=0)
     assert {r["set"] for r in result["rows"]} == {"alone"} and result["skill"] > 0.999
     assert not {"response", "timelines", "composition"} & set(result) and result["targets"] == []
 

@@ -2,16 +2,11 @@
 
 import pytest
 
-from ergosum.evaluation.targets import target, targets
+from ergosum.temporal.targets import targets
 
 
 def row(name, factor="colour", kind="mixed", skill=0.99, psnr=40.0, psnr_12=30.0):
     return {"row": name, "factor": factor, "set": kind, "skill": skill, "psnr": psnr, "psnr_12": psnr_12}
-
-
-@pytest.mark.parametrize("value, at_least, met", [(1.0, True, True), (0.9, True, False), (0.9, False, True)])
-def test_a_target_is_a_bound_from_below_or_above(value, at_least, met):
-    assert target("what", value, 1.0, at_least)["met"] is met
 
 
 def test_a_score_of_moves_alone_is_asked_for_its_skill_on_mixed_moves():
@@ -21,7 +16,7 @@ def test_a_score_of_moves_alone_is_asked_for_its_skill_on_mixed_moves():
 
 
 @pytest.mark.parametrize("own", ["ours", "mine"])
-def test_the_rival_is_compared_with_the_scored_predictor_whatever_its_name(own):
+def test_the_baseline_is_compared_with_the_scored_predictor_whatever_its_name(own):
     rows = [row("feed-forward U-Net", psnr=41.0, psnr_12=27.0), row(own, psnr=40.2)]
     found = {t["name"]: t for t in targets({}, rows, own)}
     one, twelve = (found[f"colour PSNR over feed-forward, {n}"] for n in ("1 frame", "12 frames"))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ergosum.timeline import Segment, Timeline, parse
+from ergosum.temporal.timeline import Segment, Timeline, parse_timeline
 
 NAMES = st.from_regex(r"[a-z_][a-z0-9_-]{0,6}", fullmatch=True)
 SPEEDS = st.one_of(st.sampled_from([1.0, -1.0, 0.5, 2.0]), st.floats(-9, 9).filter(lambda v: abs(v) > 1e-9))
@@ -17,33 +17,33 @@ SEGMENTS = st.builds(
 @settings(max_examples=100, deadline=None)
 @given(st.builds(lambda s: Timeline(tuple(s)), st.lists(SEGMENTS, min_size=1, max_size=4)))
 def test_what_is_printed_reads_back_as_the_same_timeline(timeline):
-    assert parse(str(timeline)) == timeline
+    assert parse_timeline(str(timeline)) == timeline
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(alphabet="ab:+*-.,0123 ", max_size=14))
 def test_any_text_is_read_or_refused_by_a_value_error(text):
     try:
-        timeline = parse(text)
+        timeline = parse_timeline(text)
     except ValueError as error:
         assert str(error).startswith("Timeline: ")
     else:
-        assert parse(str(timeline)) == timeline and timeline.frames >= 1
+        assert parse_timeline(str(timeline)) == timeline and timeline.frames >= 1
 
 
 @pytest.mark.parametrize("text", ["scale:3 colour:9", "colour+angle:-4", "angle*0.5:6", "a*2+b*-0.25:3", "a*0.00001:1"])
 def test_the_shortest_form_prints_as_it_was_written(text):
-    assert str(parse(text)) == text
+    assert str(parse_timeline(text)) == text
 
 
 def test_a_timeline_yields_the_moves_of_each_frame():
-    timeline = parse("scale:2, colour+angle*0.5:-1")
+    timeline = parse_timeline("scale:2, colour+angle*0.5:-1")
     assert list(timeline) == [{"scale": 1}, {"scale": 1}, {"colour": -1, "angle": -0.5}]
     assert timeline.frames == 3 and timeline.factors == ("scale", "colour", "angle")
 
 
 def test_a_negative_count_goes_backwards():
-    assert list(parse("angle:-2")) == list(parse("angle*-1:2")) == [{"angle": -1.0}] * 2
+    assert list(parse_timeline("angle:-2")) == list(parse_timeline("angle*-1:2")) == [{"angle": -1.0}] * 2
 
 
 @pytest.mark.parametrize(
@@ -62,4 +62,4 @@ def test_a_negative_count_goes_backwards():
 )
 def test_errors_name_the_offending_part(text, message):
     with pytest.raises(ValueError, match=message.replace("+", r"\+")):
-        parse(text, ("colour", "scale"))
+        parse_timeline(text, ("colour", "scale"))

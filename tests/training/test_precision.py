@@ -1,12 +1,13 @@
 """bfloat16 where it pays, and a word where it does not."""
 
-import logging
+import warnings
 
 import pytest
 import torch
 
-from ergosum.stories.demo import experiment
+from ergosum.cli.demo import experiment
 from ergosum.training.precision import computes_bfloat16
+from ergosum.training.processes import PrecisionWarning
 
 EMULATED = {"architecture": "x86_64", "avx2": True, "avx512_f": True, "avx512_bf16": False, "amx_bf16": False}
 
@@ -26,10 +27,11 @@ def test_the_demo_takes_bfloat16_only_from_a_cpu_that_computes_it(native):
 
 
 @pytest.mark.parametrize("precision", ["bf16", "32"])
-def test_training_warns_once_that_emulated_bfloat16_is_slow_and_keeps_to_it(native, precision, learn, tmp_path, caplog):
-    with caplog.at_level(logging.WARNING, "ergosum"):
+def test_training_warns_once_that_emulated_bfloat16_is_slow_and_keeps_to_it(native, precision, learn, tmp_path):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         learn(tmp_path, optimiser={"precision": precision})
-    said = [r.getMessage() for r in caplog.records if "bfloat16" in r.getMessage()]
+    said = [str(w.message) for w in caught if issubclass(w.category, PrecisionWarning)]
     assert len(said) == (precision == "bf16" and not native)
     assert all("This cpu has no native bfloat16" in text and "precision 32" in text for text in said)
     assert f'"precision": "{precision}"' in (tmp_path / "recipe.json").read_text()

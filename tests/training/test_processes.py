@@ -14,8 +14,9 @@ import torch
 from ergosum.cli import main
 from ergosum.training.processes import launch
 
-STEADY = ["colour", "--accelerator", "cpu", "--data.source", "digits", "--data.limit", "32", "--model.width", "4",
-          "--optimiser.batch", "4", "--log_every", "1", "--optimiser.precision", "32"]  # fmt: skip
+STEADY = ["colour", "--accelerator", "cpu", "--data.source", "digits", "--data.limit", "32",
+          "--model.encoder.width", "4", "--model.energy.width", "4", "--optimiser.batch", "4", "--log_every", "1",
+          "--optimiser.precision", "32"]  # fmt: skip
 
 
 def logged(folder):
@@ -113,7 +114,7 @@ def test_two_machines_learn_what_one_process_learns(tmp_path):
         (
             "4",
             "2",
-            {"devices": 3, "optimiser": {"batch": 6}},
+            {"run": {"devices": 3}, "optimiser": {"batch": 6}},
             "torchrun started 2 processes here, 4 in all; leave out 3",
         ),
     ],
@@ -123,4 +124,5 @@ def test_what_torchrun_started_must_go_with_the_settings(world, here, changes, m
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=message):
-        launch(tiny(**changes), "cpu")
+        experiment = tiny(**changes)
+        launch(experiment, experiment.built(), "cpu")

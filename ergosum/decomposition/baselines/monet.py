@@ -19,10 +19,10 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from ergosum.decomposition.baselines.baseline import ImageBaseline, require_least
+from ergosum.decomposition.bottleneck import divergence
 from ergosum.nets.blocks import widen
 from ergosum.nets.broadcast import BroadcastDecoder
 from ergosum.nets.pyramid import PyramidEncoder
-from ergosum.decomposition.bottleneck import divergence
 from ergosum.samplers.tensors import gaussian
 from ergosum.shapes import Images, Latents
 

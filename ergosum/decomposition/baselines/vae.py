@@ -17,9 +17,9 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from ergosum.decomposition.baselines.baseline import ImageBaseline, require_least
+from ergosum.decomposition.bottleneck import divergence
 from ergosum.nets.blocks import widen
 from ergosum.nets.pyramid import PyramidDecoder, PyramidEncoder
-from ergosum.decomposition.bottleneck import divergence
 from ergosum.samplers.tensors import gaussian
 from ergosum.shapes import Images, Latents
 

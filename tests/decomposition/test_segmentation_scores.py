@@ -1,11 +1,11 @@
-"""Which pictures are put together, and which components are exchanged, when decompositions are scored."""
+"""Which images are put together, and which components are exchanged, when decompositions are scored."""
 
 import torch
 
 from ergosum import zoo
-from ergosum.evaluation.decomposition import _unobtrusive, compatible, decomposition_scores
-from ergosum.recipes import find
-from ergosum.runfolder import build, load_predictor
+from ergosum.decomposition.recipes import recipes
+from ergosum.decomposition.segmentation import _unobtrusive, compatible, decomposition_scores
+from ergosum.training.runfolder import load_predictor
 
 
 def _square(x, y, size=2, side=8):
@@ -14,7 +14,7 @@ def _square(x, y, size=2, side=8):
     return mask
 
 
-def test_pictures_are_put_together_if_no_object_hides_more_than_a_fifth_of_another():
+def test_images_are_put_together_if_no_object_hides_more_than_a_fifth_of_another():
     left = torch.stack([_square(0, 0), _square(0, 4)])
     right = torch.stack([_square(5, 0), _square(5, 4)])
     over = torch.stack([_square(1, 0), _square(5, 5)])  # hides halves of both
@@ -29,7 +29,7 @@ def test_at_most_as_many_pairs_as_asked_for():
     assert len(one) == 7 and len(set(zip(one.tolist(), two.tolist(), strict=True))) == 7 and (one < two).all()
 
 
-def test_a_donor_is_not_the_picture_itself_hides_least_and_has_something_to_give():
+def test_a_donor_is_not_the_image_itself_hides_least_and_has_something_to_give():
     ground = torch.ones(8, 8, dtype=torch.bool)
     rows = [
         (_square(0, 0), _square(4, 0)),
@@ -42,22 +42,24 @@ def test_a_donor_is_not_the_picture_itself_hides_least_and_has_something_to_give
 
 
 def test_a_trained_card_swaps_counts_and_looks_true_and_random_weights_do_not():
-    experiment, card = load_predictor(zoo.find("tetrominoes"))
+    experiment, card = load_predictor("tetrominoes")
+    task, features = experiment.built(), zoo.Zoo().classifier("features").features
     torch.manual_seed(0)
-    models = {"card": card, "random": build(experiment)}
-    told = {k: decomposition_scores(experiment, m, 24, 0, zoo.extractor().features) for k, m in models.items()}
+    models = {"card": card, "random": task.build()}
+    told = {k: decomposition_scores(task, m, 24, 0, features) for k, m in models.items()}
     assert told["card"]["count_accuracy"] >= 0.8 > 0.5 > told["random"]["count_accuracy"]
     assert told["card"]["swap_consistency"] > 0.4 and told["card"]["swap_arrival"] > 0.7
     assert told["card"]["kid"] < 2 and told["card"]["kid_recombined"] < 3
     assert told["random"]["kid"] > 5 and told["random"]["kid_recombined"] > 5
 
 
-def test_an_encoder_that_says_the_same_of_every_picture_has_nothing_to_swap():
-    experiment = find("comet-tetrominoes-small").but(model={"width": 4})
+def test_an_encoder_that_says_the_same_of_every_image_has_nothing_to_swap():
+    small = {"encoder": {"width": 4}, "energy": {"width": 4}}
+    task = recipes()["comet-tetrominoes-small"]().but(task={"model": small}).built()
     torch.manual_seed(0)
-    model = build(experiment)
+    model = task.build()
     torch.nn.init.zeros_(model.encoder.head.weight)
-    told = decomposition_scores(experiment, model, 8, 0)
+    told = decomposition_scores(task, model, 8, 0)
     assert told["swap_share"] == told["swap_arrival"] == told["swap_consistency"] == 0
 
 

@@ -5,11 +5,9 @@ import math
 import pytest
 import torch
 
-from ergosum.baselines.factor_vae import FactorVae, permuted
-from ergosum.baselines.monet import Monet
-from ergosum.baselines.vae import BetaVae
-from ergosum.objectives.bottleneck import divergence
-from ergosum.settings import RivalSettings
+from ergosum.decomposition.baselines import BetaVae, FactorVae, Monet
+from ergosum.decomposition.baselines.factor_vae import permuted
+from ergosum.decomposition.bottleneck import divergence
 
 
 def seeded(seed=0):
@@ -28,26 +26,26 @@ def test_the_divergence_in_closed_form_is_the_mean_of_log_ratios():
 
 
 @pytest.fixture
-def pictures():
+def images():
     return torch.rand(6, 3, 16, 16, generator=seeded(1))
 
 
-def priced(pictures, **settings):
+def weighted(images, **settings):
     torch.manual_seed(0)
-    return BetaVae(RivalSettings(latent=5, width=4, **settings), 16).objective(pictures, seeded())
+    return BetaVae(5, 4, side=16, **settings).objective(images, seeded())
 
 
-def test_the_gaussian_loss_is_the_squared_distance_of_a_whole_picture_and_beta_counts_nats(pictures):
-    free, made = priced(pictures, beta=0.0)
-    assert free.item() == pytest.approx((made - pictures).square().sum((1, 2, 3)).mean().item(), rel=1e-5)
+def test_the_gaussian_loss_is_the_squared_distance_of_a_whole_image_and_beta_counts_nats(images):
+    free, made = weighted(images, beta=0.0)
+    assert free.item() == pytest.approx((made - images).square().sum((1, 2, 3)).mean().item(), rel=1e-5)
     torch.manual_seed(0)
-    nats = divergence(*BetaVae(RivalSettings(latent=5, width=4), 16).posterior(pictures)).mean().item()
-    assert (priced(pictures, beta=4.0)[0] - free).item() == pytest.approx(4 * nats, rel=1e-2)
+    nats = divergence(*BetaVae(5, 4, side=16).posterior(images)).mean().item()
+    assert (weighted(images, beta=4.0)[0] - free).item() == pytest.approx(4 * nats, rel=1e-2)
 
 
-def test_bernoulli_s_loss_is_the_cross_entropy(pictures):
-    loss, made = priced(pictures, beta=0.0, likelihood="bernoulli")
-    entropy = -(pictures * made.log() + (1 - pictures) * (1 - made).log()).sum((1, 2, 3)).mean()
+def test_bernoulli_s_loss_is_the_cross_entropy(images):
+    loss, made = weighted(images, beta=0.0, likelihood="bernoulli")
+    entropy = -(images * made.log() + (1 - images) * (1 - made).log()).sum((1, 2, 3)).mean()
     assert loss.item() == pytest.approx(entropy.item(), rel=1e-4)
 
 
@@ -68,25 +66,25 @@ def test_a_discriminator_that_is_right_measures_the_total_correlation():
     assert logit.mean().item() == pytest.approx(-math.log(1 - r**2) / 2, abs=4 * logit.std().item() / n**0.5)
 
 
-def test_gamma_weighs_what_the_discriminator_says(pictures):
+def test_gamma_weighs_what_the_discriminator_says(images):
     losses = []
     for gamma in (0.0, 1.0, 2.0):
         torch.manual_seed(0)
-        losses.append(FactorVae(RivalSettings(latent=5, width=4, gamma=gamma), 16).objective(pictures, seeded())[0])
+        losses.append(FactorVae(5, 4, gamma=gamma, side=16).objective(images, seeded())[0])
     assert (losses[2] - losses[1]).item() == pytest.approx((losses[1] - losses[0]).item(), rel=0.05, abs=1e-3)
 
 
-def test_monet_s_surprise_is_zero_at_best_and_its_masks_cost_nothing_where_they_agree(pictures):
+def test_monet_s_surprise_is_zero_at_best_and_its_masks_cost_nothing_where_they_agree(images):
     """All in the first part, drawn exactly: no surprise. Another deviation pays three logarithms per pixel."""
     torch.manual_seed(0)
-    model = Monet(RivalSettings(latent=4, components=2, width=4, beta=0.0, gamma=1.0), 16)
+    model = Monet(2, 4, 4, beta=0.0, gamma=1.0, side=16)
 
     def drawn(first):
         certain = torch.full((6, 2, 16, 16), -60.0)
         certain[:, 0 if first else 1] = 0.0
         model._attend = lambda x: certain
-        model._draw = lambda z: (pictures[:, None].expand(-1, 2, -1, -1, -1), certain)
-        return model.objective(pictures, seeded())[0].item()
+        model._draw = lambda z: (images[:, None].expand(-1, 2, -1, -1, -1), certain)
+        return model.objective(images, seeded())[0].item()
 
     assert drawn(True) == pytest.approx(0, abs=1e-3)
     assert drawn(False) == pytest.approx(3 * 256 * math.log(0.11 / 0.09), rel=1e-4)

@@ -1,15 +1,16 @@
-"""What noisy latents cost, against closed forms."""
+"""What stochastic latents cost, against closed forms."""
 
 import math
 
 import pytest
 import torch
 
-from ergosum.decomposer import Decomposer
+from ergosum.decomposer import InnerDescent
+from ergosum.decomposition import ImageDecomposer, RecompositionLoss
+from ergosum.decomposition.bottleneck import divergence, total_correlation
+from ergosum.nets import ExpertDecoder, GlobalExperts, PyramidEncoder, SlotEncoder
 from ergosum.nets.slots import PLACE
-from ergosum.objectives.bottleneck import divergence, total_correlation
-from ergosum.objectives.recomposition import recomposition
-from ergosum.settings import DescentSettings, ModelSettings, ObjectiveSettings
+from ergosum.part import Part
 
 
 def seeded(seed=0):
@@ -50,48 +51,45 @@ def test_total_correlation_is_that_of_mixtures_of_the_batch_s_densities():
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    settings = ModelSettings(
-        energy="experts", encoder="pyramid", anchor="none", components=("one", "two"), tied=True, latent=3, width=4,
-        moves=False, noisy=True,
+    return ImageDecomposer(
+        Part(PyramidEncoder, width=4), Part(GlobalExperts, width=4), ("one", "two"), 3, stochastic=True,
+        descent=Part(InnerDescent, steps=1), side=32,
     )  # fmt: skip
-    return Decomposer(settings, DescentSettings(steps=1), 32)
 
 
-def test_noisy_latents_are_drawn_in_training_and_means_otherwise(model):
-    pictures, noise = (torch.rand(2, 3, 32, 32, generator=seeded(s)) for s in (0, 1))
-    one, again, other = (model.train()(noise, seen=pictures, generator=seeded(s)) for s in (2, 2, 3))
+def test_stochastic_latents_are_drawn_in_training_and_means_otherwise(model):
+    images, noise = (torch.rand(2, 3, 32, 32, generator=seeded(s)) for s in (0, 1))
+    one, again, other = (model.train()(noise, images=images, generator=seeded(s)) for s in (2, 2, 3))
     assert torch.equal(one.latents, again.latents) and not torch.equal(one.latents, other.latents)
     mean, log_variance = one.posterior
     assert mean.shape == log_variance.shape == one.latents.shape == (2, 2, 3)
-    told = model.eval()(noise, seen=pictures, generator=seeded(2))
+    told = model.eval()(noise, images=images, generator=seeded(2))
     assert told.posterior is None
     torch.testing.assert_close(told.latents, mean.detach())
-    torch.testing.assert_close(model.encode(pictures), told.latents)
+    torch.testing.assert_close(model.encode(images), told.latents)
 
 
-def test_the_price_of_a_nat_is_added(model):
-    pictures, noise = (torch.rand(4, 3, 32, 32, generator=seeded(s)) for s in (0, 1))
-    path = model.train()(noise, seen=pictures, generator=seeded(2))
-    free = recomposition(ObjectiveSettings(), pictures, path, 100).loss
-    said = recomposition(ObjectiveSettings(divergence=0.1), pictures, path, 100).loss - free
+def test_the_kl_weight_counts_nats(model):
+    images, noise = (torch.rand(4, 3, 32, 32, generator=seeded(s)) for s in (0, 1))
+    path = model.train()(noise, images=images, generator=seeded(2))
+    free = RecompositionLoss()(images, path, 100).loss
+    said = RecompositionLoss(kl_weight=0.1)(images, path, 100).loss - free
     torch.testing.assert_close(said, 0.1 * divergence(*path.posterior).mean())
-    shared = recomposition(ObjectiveSettings(correlation=0.1), pictures, path, 100).loss - free
+    shared = RecompositionLoss(tc_weight=0.1)(images, path, 100).loss - free
     torch.testing.assert_close(shared, 0.1 * total_correlation(path.latents, *path.posterior, 100))
 
 
-def test_of_a_noisy_slot_the_content_is_drawn_and_the_place_is_not():
+def test_of_a_stochastic_slot_the_content_is_drawn_and_the_place_is_not():
     torch.manual_seed(0)
-    settings = ModelSettings(
-        energy="experts", encoder="slots", anchor="none", components=("ground", "one"), tied=True, latent=4 + PLACE,
-        width=4, moves=False, noisy=True,
-    )  # fmt: skip
-    model = Decomposer(settings, DescentSettings(steps=1), 16).train()
-    pictures = torch.rand(2, 3, 16, 16, generator=seeded())
-    path = model(torch.rand(2, 3, 16, 16, generator=seeded(1)), seen=pictures, generator=seeded(2))
+    model = ImageDecomposer(
+        Part(SlotEncoder, width=4), Part(ExpertDecoder, width=4), ("ground", "one"), 4 + PLACE, stochastic=True,
+        descent=Part(InnerDescent, steps=1), side=16,
+    ).train()  # fmt: skip
+    images = torch.rand(2, 3, 16, 16, generator=seeded())
+    path = model(torch.rand(2, 3, 16, 16, generator=seeded(1)), images=images, generator=seeded(2))
     mean, log_variance = path.posterior
     assert path.latents.shape == (2, 2, 7) and mean.shape == log_variance.shape == (2, 2, 4)
     assert not torch.equal(path.latents[..., :4], mean) and path.latents[:, 1, -1].eq(1).all()
-    prices = ObjectiveSettings(divergence=0.1, correlation=0.1)
-    recomposition(prices, pictures, path, 10).loss.backward()
+    RecompositionLoss(kl_weight=0.1, tc_weight=0.1)(images, path, 10).loss.backward()
     assert all(p.grad is not None for p in model.encoder.parameters())
-    assert model.eval().encode(pictures).shape == (2, 2, 7)
+    assert model.eval().encode(images).shape == (2, 2, 7)

@@ -1,4 +1,4 @@
-"""Pictures taken apart and recombined, as a user meets it."""
+"""Images decomposed and recombined, as a user meets it."""
 
 import json
 import shutil
@@ -9,21 +9,21 @@ import torch
 from PIL import Image
 
 from ergosum.cli import main
+from ergosum.data.named import dataset
 from ergosum.data.tetrominoes import Tetrominoes
-from ergosum.decomposer import Decomposer
-from ergosum.decomposition import by_unit
-from ergosum.evaluation.decomposition import colour_patches, decomposition_scores
+from ergosum.decomposition import ImageDecomposer, batch, figures
+from ergosum.decomposition.batch import decompose_folder
+from ergosum.decomposition.recombination import by_unit
+from ergosum.decomposition.segmentation import colour_patches, decomposition_scores
 from ergosum.metrics.segmentation import foreground_ari
-from ergosum.runfolder import load_predictor
-from ergosum.stories import decomposition as story
-from ergosum.stories.decomposition import decompose_folder
+from ergosum.training.runfolder import load_predictor
 
 SCORES = {"fg_ari", "ari", "covering", "mse", "mse_mean", "psnr", "ssim", "swap_consistency", "count_accuracy", "rows"}
 
 
 @pytest.fixture(scope="module")
 def apart(tmp_path_factory, learn):
-    """The folder of a tiny run that takes tetrominoes apart."""
+    """The folder of a tiny run that decomposes tetrominoes."""
     folder = tmp_path_factory.mktemp("runs") / "tetrominoes"
     learn(folder, "tetrominoes")
     return folder
@@ -31,29 +31,29 @@ def apart(tmp_path_factory, learn):
 
 @pytest.fixture
 def album(tmp_path):
-    """Five pictures in a folder with a sub-folder, one of them broken, one of one pixel."""
+    """Five images in a folder with a sub-folder, one of them broken, one of one pixel."""
     pixels = np.random.default_rng(0).integers(0, 255, (5, 40, 50, 3), dtype=np.uint8)
     (tmp_path / "album" / "more").mkdir(parents=True)
     for k, name in enumerate(("a.png", "a.jpg", "more/b.png")):
         Image.fromarray(pixels[k]).save(tmp_path / "album" / name)
-    (tmp_path / "album" / "broken.png").write_text("no picture")
+    (tmp_path / "album" / "broken.png").write_text("no image")
     Image.new("RGB", (1, 1)).save(tmp_path / "album" / "dot.png")
     return tmp_path / "album"
 
 
-def test_a_folder_is_taken_apart_what_cannot_be_read_is_named_and_the_job_goes_on(apart, album, tmp_path, capsys):
+def test_a_folder_is_decomposed_what_cannot_be_read_is_named_and_the_job_goes_on(apart, album, tmp_path, capsys):
     out = tmp_path / "out"
     command = ["decompose", str(apart), "--start", str(album), "--out", str(out)]
     assert main(command) == 0
     said = capsys.readouterr().out
-    assert "3 pictures written, 0 done before, 2 skipped" in said and "broken.png" in said and "dot.png" in said
+    assert "3 images written, 0 done before, 2 skipped" in said and "broken.png" in said and "dot.png" in said
     assert {str(p.relative_to(out)) for p in out.rglob("*.npz")} == {"a.png.npz", "a.jpg.npz", "more/b.png.npz"}
     stored = np.load(out / "a.png.npz")
     assert stored["latents"].shape == (4, 35) and stored["masks"].shape == (4, 36, 36)
     assert stored["components"].shape == (4, 3, 36, 36) and Image.open(out / "sheet.png").size[0] > 100
     (out / "a.jpg.npz").unlink()
     assert main(command) == 0
-    assert "1 pictures written, 2 done before, 2 skipped" in capsys.readouterr().out
+    assert "1 images written, 2 done before, 2 skipped" in capsys.readouterr().out
 
 
 def test_a_stopped_job_leaves_whole_files_only(apart, album, tmp_path):
@@ -78,16 +78,16 @@ def test_a_killed_job_ends_with_the_files_of_one_that_was_not(album, tmp_path, l
         shutil.copy(album / "a.png", album / f"c{k}.png")
     *_, last = decompose_folder(model, album, tmp_path / "whole", batch=3)
     assert last.written == 7
-    save, saved = story._save, []
+    save, saved = batch._save, []
 
-    def killed(parts, k, target):
+    def killed(made, k, quality, placement, target):
         if len(saved) == 4:  # in the second batch, with a file half written
             (target.parent / f".{target.name}.k1l_9d00.npz").write_bytes(b"half")
             raise SystemExit
         saved.append(target)
-        save(parts, k, target)
+        save(made, k, quality, placement, target)
 
-    monkeypatch.setattr(story, "_save", killed)
+    monkeypatch.setattr(batch, "_save", killed)
     with pytest.raises(SystemExit):
         list(decompose_folder(model, album, tmp_path / "out", batch=3))
     monkeypatch.undo()
@@ -96,14 +96,14 @@ def test_a_killed_job_ends_with_the_files_of_one_that_was_not(album, tmp_path, l
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
-def test_a_job_does_not_take_its_own_sheet_apart(apart, album):
+def test_a_job_does_not_decompose_its_own_sheet(apart, album):
     _, model = load_predictor(apart)
     for before in (0, 3):
         *_, last = decompose_folder(model, album, album / "out")
         assert last.before == before and last.written + before == 3 and len(last.skipped) == 2
 
 
-def test_held_out_pictures_are_taken_apart_and_recombined(apart, tmp_path, capsys):
+def test_held_out_images_are_decomposed_and_recombined(apart, tmp_path, capsys):
     assert main(["decompose", str(apart), "--out", str(tmp_path / "parts")]) == 0
     assert main(["recombine", str(apart), "--out", str(tmp_path / "r.png")]) == 0
     drawn = [tmp_path / "parts" / "sheet.png", tmp_path / "parts" / "maps.png", tmp_path / "r.png"]
@@ -111,7 +111,7 @@ def test_held_out_pictures_are_taken_apart_and_recombined(apart, tmp_path, capsy
     assert capsys.readouterr().out.split() == [str(p) for p in drawn]
 
 
-def test_two_models_share_a_picture(apart, tmp_path, capsys, learn):
+def test_two_models_share_a_image(apart, tmp_path, capsys, learn):
     assert main(["recombine", str(apart), "--with", str(apart), "--out", str(tmp_path / "u.png")]) == 0
     assert min(Image.open(tmp_path / "u.png").size) > 300
     learn(tmp_path / "comet", "comet-code")
@@ -119,7 +119,7 @@ def test_two_models_share_a_picture(apart, tmp_path, capsys, learn):
     assert "expected one canvas, and experts with experts" in capsys.readouterr().err
 
 
-def test_a_run_that_takes_apart_is_scored(apart, capsys):
+def test_a_run_that_decomposes_is_scored(apart, capsys):
     assert main(["score", str(apart), "--json", "--n", "12"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert set(told) >= SCORES and told["rows"][0]["row"] == "ours"
@@ -131,13 +131,13 @@ def test_a_run_that_takes_apart_is_scored(apart, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["decompose", "digits-colour", "--out", "x"], "expected a run that takes pictures apart"),
+        (["decompose", "digits-colour", "--out", "x"], "does not decompose images; expected a run such as tetrominoes"),
         (["decompose", "{run}", "--start", "nowhere.png", "--out", "{out}"], "nowhere.png"),
         (["recombine", "{run}", "--start", "one.png"], "expected two images, got 1"),
-        (["score", "{run}", "--n", "1"], "n >= 2 pictures"),
+        (["score", "{run}", "--n", "1"], "n >= 2 images"),
     ],
 )
-def test_what_cannot_be_taken_apart_is_one_line_on_stderr(arguments, message, apart, tmp_path, capsys):
+def test_what_cannot_be_decomposed_is_one_line_on_stderr(arguments, message, apart, tmp_path, capsys):
     assert main([a.format(run=apart, out=tmp_path / "out") for a in arguments]) == 1
     said = capsys.readouterr()
     assert message in said.err and said.err.count("\n") == 1
@@ -152,14 +152,14 @@ def test_an_oracle_scores_one_and_patches_of_one_colour_find_pieces_that_do_not_
 
 def test_scores_are_the_same_for_the_same_seed_and_differ_for_another(apart):
     experiment, model = load_predictor(apart)
-    assert isinstance(model, Decomposer)
-    one, again, other = (decomposition_scores(experiment, model, 8, seed) for seed in (0, 0, 1))
+    assert isinstance(model, ImageDecomposer)
+    one, again, other = (decomposition_scores(experiment.built(), model, 8, seed) for seed in (0, 0, 1))
     assert one == again and one["mse"] != other["mse"]
 
 
 def test_of_a_single_energy_numbers_are_exchanged(tmp_path, learn, capsys):
     run = tmp_path / "run"
-    learn(run, "scenes-global", pictures={"count": 32})
+    learn(run, "scenes-global")
     assert main(["recombine", str(run), "--out", str(tmp_path / "both.png")]) == 0
     assert main(["decompose", str(run), "--out", str(tmp_path / "apart")]) == 0
     capsys.readouterr()
@@ -180,14 +180,14 @@ def test_units_of_exchange_are_components_or_the_numbers_of_a_single_one():
 
 def test_exchanging_a_component_both_ways(apart):
     _, model = load_predictor(apart)
-    pictures = Tetrominoes(3, 36).draw(6, torch.Generator().manual_seed(0)).images
-    sheet = story.exchange_sheet(model, pictures[:3], pictures[3:], 0, torch.Generator().manual_seed(0))
+    images = Tetrominoes(3, 36).draw(6, torch.Generator().manual_seed(0)).images
+    sheet = figures.exchange_sheet(model, images[:3], images[3:], 0, torch.Generator().manual_seed(0))
     assert sheet.size[0] > 3 * 36 and sheet.size[1] > 4 * 36
 
 
 def test_a_run_on_a_folder_of_photographs_is_scored(album, tmp_path, learn, capsys):
     run = tmp_path / "photographs"
-    learn(run, "tetrominoes", pictures={"name": str(album), "count": 8})
+    learn(run, "tetrominoes", task={"data": dataset(str(album), 36), "count": 8})
     assert main(["score", str(run), "--n", "4", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["fg_ari"] is None and told["count_accuracy"] is None and told["mse"] > 0

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from ergosum.runfolder import write_json
+from ergosum.files import write_json
+from ergosum.nets import RecurrentEncoder
+from ergosum.part import Part
 
 DOCS = Path(__file__).parents[2] / "docs"
 ROW = {"beta_vae": 0.8, "factor_vae": 0.5, "mig": 0.1, "mcc": 0.6, "sap": 0.05,
@@ -33,7 +34,7 @@ def comet(tables):
 
 def write_run(folder, seed, **scores):
     names = ("random encoder", "oracle", "permuted", "rotated", "noise")
-    rows = [{"row": "vae", **ROW}, *({"row": n, **ROW, "codes": 7} for n in names)]
+    rows = [{"row": "BetaVae", **ROW}, *({"row": n, **ROW, "codes": 7} for n in names)]
     told = {**ROW, "seed": seed, "codes": 64, "mse": 0.01, "psnr": 20.0, "mse_mean": 0.02, "psnr_mean": 17.0,
             "factor_rows": rows, **scores}  # fmt: skip
     write_json(folder / "scores.json", told)
@@ -56,7 +57,7 @@ def test_the_page_is_begun_and_its_tables_are_replaced(tables, tmp_path):
     assert "| 64 | 2 |" in vae and "0.600 ± 0.141" in vae and "240 ± 0" in vae and "83.6, 10.9, 66.1" in vae
     (components,) = [line for line in text.splitlines() if line.startswith("| their 64 principal components")]
     assert "| 64 | 1 |" in components and "0.250" in components
-    for row in ("| oracle |", "| noise |", "| mean picture |", "random weights", "| COMET, as published |"):
+    for row in ("| oracle |", "| noise |", "| mean image |", "random weights", "| COMET, as published |"):
         assert row in text
     assert "MONet, K = 4" in text.partition("`shapes`")[2] and "| MONet, K = 4" not in text.partition("`shapes`")[0]
 
@@ -81,7 +82,7 @@ def test_comet_s_biases_stand_beside_what_needs_no_model(comet, tmp_path):
     lines = comet.biases(tmp_path, "tetrominoes", 3)
     assert "| + 16 numbers each | 2 | 0.500 ± 0.141 | 0.400 ± 0.000" in lines[4] and lines[4].endswith("| 0.641 |")
     assert lines[5].startswith("| one segment | – | 0.000") and lines[6].startswith(
-        "| mean picture | – | – | – | – | 0.0900"
+        "| mean image | – | – | – | – | 0.0900"
     )
 
 
@@ -99,14 +100,14 @@ def test_comet_s_losses_are_compared_seed_by_seed(comet, tmp_path):
 
 
 def test_every_bias_has_its_name_and_published_number(comet):
-    from ergosum.recipes.decomposition import BIASES
+    from ergosum.decomposition.recipes import BIASES
 
     assert set(comet.SAYS) == set(comet.PUBLISHED) == set(BIASES)
 
 
 def test_every_bias_changes_one_setting_of_the_one_before():
-    from ergosum.recipes.decomposition import BIASES
+    from ergosum.decomposition.recipes import BIASES
 
     steps = list(BIASES.values())
     changes = [{k: now[k] for k in now if now[k] != before[k]} for before, now in itertools.pairwise(steps)]
-    assert changes == [{"encoder": "recurrent"}, {"latent": 16}, {"position": True}]
+    assert changes == [{"encoder": Part(RecurrentEncoder)}, {"latent": 16}, {"position": True}]

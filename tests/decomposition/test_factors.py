@@ -9,31 +9,31 @@ from torch import nn
 from ergosum.data.scenes import Scenes
 from ergosum.data.shapes import Shapes
 from ergosum.data.tetrominoes import Tetrominoes
-from ergosum.evaluation import factors
-from ergosum.evaluation.factors import factor_scores, on_grid, rival_scores
-from ergosum.recipes import find
-from ergosum.runfolder import build
+from ergosum.decomposition.factors import baseline_scores, factor_scores, on_grid
+from ergosum.decomposition.recipes import recipes
+from ergosum.decomposition.task import HELD_OUT
 
-STILL = find("still-vae-b4-d64").but(pictures={"side": 16}, rival={"width": 8, "latent": 6})
+SMALL = {"data": {"side": 16}, "model": {"width": 8, "latent": 6}}
+STILL = recipes()["still-vae-b4-d64"]().but(task=SMALL).built()
 N = 600
 
 
 class Coder(nn.Module):
-    """Codes that are a function of a picture's number in the draw that is judged, whatever the picture shows."""
+    """Codes that are a function of an image's number in the draw that is judged, whatever the image shows."""
 
     def __init__(self, codes):
         super().__init__()
         self.codes, self.at = codes, 0
 
-    def encode(self, pictures):
-        rows = torch.arange(self.at, self.at + len(pictures)) % len(self.codes)
-        self.at += len(pictures)
+    def encode(self, images):
+        rows = torch.arange(self.at, self.at + len(images)) % len(self.codes)
+        self.at += len(images)
         return self.codes[rows][:, None]
 
 
 @pytest.fixture(scope="module")
 def truth():
-    generator = torch.Generator().manual_seed(factors.HELD_OUT)
+    generator = torch.Generator().manual_seed(HELD_OUT)
     return Scenes(side=16, variant="still").draw(N, generator).factors
 
 
@@ -67,7 +67,7 @@ def test_rows_are_named_and_of_more_than_64_codes_components_are_judged_too(trut
     wide = torch.cat([truth, 0.01 * torch.randn(N, 60, generator=generator)], 1)
     told = scored(wide)
     assert [r["row"] for r in told["factor_rows"]] == [
-        "vae",
+        "ours",
         "random encoder",
         "oracle",
         "permuted",
@@ -81,7 +81,7 @@ def test_rows_are_named_and_of_more_than_64_codes_components_are_judged_too(trut
 
 def test_the_same_seed_gives_the_same_numbers_and_leaves_the_global_state_alone(truth):
     torch.manual_seed(0)
-    model = build(STILL)
+    model = STILL.build()
     state = torch.get_rng_state()
     one, again, other = (factor_scores(STILL, model, 200, s) for s in (0, 0, 1))
     assert one == again and one["mcc"] != other["mcc"] and torch.equal(torch.get_rng_state(), state)
@@ -92,15 +92,15 @@ def test_sets_without_a_grid_of_factors_are_refused():
     for other in (Scenes(side=16, variant="lighting"), Shapes((2, 3), True, 16), Tetrominoes(3, 36)):
         assert not on_grid(other)
     with pytest.raises(ValueError, match="'tetrominoes' has no factors on a grid"):
-        factor_scores(find("tetrominoes"), Coder(torch.zeros(4, 2)), N, 0)
+        factor_scores(recipes()["tetrominoes"]().built(), Coder(torch.zeros(4, 2)), N, 0)
 
 
-def test_pictures_drawn_again_are_scored_beside_their_mean():
+def test_images_drawn_again_are_scored_beside_their_mean():
     torch.manual_seed(0)
-    told = rival_scores(STILL, build(STILL), 8, 0)
+    told = baseline_scores(STILL, STILL.build(), 8, 0)
     assert set(told) == {"mse", "psnr", "mse_mean", "psnr_mean"} and told["mse_mean"] < told["mse"]
-    slots = find("still-slot-attention").but(pictures={"side": 16}, rival={"width": 8, "latent": 6})
-    told = rival_scores(slots, build(slots), 8, 0)
-    assert told["rows"] == [{"row": "slot_attention", **{k: told[k] for k in ("fg_ari", "ari", "covering")}}]
-    with pytest.raises(ValueError, match="n >= 2 pictures"):
-        rival_scores(STILL, build(STILL), 1, 0)
+    slots = recipes()["still-slot-attention"]().but(task=SMALL).built()
+    told = baseline_scores(slots, slots.build(), 8, 0)
+    assert told["rows"] == [{"row": "SlotAttention", **{k: told[k] for k in ("fg_ari", "ari", "covering")}}]
+    with pytest.raises(ValueError, match="n >= 2 images"):
+        baseline_scores(STILL, STILL.build(), 1, 0)
