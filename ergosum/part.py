@@ -192,8 +192,10 @@ def resolve(name: str, trust: tuple[str, ...] = (), kind: Any = None, where: str
     if not module or module.split(".")[0] == "ergosum":
         found = _of_room(module, short) if module else next((c for c in exported() if c.__name__ == short), None)
         if found is None:
-            near = get_close_matches(short, [c.__name__ for c in exported() if kind is None or fits(c, kind)], 3)
-            hint = f"did you mean {', '.join(near)}?" if near else "`ergosum parts` lists them."
+            fitting = [c.__name__ for c in exported() if kind is None or fits(c, kind)]
+            near = get_close_matches(short, fitting, 3)
+            known = "`ergosum parts` lists them" if kind is None else f"expected one of {', '.join(fitting)}"
+            hint = f"did you mean {', '.join(near)}?" if near else f"{known}, or a class of your own, MODULE.CLASS."
             raise ValueError(f"{where}: {name!r} is no part of ergosum; {hint}")
     else:
         found = _foreign(name, module, short, trust, where)
@@ -212,9 +214,10 @@ def _of_room(module: str, short: str) -> Any:
 
 
 def _foreign(name: str, module: str, short: str, trust: tuple[str, ...], where: str) -> Callable[..., Any]:
+    if module.split(".")[0] in sys.stdlib_module_names - {"__main__"}:
+        raise ValueError(f"{where}: {name} is no part: {module} belongs to Python itself.")
     trusted = any(module == t or module.startswith(f"{t}.") for t in trust)
-    script = module not in sys.modules or module.split(".")[0] in sys.stdlib_module_names
-    if not trusted and (script or not _from_user(module)):
+    if not trusted and (module not in sys.modules or not _from_user(module)):
         raise ValueError(
             f"{where}: {name} is from a module that is not trusted; if you know it, add --trust {module.split('.')[0]}."
         )

@@ -26,7 +26,7 @@ RUN = {"log_every": 1, "checkpoint_every": 100}
 
 
 def shrunk(value: Any) -> Any:
-    """An experiment, or a part with the parts it holds, so small that an update takes a moment; it needs no download."""
+    """An experiment, or a part with the parts it holds, so small that an update is quick; nothing is downloaded."""
     if isinstance(value, Experiment):
         return value.but(task=shrunk(value.task), optimiser=OPTIMISER, run=RUN)
     if isinstance(value, tuple):

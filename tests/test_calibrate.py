@@ -7,7 +7,7 @@ from ergosum.calibrate import Scale, calibrate, scale_of
 from ergosum.compose import And
 from ergosum.energies.gaussian import Gaussian
 from ergosum.energies.mixture import Mixture
-from ergosum.energy import as_energy
+from ergosum.energy import Energy, as_energy
 
 SIGMAS = 4
 
@@ -61,6 +61,19 @@ def test_calibrated_energies_compose_into_the_product_of_their_densities(rng):
     assert (together(grid) / expected - 1).abs().max() < 0.05
     raw = (loud(grid) + quiet(grid)) / expected
     assert raw.max() / raw.min() > 10, "without calibration the sum is another one"
+
+
+def test_an_energy_that_is_known_by_its_score_alone_has_a_scale_too(rng):
+    class Score(Energy):
+        has_value = False
+
+        def gradient(self, x, create_graph=False):
+            return 20 * x
+
+    x = torch.randn(4_000, 1, generator=rng, dtype=torch.float64)
+    for noise, weight in ((0.0, 1 / 20), (0.5, 1 / 25)):
+        found = scale_of(Score(), x, noise=noise, generator=rng)
+        assert abs(found.weight - weight) < SIGMAS * found.error
 
 
 def test_data_that_an_energy_does_not_fit_are_refused(rng):

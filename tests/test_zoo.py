@@ -8,12 +8,16 @@ import torch
 
 from ergosum import zoo
 from ergosum.cli import main
-from ergosum.data.named import picture_set
-from ergosum.data.sequences import SequenceData
-from ergosum.decomposition import take_apart
+from ergosum.data.render import FACTORS
+from ergosum.data.sequences import DigitSequences
+from ergosum.decomposition.recombination import decompose
+from ergosum.files import read_json, write_json
 from ergosum.metrics.identity import accuracy
-from ergosum.runfolder import load_predictor, load_recipe, read_json, save_recipe, write_json
-from ergosum.settings import FACTORS, DataSettings, Experiment
+from ergosum.part import Part
+from ergosum.temporal import Prediction
+from ergosum.temporal.scores import companions
+from ergosum.training.experiment import Experiment, Run
+from ergosum.training.runfolder import load_predictor, load_recipe, save_recipe
 from ergosum.zoo import pack
 from ergosum.zoo.card import card_text, lineage, write_card
 
@@ -22,15 +26,16 @@ CARDS = zoo.names() if zoo.CARDS.is_dir() else []
 
 @pytest.mark.parametrize("name", CARDS)
 def test_every_card_loads_and_predicts(name):
-    experiment, predictor = load_predictor(zoo.find(name))
-    assert predictor.components == experiment.model.components
-    if experiment.task == "recomposition":
-        data = picture_set(experiment.pictures, "test").draw(4, torch.Generator().manual_seed(0))
-        made = take_apart(predictor, data.images, torch.Generator().manual_seed(0)).whole
+    experiment, predictor = load_predictor(name)
+    task = experiment.built()
+    assert predictor.components == task.model.get("components")
+    if not isinstance(task, Prediction):
+        data = task.held_out(4, torch.Generator().manual_seed(0))
+        made = decompose(predictor, data.images, torch.Generator().manual_seed(0)).whole
         mean = data.images.mean(0, keepdim=True)
         assert (made - data.images).square().mean() < 0.5 * (mean - data.images).square().mean()
         return
-    side = experiment.data.canvas
+    side = task.canvas
     frames = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
     predicted = predictor.predict(frames, moves=torch.ones(2, 3))
     assert predicted.shape == frames.shape and 0 <= predicted.min() and predicted.max() <= 1
@@ -39,15 +44,16 @@ def test_every_card_loads_and_predicts(name):
 @pytest.mark.parametrize("name", [c for c in CARDS if c.removeprefix("digits-") in FACTORS])
 def test_a_card_predicts_its_own_factor_far_better_than_copying(name, rng):
     factor = name.removeprefix("digits-")
-    settings = DataSettings(source="digits", factors=(factor,), nuisance=FACTORS, continuous=False)
-    pairs = SequenceData(settings, "test").pairs(64, rng)
-    error = (zoo.companions(())[name].predict(pairs.start, moves=pairs.moves) - pairs.target).square().mean()
+    data = DigitSequences(source="digits", factors=(factor,), nuisance=FACTORS, continuous=False, split="test")
+    pairs = data.pairs(64, rng)
+    error = (zoo.Zoo().card(name).predict(pairs.start, moves=pairs.moves) - pairs.target).square().mean()
     assert error < 0.2 * (pairs.start - pairs.target).square().mean()
 
 
 def test_companions_are_the_factors_that_are_not_held():
-    held = zoo.companions(("colour",))
+    held = companions(("colour",), zoo.Zoo())
     assert set(held) == {f"digits-{f}" for f in FACTORS if f != "colour" and f"digits-{f}" in CARDS}
+    assert companions((), None) == {}
 
 
 @pytest.mark.skipif(not {f"digits-{f}" for f in FACTORS} <= set(CARDS), reason="needs the three shipped cards")
@@ -62,12 +68,20 @@ def test_a_card_that_is_not_there_is_answered_with_those_that_are(tmp_path):
         zoo.find("nothing")
     with pytest.raises(FileNotFoundError, match=r"has no recipe\.json"):
         zoo.find(str(tmp_path))
+    assert zoo.Zoo().card("nothing") is None
+    with pytest.raises(ValueError, match="expected 'identity' or 'features', got 'colour'"):
+        zoo.Zoo().classifier("colour")
 
 
-def test_the_judge_recognises_true_frames_of_any_colour_angle_and_scale(rng):
-    pairs = SequenceData(DataSettings(source="digits"), "test").pairs(200, rng)
-    # six and nine are one digit to a judge of all angles, so nine tenths is what can be asked
-    assert accuracy(zoo.judge(), pairs.start, pairs.labels) > 0.8
+def test_the_shelf_holds_cards_and_shipped_baselines():
+    held = {name: type(zoo.Zoo().card(name)).__name__ for name in ("digits-colour", "feedforward-unet-colour")}
+    assert list(held.values()) == ["TemporalDecomposer", "FeedForwardUNet"]
+
+
+def test_the_classifier_recognises_true_frames_of_any_colour_angle_and_scale(rng):
+    pairs = DigitSequences(source="digits", split="test").pairs(200, rng)
+    # six and nine are one digit to a classifier of all angles, so nine tenths is what can be asked
+    assert accuracy(zoo.Zoo().classifier("identity"), pairs.start, pairs.labels) > 0.8
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -78,7 +92,8 @@ def test_the_text_of_a_card_is_what_lies_beside_it(name, tmp_path):
 
 
 def a_run(folder, warm_start="", seed=0, iterations=10, cpu_seconds=60.4):
-    experiment = Experiment(name=folder.name, shows=f"the last step, {folder.name}", warm_start=str(warm_start))
+    shows, task = f"the last step, {folder.name}", Part(Prediction)
+    experiment = Experiment(name=folder.name, shows=shows, task=task, run=Run(warm_start=str(warm_start)))
     save_recipe(folder, experiment)
     machine = {"threads": 1, "device": "cpu", "machine": "any", "torch": "2", "weights": 1234, "source": "digits",
                "data_sha256": "abc"}  # fmt: skip
@@ -122,13 +137,13 @@ def test_packing_again_refreshes_a_card_and_keeps_the_line_that_tells_what_sever
     monkeypatch.setattr(zoo, "CARDS", tmp_path / "cards")
     asked = []
 
-    def scored(name, predictor, *, source, n, seed, **_):
+    def scored(task, name, model, n, seed, *, source, shelf):
         asked.append((source, n))
-        return {"n": n, "seed": seed, "targets": []}
+        return {"n": n, "seed": seed, "source": source, "targets": []}
 
-    monkeypatch.setattr(pack, "summarise", scored)
+    monkeypatch.setattr(Prediction, "score", scored)
     learn(tmp_path / "base", "unsupervised")
-    learn(tmp_path / "tuned", "shared-colour", warm_start=str(tmp_path / "base"))
+    learn(tmp_path / "tuned", "shared-colour", run={"warm_start": str(tmp_path / "base")})
     for n in ("4", "6"):
         pack.main([str(tmp_path / "tuned"), "mine", n])
         card = tmp_path / "cards" / "mine"
@@ -136,12 +151,12 @@ def test_packing_again_refreshes_a_card_and_keeps_the_line_that_tells_what_sever
         recipe = load_recipe(card)
         save_recipe(card, recipe.but(shows="what both runs show"))
     assert asked == [("mnist", 4), ("digits", 4), ("mnist", 6), ("digits", 6)]
-    assert recipe.name == "mine" and recipe.shows == "what both runs show" and recipe.warm_start == ""
+    assert recipe.name == "mine" and recipe.shows == "what both runs show" and recipe.run.warm_start == ""
     text = (card / "card.md").read_text()
     assert "What both runs show." in text and "`ergosum train unsupervised`" in text and "--n 6 --seed 0`" in text
     again = pack.pack(card, "mine", sources=())  # from the card itself: the runs behind it need not be there
     assert (again / "card.md").read_text().startswith(text.partition("## Scores")[0].rstrip("\n"))
-    assert load_predictor(again)[1].components == FACTORS
+    assert load_predictor(again)[1].components == FACTORS and not load_recipe(again).task.get("active")
 
 
 @pytest.mark.slow
@@ -152,7 +167,7 @@ def test_a_card_meets_its_targets_of_skill(name, capsys):
     assert all(t["met"] for t in targets if t["name"].endswith(" skill"))
 
 
-def test_a_run_that_takes_pictures_apart_becomes_a_card_with_its_segments_and_targets(
+def test_a_run_that_decomposes_images_becomes_a_card_with_its_segments_and_targets(
     learn, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(zoo, "CARDS", tmp_path / "cards")

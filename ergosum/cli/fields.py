@@ -9,7 +9,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
 from itertools import pairwise
@@ -42,9 +42,9 @@ def listed(recipe: dict[str, Any], trust: tuple[str, ...] = ()) -> Iterator[Fiel
     task = resolve(recipe["task"]["class"], trust)
     yield from _of_part("", recipe["task"], task, trust)
     for name, kind in SECTIONS.items():
-        told, values = meanings(kind), recipe[name]
+        told, values = meanings(kind), {f.name: f.default for f in fields(kind)} | recipe[name]
         prefix = "" if name == "run" else f"{name}."
-        yield from (Field(prefix + key, values[key], told.get(key, ""), ()) for key in values)
+        yield from (Field(prefix + key, value, told.get(key, ""), ()) for key, value in values.items())
 
 
 def _of_part(prefix: str, given: dict[str, Any], cls: Callable[..., Any], trust: tuple[str, ...]) -> Iterator[Field]:
@@ -82,6 +82,9 @@ def change(recipe: dict[str, Any], path: str, text: str, trust: tuple[str, ...] 
     elif first not in parameters(cls) and path in get_type_hints(Run):
         _change_section(recipe["run"], Run, path, path, text)
     else:
+        deeper = [f"--{f.path}" for f in listed(recipe, trust) if f.path.endswith(f".{path}")]
+        if first not in parameters(cls) and deeper:
+            raise ValueError(f"There is no field --{path}; did you mean {' or '.join(deeper)}?")
         _change_part(recipe["task"], cls, path, path, text, trust)
 
 

@@ -75,13 +75,15 @@ def _base(name: str, trust: tuple[str, ...]) -> dict[str, Any]:
         return merge({**to_dict(find(base)), "name": Path(name).stem}, fields, trust)
     if not isinstance(fields.get("task"), dict) or "class" not in fields["task"]:
         raise ValueError(f"{name}: expected `recipe`, the name of one to start from, or a whole `task`.")
-    empty = {"name": Path(name).stem, "shows": "", "cost": "", "optimiser": {}, "run": {}}
-    return {**empty, **fields}
+    empty = {"name": Path(name).stem, "shows": "", "cost": "", "task": fields["task"], "optimiser": {}, "run": {}}
+    return merge(empty, fields, trust)
 
 
 def _yaml(path: Path) -> dict[str, Any]:
     import yaml
 
+    if not path.is_file():
+        raise FileNotFoundError(f"No such file of fields: {path}.")
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -125,7 +125,8 @@ def run(
         if n == 1:
             expect_shape(info.energy, state.x)
             # within a clamp every continuous energy is bounded
-            guard = FallGuard(who, before) if check and not clamped else None
+            minimises = getattr(sampler, "minimises", False)
+            guard = FallGuard(who, before, minimises) if check and not clamped else None
         if check:
             acting = given if acts is None else acts(given, state)
             total = refuse_non_finite(who, acting, before, state.x, info.energy, n)

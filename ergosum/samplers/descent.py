@@ -32,6 +32,7 @@ class Descent:
     """
 
     exact: ClassVar[bool] = False
+    minimises: ClassVar[bool] = True
 
     step_size: float | Tensor = 1.0
     noise: float = 0.0

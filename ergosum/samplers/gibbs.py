@@ -72,7 +72,8 @@ class GibbsWithGradients:
             state = self.init(energy, state.x)._replace(n=state.n)
         x = state.x
         there = self.log_proposal(x, state.gradient)  # type: ignore[arg-type]
-        chosen = torch.multinomial(there.exp(), 1, generator=generator)
+        device = x.device if generator is None else generator.device
+        chosen = torch.multinomial(there.exp().to(device), 1, generator=generator).to(x.device)
         flipped = x.flatten(1).scatter(1, chosen, 1 - x.flatten(1).gather(1, chosen)).view_as(x)
         proposal = self._met(energy, flipped)
         back = self.log_proposal(flipped, proposal.gradient)  # type: ignore[arg-type]

@@ -88,10 +88,12 @@ class FallGuard:
 
     Args:
         x: where the chains start, (batch, *event).
+        minimises: whether the chains only go downhill and draw from no density: a network's energy may have no minimum
+            and its descent be meant to end after a few steps, so that only negations that outweigh the rest count.
     """
 
-    def __init__(self, who: str, x: Tensor) -> None:
-        self.who, self.start = who, x.detach()
+    def __init__(self, who: str, x: Tensor, minimises: bool = False) -> None:
+        self.who, self.start, self.minimises = who, x.detach(), minimises
         self.floor: float | None = None
 
     def watch(self, energy: Energy, x: Tensor, value: Tensor, total: float, n: int) -> None:
@@ -105,7 +107,8 @@ class FallGuard:
         if not total < self.floor:
             return
         chain = int(value.argmin().item())
-        if self._falls_on(energy, x, chain):
+        concerned = not self.minimises or _unbounded_negation(energy)
+        if concerned and self._falls_on(energy, x, chain):
             raise UnboundedError(
                 f"{self.who}: the energy of chain {chain} fell to {value[chain].item():.3g} at step {n} and keeps "
                 f"falling beyond: {_reason(energy)}"

@@ -14,11 +14,12 @@ from ergosum.report.animation import encode_animation
 from ergosum.report.numerals import enumeration, is_number, number, percent
 from ergosum.report.page import animation, picture, row
 from ergosum.report.strips import sheet
+from ergosum.report.tables import targets_html
 from ergosum.temporal.control import Bank, as_moves
 from ergosum.temporal.moves import as_predict, roll_out, test_set
 from ergosum.temporal.scores import SIDE, companions
 from ergosum.temporal.steering import growth, sample_starts, timelines, true_frames
-from ergosum.temporal.tables import comparison, compositions, response, targets, timeline_errors
+from ergosum.temporal.tables import comparison, compositions, response, timeline_errors
 from ergosum.temporal.timeline import Timeline
 from ergosum.training.task import Section, Shelf
 
@@ -64,7 +65,7 @@ def sections(
     else:
         strips.append(("All energies, then each alone, on its own sequences", _unlabelled(task, model, seed)))
     return [
-        Section("Targets", "", targets(scores)),
+        Section("Targets", "", targets_html(scores.get("targets") or ())),
         Section("Strips", "The red box is the input. A generated frame is made from the generated one before it.",
                 "".join(picture(image, caption) for caption, image in strips)),
         Section("In motion", "", row(*(animation(content, caption) for caption, content in animations))),

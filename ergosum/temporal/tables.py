@@ -7,11 +7,11 @@ from itertools import groupby
 from typing import Any, Literal
 
 from ergosum.report.charts import heat_map, lines
-from ergosum.report.numerals import enumeration, is_number, number
+from ergosum.report.numerals import enumeration, is_number
 from ergosum.report.page import chart, row, table, titled
 from ergosum.training.task import Table
 
-__all__ = ["OURS", "comparison", "compositions", "response", "tables", "targets", "timeline_errors"]
+__all__ = ["OURS", "comparison", "compositions", "response", "tables", "timeline_errors"]
 
 Scores = Mapping[str, Any]
 
@@ -120,21 +120,6 @@ def compositions(scores: Scores) -> str:
         for (group,), part in _grouped(rows, ("factors",))
     ]
     return row(*made) if len(made) > 1 else "".join(made)
-
-
-def targets(scores: Scores) -> str:
-    """What was reached, what was wanted, and whether it is met."""
-    signs = {True: "≥ ", False: "≤ "}
-    rows = [
-        {
-            "name": t.get("name", ""),
-            "value": number(t.get("value")),
-            "target": signs.get(t.get("at_least"), "") + number(t.get("target")),  # type: ignore[arg-type]
-            "met": t.get("met"),
-        }
-        for t in scores.get("targets") or ()
-    ]
-    return table(rows, {"name": "Target", "value": "Reached", "target": "Wanted", "met": "Met"})
 
 
 def _grouped(

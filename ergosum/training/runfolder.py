@@ -66,8 +66,10 @@ def owned(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(f"process {os.getpid()}")
         file.flush()
-        yield
-        file.truncate(0)
+        try:
+            yield
+        finally:
+            file.truncate(0)
 
 
 def save_weights(path: Path, state: dict[str, Tensor]) -> None:

@@ -1,6 +1,7 @@
 """What a run carries from update to update: weights, their average, optimiser, generator, roll-outs, counters."""
 
 import copy
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,12 @@ class State:
     def __init__(self, experiment: Experiment, fabric: Fabric, task: Task) -> None:
         torch.manual_seed(experiment.run.seed)
         self.experiment = experiment
-        self.model: nn.Module = task.build()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Initializing zero-element tensors")  # refused below
+            self.model: nn.Module = task.build()
+        for name, weight in self.model.named_parameters():
+            if weight.numel() == 0:
+                raise ValueError(f"{name} of the model has shape {tuple(weight.shape)}; expected every width >= 1.")
         if experiment.run.warm_start:
             self._start_from(locate(experiment.run.warm_start))
         self.ema = copy.deepcopy(self.model).requires_grad_(False)

@@ -28,7 +28,7 @@ def find(name: str | Path) -> Path:
     Raises:
         FileNotFoundError: if there is neither.
     """
-    return locate(name)
+    return locate(name, CARDS)
 
 
 class Zoo:

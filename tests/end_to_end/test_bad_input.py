@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 
 from ergosum.cli import main
-from ergosum.runfolder import load_weights, save_weights
+from ergosum.training.runfolder import load_weights, save_weights
 
-TINY = ["--data.source", "digits", "--data.limit", "32", "--model.width", "4", "--optimiser.batch", "4",
-        "--optimiser.iterations", "3", "--accelerator", "cpu"]  # fmt: skip
+TINY = ["--data.source", "digits", "--data.limit", "32", "--model.encoder.width", "4", "--model.energy.width", "4",
+        "--optimiser.batch", "4", "--optimiser.iterations", "3", "--accelerator", "cpu"]  # fmt: skip
 
 
 def listing(folder):
@@ -40,17 +40,43 @@ def refused(arguments, place, capsys, code, message):
 TRAIN = [
     ("train", 2, "required: recipe"),
     ("train colur --out new", 1, "did you mean colour"),
-    ("train zzz --out new", 1, "`ergosum recipes`"),
+    ("train zzz --out new", 1, "`ergosum recipes --all`"),
     ("train mine.yaml --out new", 1, "No such recipe file: mine.yaml"),
-    ("train colour --out new --descent.speed 3", 2, "--descent.speed"),
-    ("train colour --out new --descent.steps 0", 1, "descent.steps: expected an integer >= 1, got 0"),
-    ("train colour --out new --descent.steps many", 2, "descent.steps"),
-    ("train colour --out new --model.energy conv", 2, "model.energy"),
+    ("train colour --out new --optimiser", 2, "--optimiser: expected a value"),
+    ("train colour --out new more", 2, "expected --FIELD VALUE, got 'more'"),
+    ("train colour --out new --model.descent.speed 3", 1, "no field --model.descent.speed; known here: steps, "),
+    ("train colour --out new --model.descent.step 3", 1, "no field --model.descent.step; did you mean steps?"),
+    ("train colour --out new --descent.steps 3", 1, "no field --descent.steps; did you mean --model.descent.steps?"),
+    ("train colour --out new --width 3", 1, "did you mean --model.encoder.width or --model.energy.width?"),
+    ("train colour --out new --optimizer.rate 1", 1, "no field --optimizer.rate"),
+    ("train colour --out new --data.source.name 3", 1, "--data.source.name: source is no part"),
+    ("train colour --out new --model.descent.steps 0", 1, "descent.steps: expected a number >= 1, got 0"),
+    ("train colour --out new --model.descent.steps many", 1, "--model.descent.steps: expected an integer, got 'many'"),
+    ("train colour --out new --data.lag 40", 1, "lag: expected an integer 1 .. 17, got 40"),
+    ("train colour --out new --data.mode all", 1, "--data.mode: expected one of lockstep, single, sparse, laplace"),
+    ("train colour --out new --model.moves maybe", 1, "--model.moves: expected true or false, got 'maybe'"),
+    ("train colour --out new --model.energy conv", 1, "'conv' is no part of ergosum; expected one of CometEnergy, "),
+    ("train colour --out new --model.energy Mala", 1, "Mala is no Conditional; expected one such as CometEnergy, "),
+    ("train colour --out new --model.energy ergosum.cli.main", 1, "'ergosum.cli.main' is no part of ergosum"),
+    ("train colour --out new --model.energy os.system", 1, "os.system is no part: os belongs to Python itself"),
+    ("train colour --out new --model.energy my.Energy", 1, "my.Energy is from a module that is not trusted; if you"),
+    ("train colour --out new --model.energy my.Energy --trust my", 1, "cannot import my (No module named 'my')"),
+    ("train colour --out new --model.energy.width 0 --data.source digits", 1, "expected every width >= 1"),
+    ("train colour --out new --model.energy.width -1 --data.source digits", 1, "negative dimension -1"),
     ("train colour --out new --optimiser.rate -1", 1, "optimiser.rate: expected a number > 0"),
-    ("train colour --out new --model.anchor none", 1, "'start' or 'step' for the transport energy"),
+    (
+        "train colour --out new --model.anchor none",
+        1,
+        "expected start or step, since Transport moves its anchor's pixels",
+    ),
     ("train colour --out new --data.source nothing", 1, "Unknown source 'nothing'"),
-    ("train colour --out new --data.source digits --warm_start none", 1, "There is no card or run folder 'none'"),
-    ("train colour --out new --config none.yaml", 2, "none.yaml"),
+    (
+        "train colour --out new --data.source digits --warm_start none --model.energy.width 4",
+        1,
+        "There is no card or run folder 'none'",
+    ),
+    ("train colour --out new --config none.yaml", 1, "No such file of fields: none.yaml"),
+    ("train colour --out none --resume", 1, "Nothing to resume"),
 ]
 
 
@@ -65,7 +91,7 @@ CONTROL = [
     ("--timeline colour:0 run", 1, "'colour:0' has no frames"),
     ("--timeline colour run", 1, "cannot read 'colour'"),
     ("--timeline colour:2 run --start text.png", 1, "text.png could not be read as an image: it is none of PNG"),
-    ("--timeline colour:2 run --start rgba.png", 0, ""),
+    ("--timeline colour:2 run --start rgba.png", 1, "no digit can be told from its ground"),
     ("--timeline colour:2 run --start dot.png", 1, "1x1 pixels; expected at least 4x4"),
     ("--timeline colour:2 run --start none.png", 1, "No such image: none.png"),
     ("--timeline colour:2 run --start digits:12", 1, "expected SOURCE:DIGIT"),
@@ -92,13 +118,13 @@ OTHER = [
     ("fly", 2, "fly"),
     ("--nothing", 2, ""),
     ("score none --json", 1, "There is no card or run folder 'none'"),
-    ("score run --n 0 --source digits", 1, "at least one sequence, got 0"),
+    ("score run --n 0 --source digits", 1, "--n: expected at least 1, got 0"),
     ("score run --n few", 2, "few"),
     ("score run --source nothing", 1, "Unknown source 'nothing'"),
     ("report none", 1, "There is no card or run folder 'none'"),
-    ("data show films --out sheet.png", 1, "There is no data set 'films' to show; expected one of sequences"),
+    ("data show films --out sheet.png", 1, "There is no dataset 'films' to show; expected one of sequences"),
     ("data show sequences --out sheet.jpg", 1, "Strips are written as .png"),
-    ("data show sequences --out sheet.png --canvas 30", 1, "data.canvas: expected a multiple of 4"),
+    ("data show sequences --out sheet.png --canvas 30", 1, "canvas: expected a multiple of 4"),
 ]
 
 
@@ -138,8 +164,8 @@ def test_a_checkpoint_of_something_else_stops_a_resume(content, place, capsys):
 
 
 def test_a_resume_with_other_sizes_is_refused(place, capsys):
-    wider = " ".join(TINY).replace("width 4", "width 8")
-    refused(f"train colour --out run --resume {wider}", place, capsys, 1, "model.width was 4, now 8")
+    wider = " ".join(TINY).replace("energy.width 4", "energy.width 8")
+    refused(f"train colour --out run --resume {wider}", place, capsys, 1, "task.model.energy.width was 4, now 8")
 
 
 @pytest.mark.parametrize("command", ["score run --source digits", "control run --timeline colour:2", "report run"])
@@ -153,7 +179,8 @@ def test_broken_weights_and_recipes_are_refused(command, harm, place, capsys):
     elif harm == "missing":
         path.unlink()
     else:
-        (place / "run" / "recipe.json").write_text('{"model": {"width": "wide"}}')
+        recipe = (place / "run" / "recipe.json").read_text()
+        (place / "run" / "recipe.json").write_text(recipe.replace('"width": 4', '"width": "wide"'))
     words = {"truncated": "truncated or not safetensors", "nan": "non-finite weights", "missing": "is missing",
-             "recipe": "wrong type"}  # fmt: skip
+             "recipe": "width: expected an integer, got 'wide'"}  # fmt: skip
     refused(command, place, capsys, 1, words[harm])

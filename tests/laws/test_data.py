@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from ergosum.data.render import render
-from ergosum.data.sequences import LEVELS, ORIGIN, REST, SPACING, SequenceData
-from ergosum.settings import DataSettings
+from ergosum.data.sequences import LEVELS, ORIGIN, REST, SPACING, DigitSequences
 
 MODES = ("lockstep", "single", "sparse", "laplace")
 N = 200
@@ -15,7 +14,7 @@ CHOICES = list(itertools.product(MODES, ("fixed", "random"), ("forward", "both")
 
 
 def data(**settings):
-    return SequenceData(DataSettings(source="digits", **settings), "test")
+    return DigitSequences(source="digits", split="test", **settings)
 
 
 def pairs(seed=0, n=N, **settings):
@@ -27,7 +26,7 @@ def near(value, whole):
 
 
 @pytest.mark.parametrize("mode, start, signs, continuous", CHOICES)
-def test_the_factors_told_are_the_ones_drawn_and_stay_in_range(mode, start, signs, continuous):
+def test_the_factors_given_are_the_ones_drawn_and_stay_in_range(mode, start, signs, continuous):
     p = pairs(mode=mode, start=start, signs=signs, continuous=continuous, scale_min=0.3, scale_max=1.5, lag=2)
     assert torch.equal(render(p.digits, p.before), p.start)
     assert torch.equal(render(p.digits, p.after), p.target)
@@ -108,7 +107,7 @@ def test_a_fixed_start_is_the_first_level_and_lockstep_visits_all_eighteen():
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_sequences_are_drawn_as_told_and_scales_stay_in_range(mode):
+def test_sequences_are_drawn_at_their_factors_and_scales_stay_in_range(mode):
     made = data(mode=mode, scale_min=0.4).sequences(20, 8, torch.Generator().manual_seed(0))
     assert made.frames.shape == (20, 9, 3, 28, 28) and made.factors.shape == (20, 9, 3)
     digits = made.digits.repeat_interleave(9, 0)
@@ -126,5 +125,5 @@ def test_moves_that_find_no_room_are_shortened_to_fit():
 
 
 def test_the_held_out_split_has_other_digits_and_a_limit_keeps_the_first():
-    train = SequenceData(DataSettings(source="digits", limit=7), "train")
+    train = DigitSequences(source="digits", limit=7)
     assert len(train) == 7 and len(data(limit=7)) == 400

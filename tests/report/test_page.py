@@ -9,8 +9,9 @@ import torch
 
 from ergosum.report import page
 from ergosum.report.animation import encode_animation, save_animation
-from ergosum.report.page import Card, Section, write_page
+from ergosum.report.page import Card, write_page
 from ergosum.report.strips import strip
+from ergosum.training.task import Section
 
 EVIL = "<script>alert('a & \"b\"')</script>"
 
@@ -103,7 +104,7 @@ def test_the_best_of_a_column_is_bold_and_references_do_not_compete():
     assert html.count("<tr class=emphasis>") == html.count("<tr class=aside>") == 1
 
 
-def test_nothing_is_best_without_a_rival():
+def test_nothing_is_best_without_a_competitor():
     html = page.table([{"row": "ours", "e": 0.2}, {"row": "net", "e": None}], ["row", "e"], {"e": "min"})
     assert "class=best" not in html
 

@@ -11,7 +11,7 @@ from ergosum.temporal.assignment import assignment
 
 
 class Apart(nn.Module):
-    """One energy turns the frame, one turns the hue; `alike` makes both do both. It notes the moves it is conditioned on."""
+    """One energy turns the frame, one turns the hue; `alike` makes both do both. It notes the moves it gets."""
 
     components = ("one", "two")
 

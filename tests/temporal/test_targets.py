@@ -2,17 +2,11 @@
 
 import pytest
 
-from ergosum.report.tables import target
 from ergosum.temporal.targets import targets
 
 
 def row(name, factor="colour", kind="mixed", skill=0.99, psnr=40.0, psnr_12=30.0):
     return {"row": name, "factor": factor, "set": kind, "skill": skill, "psnr": psnr, "psnr_12": psnr_12}
-
-
-@pytest.mark.parametrize("value, at_least, met", [(1.0, True, True), (0.9, True, False), (0.9, False, True)])
-def test_a_target_is_a_bound_from_below_or_above(value, at_least, met):
-    assert target("what", value, 1.0, at_least)["met"] is met
 
 
 def test_a_score_of_moves_alone_is_asked_for_its_skill_on_mixed_moves():

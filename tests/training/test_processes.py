@@ -14,8 +14,9 @@ import torch
 from ergosum.cli import main
 from ergosum.training.processes import launch
 
-STEADY = ["colour", "--accelerator", "cpu", "--data.source", "digits", "--data.limit", "32", "--model.encoder.width", "4",
-          "--model.energy.width", "4", "--optimiser.batch", "4", "--log_every", "1", "--optimiser.precision", "32"]  # fmt: skip
+STEADY = ["colour", "--accelerator", "cpu", "--data.source", "digits", "--data.limit", "32",
+          "--model.encoder.width", "4", "--model.energy.width", "4", "--optimiser.batch", "4", "--log_every", "1",
+          "--optimiser.precision", "32"]  # fmt: skip
 
 
 def logged(folder):
