@@ -46,6 +46,8 @@ def run(arguments: list[str]) -> None:
     out, drawn = Path(chosen.out), []
     if chosen.start:
         _decompose(chosen, task, model)
+        if (out / "sheet.png").exists() and is_main_process():
+            print(out / "sheet.png")
         drawn = [(maps_sheet, "maps.png")] if Path(chosen.start).is_file() else []
     else:
         drawn = [(components_sheet, "sheet.png"), (maps_sheet, "maps.png")]
