@@ -138,8 +138,8 @@ def valued(value: Any, hint: Any, trust: tuple[str, ...], where: str) -> Any:
         ValueError: if it is of another type.
     """
     if isinstance(value, Mapping) and "class" in value:
-        return part_from(value, trust, kind_of(hint), where)
-    if isinstance(value, list | tuple):
+        value = part_from(value, trust, kind_of(hint), where)
+    elif isinstance(value, list | tuple):
         inner = next(iter(get_args(hint) or (None,)), None)
         value = tuple(valued(v, inner, trust, where) for v in value)
     if not admits(value, hint):
