@@ -1,6 +1,8 @@
 """Parts: classes and their arguments as data, and what of foreign recipes is never run."""
 
+import json
 import sys
+from types import ModuleType
 from typing import Any, Literal, Protocol
 
 import pytest
@@ -65,8 +67,6 @@ def test_what_cannot_be_built_is_no_part():
 
 
 def test_a_part_survives_the_round_trip_through_plain_data():
-    import json
-
     told = json.loads(json.dumps(WHOLE.to_dict()))
     assert told["class"] == "ergosum.temporal.task.Prediction" and told["data"]["factors"] == ["angle"]
     again = part_from(told, kind=Task)
@@ -176,6 +176,15 @@ def test_a_module_that_the_caller_imported_itself_is_trusted_and_a_library_is_no
     assert resolve("foreign_parts.Mine", (), Conditional).__name__ == "Mine"
     with pytest.raises(ValueError, match="not trusted"):
         resolve("torch.nn.Conv2d")
+
+
+@pytest.mark.parametrize("room", ["site-packages", "dist-packages"])
+def test_a_library_that_something_else_imported_is_not_the_callers_own(room, monkeypatch):
+    module = ModuleType("someones_library")
+    module.__file__ = f"/usr/lib/python3/{room}/someones_library.py"
+    monkeypatch.setitem(sys.modules, "someones_library", module)
+    with pytest.raises(ValueError, match=r"someones_library\.Mine is from a module that is not trusted"):
+        resolve("someones_library.Mine")
 
 
 def test_a_trusted_module_that_cannot_be_imported_says_why(tmp_path, monkeypatch):
