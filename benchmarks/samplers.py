@@ -64,8 +64,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ergosum.compose import And
 from ergosum.energy import Conditional, Energy, as_energy
+from ergosum.files import write_json
 from ergosum.metrics.diagnostics import ess
-from ergosum.runfolder import write_json
 from ergosum.samplers.chain import sample
 from ergosum.samplers.hmc import Hmc
 from ergosum.samplers.langevin import Langevin

@@ -57,7 +57,9 @@ class ImageFolder:
     attributes: tuple[str, ...] = ()
     objects = 0
 
-    def __init__(self, path: Path | str, side: int = 64, *, split: Part = "all", test: Path | str | None = None) -> None:
+    def __init__(
+        self, path: Path | str, side: int = 64, *, split: Part = "all", test: Path | str | None = None
+    ) -> None:
         if split not in ("all", "train", "test"):
             raise ValueError(f"split: expected 'all', 'train' or 'test', got {split!r}.")
         if side < LEAST_SIDE:

@@ -29,8 +29,8 @@ class DigitSequences:
     """Renders pairs and sequences from one split of the digits, on the device that holds them.
 
     Args:
-        source: sources joined by '+': `digits` (bundled), `mnist` or `fashion` (`ERGOSUM_DATA`, cache or download), or a
-            folder of images.
+        source: sources joined by '+': `digits` (bundled), `mnist` or `fashion` (`ERGOSUM_DATA`, cache or download), or
+            a folder of images.
         factors: factors that may change along a sequence: any of colour, angle, scale.
         nuisance: factors that differ between sequences (random, frozen within one) without ever moving.
         mode: how factors move: all together (`lockstep`), one at a time (`single`), a random subset with random sign

@@ -1,7 +1,7 @@
 """Energies in closed form, whose normaliser, moments and exact samples are known: ground truth for samplers.
 
-Each has `log_z`, `mean`, `variance` and `draw(n, generator)`, except those that are about minima (`Masked`, which leaves
-pixels free, and `Clauses`, a count) and `Score`, an energy of which the gradient alone is known.
+Each has `log_z`, `mean`, `variance` and `draw(n, generator)`, except those that are about minima (`Masked`, which
+leaves pixels free, and `Clauses`, a count) and `Score`, an energy of which the gradient alone is known.
 """
 
 from ergosum.energies.box import Box

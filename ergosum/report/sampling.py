@@ -95,8 +95,8 @@ def sample_plane(
     """Sample a formula of planar energies and compare what the chains say with quadrature.
 
     Exact kernels find their step size in a warm-up of 200 steps, unless one is given; all blocks of chains take that of
-    the first. The first fifth of the steps is discarded. Of several processes each runs its share of the blocks, and the
-    first one has the result; the others get None.
+    the first. The first fifth of the steps is discarded. Of several processes each runs its share of the blocks, and
+    the first one has the result; the others get None.
 
     Args:
         sampler: a name in `SAMPLERS`, or a sampler. steps: >= 10. chains: >= 2. extent: half the side of the image.

@@ -219,8 +219,8 @@ def test_a_folder_that_cannot_be_split_says_so(tmp_path):
         ImageFolder(tmp_path / "a", test=tmp_path / "a").split("train")
     with pytest.raises(FileNotFoundError, match=r"No such folder of images: .*none"):
         ImageFolder(tmp_path / "a", test=tmp_path / "none").split("train")
-    with pytest.raises(ValueError, match="part: expected 'all', 'train' or 'test', got 'held'"):
-        ImageFolder(tmp_path / "a", part="held")
+    with pytest.raises(ValueError, match="split: expected 'all', 'train' or 'test', got 'held'"):
+        ImageFolder(tmp_path / "a", split="held")
 
 
 def test_a_folder_whose_pictures_changed_is_stored_anew(tmp_path):

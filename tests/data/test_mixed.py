@@ -7,24 +7,19 @@ from PIL import Image
 from torch import Generator
 
 from ergosum.cli import main
-from ergosum.cli.pictures import pictures_of
+from ergosum.cli.images import images_of
 from ergosum.data.folder import ImageFolder
 from ergosum.data.glyphs import Glyphs
 from ergosum.data.mixed import Mixed
-from ergosum.data.named import NAMES, picture_set
+from ergosum.data.named import NAMES, dataset, name_of
 from ergosum.data.scenes import Scenes
 from ergosum.data.shapes import Shapes
 from ergosum.data.sources import FASHION_FILES
 from ergosum.data.tetrominoes import Tetrominoes
-from ergosum.evaluation.decomposition import decomposition_scores
-from ergosum.runfolder import build
-from ergosum.settings import PictureSettings
+from ergosum.decomposition.segmentation import decomposition_scores
+from ergosum.part import Part
 
 PAIR = Mixed([Glyphs("digits", 36), Tetrominoes((1, 3), 36)])
-
-
-def settings(name, **more):
-    return PictureSettings(name=name, **more)
 
 
 def test_a_record_has_its_shapes_and_one_owner_per_pixel():
@@ -82,26 +77,29 @@ def test_what_makes_no_mixture_is_refused():
      ("still", Scenes), ("digits", Glyphs)],
 )  # fmt: skip
 def test_a_name_means_the_same_on_both_parts(name, kind):
-    train, test = (picture_set(settings(name), split) for split in ("train", "test"))
+    train, test = (dataset(name, 36).build(split=split) for split in ("train", "test"))
     assert type(train) is type(test) is kind and name in NAMES
     assert (train.settings == test.settings) == (kind is not Glyphs)
+    assert name_of(dataset(name, 36)) == name
 
 
 def test_names_joined_by_a_plus_are_mixed(tmp_path):
-    mixed = picture_set(settings("scenes+toy+digits", fewest=2, most=5), "test")
+    mixed = dataset("scenes+toy+digits", 36, (2, 5)).build(split="test")
     assert isinstance(mixed, Mixed) and [type(part) for part in mixed.sets] == [Scenes, Scenes, Glyphs]
     assert [part.settings.get("variant") for part in mixed.sets] == ["clevr", "toy", None] and mixed.objects == 5
     assert mixed.sets[2].settings["split"] == "test"
-    Image.new("RGB", (40, 40), (9, 99, 199)).save(tmp_path / "a.png")
-    p = picture_set(settings(f"digits+{tmp_path}", side=12)).draw(20, Generator().manual_seed(0))
+    for blue in (90, 150, 199):  # of fewer, none could be held out
+        Image.new("RGB", (40, 40), (9, 99, blue)).save(tmp_path / f"{blue}.png")
+    p = dataset(f"digits+{tmp_path}", 12).build().draw(20, Generator().manual_seed(0))
     assert p.masks[p.factors[:, 0] == 1, 0].all() and p.masks.shape[1] == 2
 
 
 def test_a_folder_whose_name_has_a_plus_is_a_folder(tmp_path):
     folder = tmp_path / "digits+shapes"
     folder.mkdir()
-    Image.new("RGB", (40, 40)).save(folder / "a.png")
-    assert isinstance(picture_set(settings(str(folder))), ImageFolder)
+    for grey in (0, 50):
+        Image.new("RGB", (40, 40), (grey,) * 3).save(folder / f"{grey}.png")
+    assert isinstance(dataset(str(folder), 36).build(), ImageFolder)
 
 
 @pytest.mark.parametrize("name, unknown", [("letters", "letters"), ("digits+letters", "letters"), ("digits+", "")])
@@ -110,11 +108,11 @@ def test_an_unknown_name_is_answered_with_those_that_there_are(name, unknown):
     with pytest.raises(
         FileNotFoundError, match=f"No such folder of images: '{unknown}'. Expected a folder, {expected}"
     ):
-        picture_set(settings(name))
+        dataset(name, 36)
 
 
 def test_mnist_and_fashion_are_mixed_as_pictures(mnist, fashion):
-    mixed = picture_set(settings("mnist+fashion", side=28))
+    mixed = dataset("mnist+fashion", 28).build()
     p = mixed.draw(40, Generator().manual_seed(0))
     assert [len(part) for part in mixed.sets] == [60_000, 810] and p.masks.shape == (40, 2, 28, 28)
     clothes = p.factors[:, 0] == 1
@@ -123,12 +121,14 @@ def test_mnist_and_fashion_are_mixed_as_pictures(mnist, fashion):
 
 def test_what_is_shown_and_scored_is_held_out(tiny, no_mnist, small_fashion):
     (no_mnist / FASHION_FILES[0]).write_bytes(small_fashion["npz"])
-    experiment = tiny("tetrominoes", pictures={"name": "digits+fashion", "side": 28})
+    task = tiny(
+        "tetrominoes", task={"data": Part(Mixed, sets=(Part(Glyphs, source="digits"), Part(Glyphs, source="fashion")))}
+    ).built()
     held = [Glyphs(source, split="test") for source in ("digits", "fashion")]
     known = {v.numpy().tobytes() for data in held for v in data.at(range(len(data))).images}
     for seed in (0, 1):
-        assert {v.numpy().tobytes() for v in pictures_of("", experiment, seed)} <= known
-    scores = decomposition_scores(experiment, build(experiment).eval(), 3, 0)
+        assert {v.numpy().tobytes() for v in images_of("", task, seed)} <= known
+    scores = decomposition_scores(task, task.build().eval(), 3, 0)
     assert scores["fg_ari"] is None and scores["mse"] > 0  # no picture shows two objects
 
 
@@ -144,4 +144,4 @@ def test_a_sheet_of_sets_joined_by_a_plus_is_drawn(tmp_path, name):
 def test_a_sheet_of_what_there_is_not_is_refused(tmp_path, capsys, name):
     assert main(["data", "show", name, "--out", str(tmp_path / "sheet.png")]) == 1
     said = capsys.readouterr().err
-    assert f"no data set '{name}' to show; expected one of sequences" in said and "fashion, or several joined" in said
+    assert f"no dataset '{name}' to show; expected one of sequences" in said and "fashion, or several joined" in said

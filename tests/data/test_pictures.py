@@ -17,7 +17,7 @@ from ergosum.data.pictures import BLOCK, Stored, measure_speed, one_hot, store
 from ergosum.data.scenes import Scenes
 from ergosum.data.shapes import Shapes
 from ergosum.data.tetrominoes import Tetrominoes
-from ergosum.stories.sheets import SHEETS, overlay
+from ergosum.report.sheets import SHEETS, overlay
 
 SETS = [Tetrominoes((1, 3)), Shapes((2, 4), colour=True), Shapes(), Scenes((1, 3), side=16),
         Mixed([Glyphs(side=36), Tetrominoes((1, 3), 36)])]  # fmt: skip
@@ -56,7 +56,7 @@ def test_what_is_stored_comes_back(data, tmp_path):
     assert len(kept) == 70 and (kept.side, kept.objects) == (data.side, data.objects)
     assert kept.factors == data.factors and kept.attributes == data.attributes
     for block in (0, 1):
-        true = data.draw(BLOCK, Generator().manual_seed(pictures._mix(3, block)))
+        true = data.draw(BLOCK, Generator().manual_seed(pictures.block_seed(3, block)))
         rows = torch.arange(block * BLOCK, min(70, (block + 1) * BLOCK))
         back = kept.batch(rows)
         true = type(true)(*(v[: len(rows)] for v in true))

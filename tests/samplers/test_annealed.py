@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from ergosum.energies.gaussian import Gaussian
 from ergosum.energy import Energy
 from ergosum.samplers.annealed import Annealed, Level
 from ergosum.samplers.chain import run, sample
@@ -65,13 +64,9 @@ def test_temperatures_flatten_the_energy_and_leave_its_noise_level(rng):
 
 
 def test_an_energy_without_noise_levels_says_so():
+    ladder = Annealed.over(Mala(step_size=0.5), 2, noise_levels=(1.0, 0.1))
     with pytest.raises(ValueError, match="noise"):
-        sample(
-            Annealed.over(Mala(step_size=0.5), 2, noise_levels=(1.0, 0.1)),
-            Gaussian(torch.zeros(1)),
-            torch.zeros(2, 1),
-            3,
-        )
+        sample(ladder, lambda x: x.square().sum(1), torch.zeros(2, 1), 3)
 
 
 def test_a_step_is_told_with_the_energy_of_its_level_and_a_chain_with_the_one_given():
