@@ -26,6 +26,7 @@ from ergosum.nets.residual import Block, ResidualEncoder, ResidualEnergy
 from ergosum.nets.slots import SlotEncoder
 from ergosum.nets.transport import Bowl, Transport
 from ergosum.nets.unet import UNetInnerProduct
+from ergosum.part import Part
 
 ROOMS = ("nets", "samplers", "energies", "energy", "compose", "formula")
 EXPORTING = ("data", "decomposer", "training", "temporal", "decomposition")
@@ -76,7 +77,7 @@ FAMILIES: dict[str, Callable[[], nn.Module]] = {
     "CometEnergy, placed": lambda: rough(CometEnergy(CODE, 4, SIDE, position=True)),
     "ExpertDecoder": lambda: rough(ExpertDecoder(CODE, 4, SIDE)),
     "GlobalExperts": lambda: rough(GlobalExperts(CODE, 4, SIDE)),
-    "RefinedExperts": lambda: rough(RefinedExperts(GlobalExperts(CODE, 4, SIDE), CODE, 4)),
+    "RefinedExperts": lambda: rough(RefinedExperts(CODE, SIDE, Part(GlobalExperts, width=4), 4)),
     "ResidualEnergy, anchored": lambda: rough(ResidualEnergy(CODE, 4, SIDE, anchored=True)),
 }
 
