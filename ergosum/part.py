@@ -22,8 +22,9 @@ import importlib
 import inspect
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 __all__ = [
@@ -138,8 +139,8 @@ def valued(value: Any, hint: Any, trust: tuple[str, ...], where: str) -> Any:
         ValueError: if it is of another type.
     """
     if isinstance(value, Mapping) and "class" in value:
-        return part_from(value, trust, kind_of(hint), where)
-    if isinstance(value, list | tuple):
+        value = part_from(value, trust, kind_of(hint), where)
+    elif isinstance(value, list | tuple):
         inner = next(iter(get_args(hint) or (None,)), None)
         value = tuple(valued(v, inner, trust, where) for v in value)
     if not admits(value, hint):
@@ -154,8 +155,9 @@ def admits(value: Any, hint: Any) -> bool:
         return value in inner and isinstance(value, str) == any(isinstance(i, str) for i in inner)
     if origin in (Union, types.UnionType):
         return any(admits(value, i) for i in inner)
-    if origin is tuple:
-        each = inner[:1] * len(value) if inner[1:] == (...,) and isinstance(value, tuple) else inner
+    if origin in (tuple, Sequence):
+        any_length = isinstance(value, tuple) and (origin is Sequence or inner[1:] == (...,))
+        each = inner[:1] * len(value) if any_length else inner
         return isinstance(value, tuple) and len(value) == len(each) and all(map(admits, value, each))
     if origin is Part or hint is Part:
         return isinstance(value, Part)
@@ -171,8 +173,9 @@ def described(hint: Any) -> str:
         return "one of " + ", ".join(map(str, inner))
     if origin in (Union, types.UnionType):
         return " or ".join(map(described, inner))
-    if origin is tuple:
-        return f"a list of {described(inner[0])}" if inner[1:] == (...,) else f"{len(inner)} values"
+    if origin in (tuple, Sequence):
+        any_length = origin is Sequence or inner[1:] == (...,)
+        return f"a list of {described(inner[0])}" if any_length else f"{len(inner)} values"
     if origin is Part or hint is Part:
         return "a part"
     words = {int: "an integer", float: "a number", str: "text", bool: "true or false", type(None): "nothing"}
@@ -233,7 +236,7 @@ def _foreign(name: str, module: str, short: str, trust: tuple[str, ...], where: 
 def _from_user(module: str) -> bool:
     """Whether a loaded module is a program's own, rather than a library that something else imported."""
     path = getattr(sys.modules[module], "__file__", None)
-    return path is None or "site-packages" not in path
+    return path is None or not {"site-packages", "dist-packages"} & set(Path(path).parts)
 
 
 @functools.cache
@@ -244,7 +247,7 @@ def exported() -> tuple[Callable[..., Any], ...]:
         home = importlib.import_module(room)
         for name in getattr(home, "__all__", ()):
             thing = getattr(home, name)
-            if inspect.isclass(thing) or inspect.isfunction(thing):
+            if inspect.isfunction(thing) or (inspect.isclass(thing) and not issubclass(thing, BaseException)):
                 found[thing] = None
     return tuple(found)
 

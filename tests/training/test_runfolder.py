@@ -1,5 +1,6 @@
 """What lies on disk is old or new, never half, and what is broken is named."""
 
+import os
 import shutil
 
 import pytest
@@ -8,7 +9,8 @@ from safetensors import SafetensorError
 
 from ergosum.files import read_json, write_json
 from ergosum.training import runfolder
-from ergosum.training.runfolder import load_predictor, load_recipe, load_weights, save_weights
+from ergosum.training.loop import train
+from ergosum.training.runfolder import load_predictor, load_recipe, load_weights, owned, save_weights
 
 
 @pytest.fixture
@@ -96,3 +98,28 @@ def test_a_run_is_found_by_its_path_as_text_and_a_card_by_its_name(trained):
 def test_the_recipe_says_which_model_is_built(tiny):
     kinds = {n: type(tiny(n).built().build()).__name__ for n in ("colour", "feedforward-unet-colour", "tetrominoes")}
     assert list(kinds.values()) == ["TemporalDecomposer", "FeedForwardUNet", "ImageDecomposer"]
+
+
+def test_a_folder_belongs_to_one_run_at_a_time_and_is_free_after_it(tmp_path):
+    with owned(tmp_path / "run"):
+        with pytest.raises(BlockingIOError, match=rf"is being trained by another process \(process {os.getpid()}\)"):
+            with owned(tmp_path / "run"):
+                pass
+    with owned(tmp_path / "run"):
+        assert (tmp_path / "run" / ".lock").read_text() == f"process {os.getpid()}"
+    with pytest.raises(KeyError), owned(tmp_path / "run"):
+        raise KeyError
+    assert (tmp_path / "run" / ".lock").read_text() == ""
+
+
+def test_a_second_training_is_refused_at_once_even_before_there_is_a_checkpoint(tiny, tmp_path):
+    first = train(tiny(), tmp_path, accelerator="cpu")
+    next(first)
+    before = (tmp_path / "recipe.json").read_bytes()
+    assert not (tmp_path / "checkpoint.pt").exists()
+    for resume in (False, True):
+        with pytest.raises((BlockingIOError, FileNotFoundError), match=r"being trained by another|Nothing to resume"):
+            next(train(tiny("angle"), tmp_path, resume, "cpu"))
+    assert (tmp_path / "recipe.json").read_bytes() == before
+    first.close()
+    assert list(train(tiny(), tmp_path, resume=True, accelerator="cpu"))
