@@ -111,10 +111,12 @@ def _change_part(
             raise ValueError(f"--{path}: {name} is no part, so it has no fields of its own.")
         part[name] = dict(value)
         _change_part(part[name], resolve(value["class"], trust, None, f"--{path}"), path, deeper, text, trust)
-    elif (isinstance(value, dict) and "class" in value) or _holds_parts(hint, value):
-        many = _holds_parts(hint, value)
-        made = [_named(n, hint, path, trust) for n in re.split(r"[,\s]+", text.strip("[] "))]
-        part[name] = made if many else made[0]
+    elif _holds_parts(hint, value):
+        part[name] = [_named(n, hint, path, trust) for n in re.split(r"[,\s]+", text.strip("[] ")) if n]
+    elif kind_of(hint) is not None or (isinstance(value, dict) and "class" in value):
+        made = _named(text, hint, path, trust)
+        same = isinstance(value, dict) and value.get("class") == made["class"]
+        part[name] = value if same else made  # the same class again keeps its arguments
     else:
         part[name] = _value(text, hint, f"--{path}")
 
@@ -136,10 +138,13 @@ def _value(text: str, hint: Any, path: str) -> Any:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         value = text
-    if isinstance(value, str) and "tuple" in str(hint):
-        value = [v for v in re.split(r"[,\s]+", value) if v]
-    value = tuple(value) if isinstance(value, list) else value
-    for candidate in (value, text, float(text) if re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", text) else text):
+    candidates = [tuple(value) if isinstance(value, list) else value, text]
+    if "tuple" in str(hint):
+        items = [v for v in re.split(r"[,\s]+", text.strip("[]() ")) if v]
+        candidates += [tuple(map(yaml.safe_load, items)), tuple(items)]
+    if re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", text):  # which YAML takes for text
+        candidates.append(float(text))
+    for candidate in candidates:
         if admits(candidate, hint):
             return candidate
     raise ValueError(f"{path}: expected {described(hint)}, got {text!r}.")
