@@ -1,24 +1,24 @@
-"""How fast are pictures taken apart here, next to the loop of COMET's released code, and does a job of many go through?
+"""How fast are images decomposed here, next to the loop of COMET's released code, and does a job of many go through?
 
 `plain` does what COMET's released code does: a Python loop over components, and in training a second-order graph on all
-N steps, all N iterates stacked, and 2K more energies for its log. `ours` is `Decomposer` with `recomposition`, and
-`take_apart`. Both run recipe `comet-code` (tied energies that see positions, recurrent encoder) on the same weights,
-pictures and noise; the clamp after each step and the optimiser's update are left out on both sides.
+N steps, all N iterates stacked, and 2K more energies for its log. `ours` is `ImageDecomposer` with `RecompositionLoss`,
+and `decompose`. Both run recipe `comet-code` (tied energies that see positions, recurrent encoder) on the same weights,
+images and noise; the clamp after each step and the optimiser's update are left out on both sides.
 
 - Training: images per second at N = 10, and the ratio of CPU times, only where loss and gradients agree: relative
   differences of the loss, and of the gradient as one vector (the worse of energy's and encoder's), below 1e-4. Energy
   weights get noise on top of their initialisation, so that the descent visibly moves pixels (`moved`, RMS) and z acts.
   `bf16` is ours in autocast, as recipes train.
-- Inference: images per second of `take_apart`: latents, whole, each component alone, masks; also for the slots and
+- Inference: images per second of `decompose`: latents, whole, each component alone, masks; also for the slots and
   Gaussian experts of recipes `tetrominoes` and `scenes-objects`, which have no plain side.
-- Energies: of one component for one picture, per picture; gradients with respect to the picture likewise (an expert's
+- Energies: of one component for one image, per image; gradients with respect to the image likewise (an expert's
   is known in closed form). Decodes: of one component by the experts' network.
 - Time: CPU time of one thread, after a warm-up, sides taking turns; ratios are medians over rounds, with their range.
 - Memory: as in `training_step.py`, the most bytes alive at once in a training step on top of weights and data.
 - Quality: CPU seconds of updates and energies until foreground ARI 0.9 on 64 held-out tetrominoes, scored every minute
   of training; scoring is not on the clock.
-- Job: `ergosum decompose` over a folder of many pictures (hard links to 2,000 tetrominoes, every thousandth broken),
-  killed half-way with SIGKILL and started again: resident memory, pictures per second; and on 500 pictures, whether a
+- Job: `ergosum decompose` over a folder of many images (hard links to 2,000 tetrominoes, every thousandth broken),
+  killed half-way with SIGKILL and started again: resident memory, images per second; and on 500 images, whether a
   killed job ends with the same files as one that was not. Weights are random: time does not depend on them.
 
     python benchmarks/decomposition.py --out benchmarks/results/decomposition_cpu.json
@@ -38,7 +38,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,17 +51,17 @@ from torch.nn import functional as F
 from torch.nn.modules.module import register_module_forward_hook
 from training_step import Side, Step, _peak_bytes, _seconds
 
-from ergosum.data.named import picture_set
-from ergosum.decomposer import Decomposer
-from ergosum.decomposition import Parts, take_apart
-from ergosum.evaluation.decomposition import decomposition_scores
+from ergosum.decomposition import ImageDecomposer, Recomposition, RecompositionLoss
+from ergosum.decomposition.recombination import Decomposed, decompose
+from ergosum.decomposition.segmentation import decomposition_scores
+from ergosum.files import write_json
+from ergosum.nets import CometEnergy
 from ergosum.nets.experts import DrawnExperts
-from ergosum.objectives.recomposition import recomposition
 from ergosum.recipes import find
-from ergosum.runfolder import build, load_predictor, save_recipe, save_weights, write_json
 from ergosum.samplers.guards import NonFiniteError
-from ergosum.settings import Experiment, ObjectiveSettings
+from ergosum.training.experiment import Experiment
 from ergosum.training.loop import DeadRunError, train
+from ergosum.training.runfolder import load_predictor, save_recipe, save_weights
 
 __all__ = ["Case", "batch_job", "inference", "main", "memory", "plain", "quality", "training"]
 
@@ -93,21 +92,19 @@ def cases(quick: bool) -> Iterator[Case]:
         yield from (Case(k, 10, batch, side) for k in (2, 4, 8))
 
 
-def network(case: Case) -> Decomposer:
+def network(case: Case) -> ImageDecomposer:
     """The decomposer of `comet-code` in other sizes, with random weights from torch's present generator."""
-    experiment = find("comet-code").but(
-        pictures={"side": case.side}, descent={"steps": case.steps},
-        model={"components": tuple(f"part{k}" for k in range(case.components)), "width": case.width},
-    )  # fmt: skip
-    model = build(experiment)
-    assert isinstance(model, Decomposer)
+    model = find("comet-code").task.get("model").but(
+        encoder={"width": case.width}, energy={"width": case.width}, descent={"steps": case.steps},
+        components=tuple(f"part{k}" for k in range(case.components)), side=case.side,
+    ).build()  # fmt: skip
     with torch.no_grad():
         for weight in model.energies.parameters():
             weight.add_(0.05 * torch.randn_like(weight))
     return model.train()
 
 
-def plain(model: Decomposer) -> Step:
+def plain(model: ImageDecomposer) -> Step:
     """The training step of COMET's released code on the weights of `model`."""
     family: Any = model.energies[0]
     h, steps = model.descent.step_size, model.descent.steps
@@ -133,25 +130,25 @@ def plain(model: Decomposer) -> Step:
     return step
 
 
-def ours(model: Decomposer, bf16: bool = False) -> Step:
+def ours(model: ImageDecomposer, bf16: bool = False) -> Step:
     """The library's training step, in 32 bits or in bfloat16 autocast."""
 
     def step(noise: Tensor, image: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            path = model(noise, seen=image)
-        loss = recomposition(ObjectiveSettings(), image, path).loss
+            path = model(noise, images=image)
+        loss = RecompositionLoss()(image, path).loss
         loss.backward()
         return loss.detach()
 
     return step
 
 
-def plain_parts(model: Decomposer, pictures: Tensor, generator: Generator) -> Parts:
-    """`take_apart` as a plain loop: every component of every step by itself, no second-order graph."""
+def plain_decompose(model: ImageDecomposer, images: Tensor, generator: Generator) -> Decomposed:
+    """`decompose` as a plain loop: every component of every step by itself, no second-order graph."""
     family: Any = model.energies[0]
     h, steps = model.descent.step_size, model.descent.steps
     with torch.no_grad():
-        latents = model.encode(pictures)
+        latents = model.encode(images)
     codes = latents.unbind(1)
 
     def slope(active: tuple[Tensor, ...], x: Tensor) -> Tensor:
@@ -162,20 +159,20 @@ def plain_parts(model: Decomposer, pictures: Tensor, generator: Generator) -> Pa
         return torch.autograd.grad(energy.sum(), x)[0]
 
     def descend(active: tuple[Tensor, ...]) -> Tensor:
-        x = torch.rand(pictures.shape, generator=generator)
+        x = torch.rand(images.shape, generator=generator)
         for _ in range(steps):
             x = x - h * slope(active, x)
         return x.clamp(0, 1)
 
     alone = [descend((z,)) for z in codes]
     whole = descend(codes)
-    felt = torch.stack([slope((z,), pictures).abs().sum(1) for z in codes], 1)
-    return Parts(latents, whole, felt / felt.sum(1, keepdim=True), torch.stack(alone, 1))
+    strength = torch.stack([slope((z,), images).abs().sum(1) for z in codes], 1)
+    return Decomposed(latents, whole, strength / strength.sum(1, keepdim=True), torch.stack(alone, 1))
 
 
 @contextmanager
-def counted(model: Decomposer) -> Iterator[Counter[str]]:
-    """Counts energies, gradients with respect to x, and decodes, all of one component for one picture."""
+def counted(model: ImageDecomposer) -> Iterator[Counter[str]]:
+    """Counts energies, gradients with respect to x, and decodes, all of one component for one image."""
     family: Any = model.energies[0]
     head, decoder = getattr(family, "head", None), getattr(family, "convs", None)
     counts: Counter[str] = Counter()
@@ -200,17 +197,17 @@ def counted(model: Decomposer) -> Iterator[Counter[str]]:
         handle.remove()
 
 
-def per_picture(model: Decomposer, pictures: int, run: Callable[[], object]) -> dict[str, float]:
-    """What `counted` counts while something runs, per picture."""
+def per_image(model: ImageDecomposer, images: int, run: Callable[[], object]) -> dict[str, float]:
+    """What `counted` counts while something runs, per image."""
     with counted(model) as counts:
         run()
-    return {name: count / pictures for name, count in counts.items()}
+    return {name: count / images for name, count in counts.items()}
 
 
-def sides(model: Decomposer) -> dict[str, Side]:
+def sides(model: ImageDecomposer) -> dict[str, Side]:
     """`plain`, `ours` and ours in bf16, each with its own copy of the weights."""
 
-    def side(make: Callable[[Decomposer], Step], layout: torch.memory_format) -> Side:
+    def side(make: Callable[[ImageDecomposer], Step], layout: torch.memory_format) -> Side:
         twin = copy.deepcopy(model).to(memory_format=layout)  # type: ignore[call-overload]
         return Side(twin, make(twin), layout)
 
@@ -223,7 +220,7 @@ def sides(model: Decomposer) -> dict[str, Side]:
 
 
 def random_batch(case: Case) -> tuple[Tensor, Tensor]:
-    """Noise to start from, and pictures."""
+    """Noise to start from, and images."""
     noise, image = torch.rand(2, case.batch, 3, case.side, case.side)
     return noise, image
 
@@ -236,7 +233,7 @@ def difference(side: Side, plain: Side, noise: Tensor, image: Tensor) -> tuple[f
 
 
 def training(case: Case, rounds: int, seed: int) -> dict[str, Any]:
-    """One row: sizes, differences, images per second of each side, ratios of time, energies per picture.
+    """One row: sizes, differences, images per second of each side, ratios of time, energies per image.
 
     Raises:
         RuntimeError: if loss or gradients of the two sides differ.
@@ -249,14 +246,14 @@ def training(case: Case, rounds: int, seed: int) -> dict[str, Any]:
         raise RuntimeError(f"{case}: loss and gradient differ by {differences['ours']}; expected less than {AGREE:g}.")
     spent = turns({n: lambda side=s: _seconds(side, noise, image) for n, s in contenders.items()}, rounds)
     with torch.no_grad():
-        moved = (contenders["ours"].model(noise, seen=image).frames[-1] - noise).square().mean().sqrt().item()
+        moved = (contenders["ours"].model(noise, images=image).frames[-1] - noise).square().mean().sqrt().item()
     return case._asdict() | {
         "moved": moved,
         "differences": differences,
         "images_per_s": {name: case.batch / statistics.median(times) for name, times in spent.items()},
         "ratios": ratios(spent),
-        "per_picture": {
-            name: per_picture(side.model, case.batch, lambda side=side: side.take(noise, image))
+        "per_image": {
+            name: per_image(side.model, case.batch, lambda side=side: side.take(noise, image))
             for name, side in contenders.items()
         },
     }
@@ -281,41 +278,39 @@ def ratios(spent: dict[str, list[float]]) -> dict[str, list[float]]:
 
 
 def inference(quick: bool, rounds: int, seed: int) -> list[dict[str, Any]]:
-    """A row for each network: images per second, energies and decodes per picture."""
+    """A row for each network: images per second, energies and decodes per image."""
     case = Case(4, 2, 2, 12, 8) if quick else Case(4, 10, 16, 36)
     torch.manual_seed(seed)
     model = network(case).eval()
-    pictures = random_batch(case)[1]
-    rows = [apart("comet-code", model, pictures, rounds, seed)]
+    images = random_batch(case)[1]
+    rows = [apart("comet-code", model, images, rounds, seed)]
     for name in ("tetrominoes", "scenes-objects"):
-        experiment = find(name).but(model={"width": 4}) if quick else find(name)
-        drawn = picture_set(experiment.pictures).draw(2 if quick else 64, Generator().manual_seed(seed))
-        model = build(experiment).eval()
-        assert isinstance(model, Decomposer)
-        rows.append(apart(name, model, drawn.images, rounds, seed))
+        task: Any = (small(find(name)) if quick else find(name)).built()
+        drawn = task.dataset().draw(2 if quick else 64, Generator().manual_seed(seed))
+        rows.append(apart(name, task.build().eval(), drawn.images, rounds, seed))
     return rows
 
 
-def apart(name: str, model: Decomposer, pictures: Tensor, rounds: int, seed: int) -> dict[str, Any]:
-    """Pictures taken apart by `take_apart`, and by the plain loop where it can."""
+def apart(name: str, model: ImageDecomposer, images: Tensor, rounds: int, seed: int) -> dict[str, Any]:
+    """Images decomposed by `decompose`, and by the plain loop where it can."""
     twin = copy.deepcopy(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    contenders: dict[str, tuple[Decomposer, Callable[..., Parts]]] = {"ours": (model, take_apart)}
-    if model.model.energy == "comet":
-        contenders = {"plain": (twin, plain_parts), **contenders}
-    found = {n: take(m, pictures, Generator().manual_seed(seed)) for n, (m, take) in contenders.items()}
+    contenders: dict[str, tuple[ImageDecomposer, Callable[..., Decomposed]]] = {"ours": (model, decompose)}
+    if isinstance(model.energies[0], CometEnergy):
+        contenders = {"plain": (twin, plain_decompose), **contenders}
+    found = {n: take(m, images, Generator().manual_seed(seed)) for n, (m, take) in contenders.items()}
     told: dict[str, Any] = {"net": name, "components": len(model.components), "steps": model.descent.steps,
-                            "batch": len(pictures), "side": model.canvas}  # fmt: skip
+                            "batch": len(images), "side": model.canvas}  # fmt: skip
 
     def clock(side: str) -> float:
         owner, take = contenders[side]
         begun = time.process_time()
-        take(owner, pictures, Generator().manual_seed(seed))
+        take(owner, images, Generator().manual_seed(seed))
         return time.process_time() - begun
 
     spent = turns({n: lambda n=n: clock(n) for n in contenders}, rounds)
-    told["images_per_s"] = {n: len(pictures) / statistics.median(times) for n, times in spent.items()}
-    told["per_picture"] = {
-        n: per_picture(m, len(pictures), lambda m=m, take=take: take(m, pictures, Generator().manual_seed(seed)))
+    told["images_per_s"] = {n: len(images) / statistics.median(times) for n, times in spent.items()}
+    told["per_image"] = {
+        n: per_image(m, len(images), lambda m=m, take=take: take(m, images, Generator().manual_seed(seed)))
         for n, (m, take) in contenders.items()
     }
     if "plain" in found:
@@ -337,11 +332,17 @@ def memory(quick: bool, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
+def small(experiment: Experiment) -> Experiment:
+    """The same with narrow networks and few images: checks that it works, measures nothing."""
+    narrow = {"model": {"encoder": {"width": 4}, "energy": {"width": 4}}, "count": 32}
+    return experiment.but(task=narrow, optimiser={"batch": 4})
+
+
 def quality(name: str, limit: float, every: float, seed: int, quick: bool) -> dict[str, Any]:
     """Train a recipe until foreground ARI 0.9, or for `limit` CPU seconds; scored after every `every` of them."""
-    experiment = replace(find(name), seed=seed)
+    experiment = find(name).but(run={"seed": seed})
     if quick:
-        experiment = experiment.but(pictures={"count": 32}, model={"width": 4}, optimiser={"batch": 4})
+        experiment = small(experiment)
     energies = energies_per_update(experiment)
     curve: list[dict[str, float]] = []
     optimiser, updates = experiment.optimiser, 0
@@ -357,9 +358,9 @@ def quality(name: str, limit: float, every: float, seed: int, quick: bool) -> di
             except (DeadRunError, NonFiniteError) as error:
                 row["note"] = str(error)
                 break
-            model = load_predictor(out)[1]
-            assert isinstance(model, Decomposer)
-            found = decomposition_scores(experiment, model, 8 if quick else 64, seed)["fg_ari"]
+            model, task = load_predictor(out)[1], experiment.built()
+            assert isinstance(model, ImageDecomposer) and isinstance(task, Recomposition)
+            found = decomposition_scores(task, model, 8 if quick else 64, seed)["fg_ari"]
             curve.append({"cpu_s": spent, "updates": updates, "energies": updates * energies, "fg_ari": found})
             row["reached"] = curve[-1] if found >= GOAL else None
     return row | {"curve": curve, "best": max((c["fg_ari"] for c in curve), default=None)}
@@ -377,41 +378,42 @@ def practise(experiment: Experiment, out: Path, seconds: float, resume: bool) ->
 
 
 def energies_per_update(experiment: Experiment) -> int:
-    """Energies of one component for one picture in one update."""
-    model = build(experiment).train()
-    assert isinstance(model, Decomposer)
-    pictures = torch.rand(2, 3, model.canvas, model.canvas)
-    found = per_picture(model, 2, lambda: model(pictures, seen=pictures, generator=Generator().manual_seed(0)))
+    """Energies of one component for one image in one update."""
+    model = experiment.built().build().train()
+    assert isinstance(model, ImageDecomposer)
+    images = torch.rand(2, 3, model.canvas, model.canvas)
+    found = per_image(model, 2, lambda: model(images, images=images, generator=Generator().manual_seed(0)))
     return round(found["energies"] * experiment.optimiser.batch)
 
 
 class Album:
-    """A folder of numbered pictures in sub-folders of a thousand, and where the job writes what it finds in them."""
+    """A folder of numbered images in sub-folders of a thousand, and where the job writes what it finds in them."""
 
-    def __init__(self, root: Path, pictures: int, seed: int) -> None:
-        self.root, self.pictures = root, pictures
-        self.broken = len(range(1, pictures, BROKEN_EVERY))
-        distinct = min(2000, pictures)
+    def __init__(self, root: Path, images: int, seed: int) -> None:
+        self.root, self.images = root, images
+        self.broken = len(range(1, images, BROKEN_EVERY))
+        distinct = min(2000, images)
         originals = root / "originals"
         originals.mkdir(parents=True)
-        generator, data = Generator().manual_seed(seed), picture_set(find("tetrominoes").pictures)
+        task: Any = find("tetrominoes").built()
+        generator, data = Generator().manual_seed(seed), task.dataset()
         for first in range(0, distinct, 100):
             drawn = (255 * data.draw(100, generator).images).round().byte().permute(0, 2, 3, 1).numpy()
             for k, pixels in enumerate(drawn):
                 Image.fromarray(pixels).save(originals / f"{first + k}.png")
         (originals / "broken.png").write_bytes((originals / "0.png").read_bytes()[:100])
-        for k in range(pictures):
+        for k in range(images):
             path = root / "album" / self.name(k)
             path.parent.mkdir(parents=True, exist_ok=True)
             os.link(originals / ("broken.png" if k % BROKEN_EVERY == 1 else f"{k % distinct}.png"), path)
 
     @staticmethod
     def name(k: int) -> str:
-        """Path of picture k within the album; names sort as numbers do."""
+        """Path of image k within the album; names sort as numbers do."""
         return f"{k // 1000:04}/{k:07}.png"
 
     def job(self, run: Path, out: str, stop: int | None, begin: int = 0) -> dict[str, Any]:
-        """`ergosum decompose`, killed when picture `stop` is done; memory is read once picture `begin` is done."""
+        """`ergosum decompose`, killed when image `stop` is done; memory is read once image `begin` is done."""
         found = self.root / out
         begun, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         command = [sys.executable, "-m", "ergosum", "decompose", run, "--start", self.root / "album", "--out", found]
@@ -425,11 +427,11 @@ class Album:
                 killed = True
             elif (found / f"{self.name(begin)}.npz").exists():
                 resident += _resident_mib(process.pid)
-            time.sleep(0.02 if self.pictures <= SAMPLE else 0.5)
+            time.sleep(0.02 if self.images <= SAMPLE else 0.5)
         said = process.communicate()[0]
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         third = (len(resident) + 2) // 3
-        counts = re.search(r"(\d+) pictures written, (\d+) done before, (\d+) skipped", said)
+        counts = re.search(r"(\d+) images written, (\d+) done before, (\d+) skipped", said)
         return {
             "killed": killed,
             "seconds": time.perf_counter() - begun,
@@ -447,29 +449,29 @@ def _resident_mib(process: int) -> list[float]:
     return [int(kib) / 1024 for kib in re.findall(r"VmRSS:\s+(\d+) kB", status)]
 
 
-def batch_job(pictures: int, seed: int, quick: bool) -> dict[str, Any]:
+def batch_job(images: int, seed: int, quick: bool) -> dict[str, Any]:
     """A job killed half-way and started again; and whether, on a sample, it ends as one that was not killed."""
-    experiment = find("tetrominoes").but(model={"width": 4}) if quick else find("tetrominoes")
+    experiment = small(find("tetrominoes")) if quick else find("tetrominoes")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         torch.manual_seed(seed)
         save_recipe(root / "run", experiment)
-        save_weights(root / "run" / "model.safetensors", build(experiment).state_dict())
-        half, end = pictures // 2, pictures - 1
-        album = Album(root / "many", pictures, seed)
+        save_weights(root / "run" / "model.safetensors", experiment.built().build().state_dict())
+        half, end = images // 2, images - 1
+        album = Album(root / "many", images, seed)
         killed = album.job(root / "run", "out", half)
         resumed = album.job(root / "run", "out", None, min(half + 64, end))
-        few = Album(root / "few", min(SAMPLE, pictures), seed)
-        stopped = few.job(root / "run", "out", few.pictures // 2)["killed"]
+        few = Album(root / "few", min(SAMPLE, images), seed)
+        stopped = few.job(root / "run", "out", few.images // 2)["killed"]
         few.job(root / "run", "out", None)
         few.job(root / "run", "whole", None)
         same = _contents(few.root / "out") == _contents(few.root / "whole")
     done = resumed["counts"]
     return {
-        "pictures": pictures, "broken": album.broken, "killed": killed, "resumed": resumed,
+        "images": images, "broken": album.broken, "killed": killed, "resumed": resumed,
         "images_per_s": done["written"] / resumed["seconds"], "images_per_cpu_s": done["written"] / resumed["cpu_s"],
-        "all_accounted": sum(done.values()) == pictures and done["skipped"] == album.broken,
-        "sample": {"pictures": few.pictures, "killed": stopped, "same_files": same},
+        "all_accounted": sum(done.values()) == images and done["skipped"] == album.broken,
+        "sample": {"images": few.images, "killed": stopped, "same_files": same},
     }  # fmt: skip
 
 
@@ -493,18 +495,18 @@ def _training_table(result: dict[str, Any]) -> Table:
         made.add_column(head, justify="right")
     for r in result["training"]:
         rates = [f"{r['images_per_s'][s]:.2f}/s" for s in ("plain", "ours", "bf16")]
-        energies = ", ".join(f"{r['per_picture'][s]['energies']:.0f}" for s in ("plain", "ours"))
+        energies = ", ".join(f"{r['per_image'][s]['energies']:.0f}" for s in ("plain", "ours"))
         made.add_row(str(r["side"]), str(r["components"]), str(r["steps"]), f"{max(r['differences']['ours']):.0e}",
                      *rates, _span(r["ratios"]["ours"]), _span(r["ratios"]["bf16"]), energies)  # fmt: skip
     return made
 
 
 def _inference_table(rows: list[dict[str, Any]]) -> Table:
-    made = Table(title="Pictures taken apart")
+    made = Table(title="Images decomposed")
     for head in ("net", "pixels", "K", "N", "plain", "ours", "time", "energies", "decodes"):
         made.add_column(head, justify="right")
     for r in rows:
-        rate, count = r["images_per_s"], r["per_picture"]["ours"]
+        rate, count = r["images_per_s"], r["per_image"]["ours"]
         made.add_row(r["net"], str(r["side"]), str(r["components"]), str(r["steps"]),
                      f"{rate['plain']:.1f}/s" if "plain" in rate else "–", f"{rate['ours']:.1f}/s",
                      _span(r["ratios"]["ours"]) if "ratios" in r else "–", f"{count['energies']:.0f}",
@@ -535,11 +537,11 @@ def _said(result: dict[str, Any]) -> Iterator[str]:
                f"of the recipe's {row['iterations']} updates, {last['energies']:.2e} energies. "
                f"{row['note']}").rstrip()  # fmt: skip
     if job := result["job"]:
-        yield (f"{job['pictures']} pictures, killed and started again: {job['images_per_cpu_s']:.1f} per CPU s, "
+        yield (f"{job['images']} images, killed and started again: {job['images_per_cpu_s']:.1f} per CPU s, "
                f"{job['resumed']['counts']}, accounted for: {job['all_accounted']}.")  # fmt: skip
         for part in ("killed", "resumed"):
             yield f"Resident MiB, {part}: {job[part]['resident_mib']}."
-        yield f"Same files as a job that was not killed, {job['sample']['pictures']}: {job['sample']['same_files']}."
+        yield f"Same files as a job that was not killed, {job['sample']['images']}: {job['sample']['same_files']}."
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -549,14 +551,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON alone")
     parser.add_argument("--out", type=Path, help="also write the JSON to this file")
     parser.add_argument("--rounds", type=int, default=5, help="timed runs per side and case")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, pictures and noise")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, images and noise")
     parser.add_argument("--seconds", type=float, default=600.0, help="CPU seconds of training per network, for quality")
     parser.add_argument("--no-quality", action="store_true", help="leave out the trainings (20 minutes)")
-    parser.add_argument("--pictures", type=int, default=100_000, help="of the batch job; 0 leaves it out")
+    parser.add_argument("--images", type=int, default=100_000, help="of the batch job; 0 leaves it out")
     a = parser.parse_args(arguments)
     torch.set_num_threads(1)
     seconds, every = (0.0, 0.0) if a.quick else (a.seconds, SCORE_EVERY)
-    pictures = min(a.pictures, 200) if a.quick else a.pictures
+    images = min(a.images, 200) if a.quick else a.images
     trained = () if a.no_quality else ("tetrominoes", "tetrominoes-refined", "comet-code")
     result: dict[str, Any] = {
         "benchmark": "decomposition", "threads": 1, "rounds": a.rounds, "seed": a.seed, **provenance(),
@@ -567,7 +569,7 @@ def main(arguments: list[str] | None = None) -> None:
         "verdicts": lambda: verdicts(result["training"]),
         "inference": lambda: inference(a.quick, a.rounds, a.seed),
         "memory": lambda: memory(a.quick, a.seed),
-        "job": lambda: batch_job(pictures, a.seed, a.quick) if pictures else None,
+        "job": lambda: batch_job(images, a.seed, a.quick) if images else None,
         "quality": lambda: [quality(name, seconds, every, a.seed, a.quick) for name in trained],
     }
     for name, part in parts.items():

@@ -347,35 +347,35 @@ def decomposition_speed(r: dict[str, Any]) -> list[str]:
     first, job = r["training"][0], r["job"]
     trained = f"--seconds {r['quality'][0]['limit_s']:g}" if r.get("quality") else "--no-quality"
     lines = [
-        "", "## Pictures taken apart", "",
-        f"`python benchmarks/decomposition.py --rounds {r['rounds']} {trained} --pictures {job['pictures'] if job else 0} --out "
+        "", "## Images decomposed", "",
+        f"`python benchmarks/decomposition.py --rounds {r['rounds']} {trained} --images {job['images'] if job else 0} --out "
         "benchmarks/results/decomposition_cpu.json`", "",
         f"One thread, {r['machine']}, torch {r['torch']}, seed {r['seed']}, CPU time, medians of {r['rounds']} interleaved rounds with the "
         f"range of the ratio, commit {r['commit']}. *plain* does what COMET's released code does, *ours* is recipe `comet-code` (width "
         f"{first['width']}); loss and gradients agree within {max(max(c['differences']['ours']) for c in r['training']):.0e} (relative). "
-        "*Energies* are of one component for one picture, and as many gradients with respect to the picture are taken, but for the plain "
+        "*Energies* are of one component for one image, and as many gradients with respect to the image are taken, but for the plain "
         "loop's log. The script's docstring says more.", "",
-        "Training, pictures per second:", "",
-        "| pixels | batch | K | N | plain | ours | ours, bf16 | time | bf16: time | energies per picture: plain, ours |",
+        "Training, images per second:", "",
+        "| pixels | batch | K | N | plain | ours | ours, bf16 | time | bf16: time | energies per image: plain, ours |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for c in r["training"]:
         rates = " | ".join(f"{c['images_per_s'][side]:.2f}" for side in ("plain", "ours", "bf16"))
-        energies = ", ".join(f"{c['per_picture'][side]['energies']:.0f}" for side in ("plain", "ours"))
+        energies = ", ".join(f"{c['per_image'][side]['energies']:.0f}" for side in ("plain", "ours"))
         lines.append(f"| {c['side']} | {c['batch']} | {c['components']} | {c['steps']} | {rates} | {span(c['ratios']['ours'])} | {span(c['ratios']['bf16'])} | {energies} |")  # fmt: skip
     goal = r["target"]["time_ratio"]
     said = "; ".join(f"{v['side']} pixels {v['ratio']:.2f}x, {'met' if v['met'] else 'missed'}" for v in r["verdicts"])
     lines += ["", f"Target at K = {r['target']['components']} in 32 bits, {goal:g}x: {said}.", "",
-              "Inference (latents, the whole, each component alone, masks), pictures per second:", "",
-              "| network | pixels | batch | K | N | plain | ours | time | energies per picture | decodes per picture |",
+              "Inference (latents, the whole, each component alone, masks), images per second:", "",
+              "| network | pixels | batch | K | N | plain | ours | time | energies per image | decodes per image |",
               "|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
     for c in r["inference"]:
         plain = f"{c['images_per_s']['plain']:.1f}" if "ratios" in c else "–"
         time = span(c["ratios"]["ours"]) if "ratios" in c else "–"
-        count = c["per_picture"]["ours"]
+        count = c["per_image"]["ours"]
         lines.append(f"| {c['net']} | {c['side']} | {c['batch']} | {c['components']} | {c['steps']} | {plain} | {c['images_per_s']['ours']:.1f} | {time} | {count['energies']:.0f} | {count.get('decodes', 0):.0f} |")  # fmt: skip
     steps = sorted({c["steps"] for c in r["memory"]})
-    lines += ["", f"Peak MiB of a training step ({r['memory'][0]['batch']} pictures of {r['memory'][0]['side']} pixels), plain / ours / ours in bf16:", "",
+    lines += ["", f"Peak MiB of a training step ({r['memory'][0]['batch']} images of {r['memory'][0]['side']} pixels), plain / ours / ours in bf16:", "",
               "| K | " + " | ".join(f"N = {n}" for n in steps) + " |", "|---|" + "---|" * len(steps)]  # fmt: skip
     for k in sorted({c["components"] for c in r["memory"]}):
         peaks = [c["peak_mib"] for c in r["memory"] if c["components"] == k]
@@ -396,11 +396,11 @@ def decomposition_speed(r: dict[str, Any]) -> list[str]:
     resident = ", then ".join(f"{m['first_third']:.0f} and {m['last_third']:.0f}" for m in memory)
     lines += [
         "",
-        f"`ergosum decompose` over {job['pictures']:,} pictures of 36 pixels, killed half-way with SIGKILL and started again: "
+        f"`ergosum decompose` over {job['images']:,} images of 36 pixels, killed half-way with SIGKILL and started again: "
         f"{job['resumed']['counts']['before']:,} found done, {job['resumed']['counts']['written']:,} written, "
-        f"{job['resumed']['counts']['skipped']} skipped of {job['broken']} broken; {job['images_per_cpu_s']:.0f} pictures per CPU second "
-        f"with reading, writing and start-up; resident MiB in the first and the last third of the time {resident}. On {job['sample']['pictures']} "
-        f"pictures a job that was killed ends with {'the same' if job['sample']['same_files'] else 'other'} files, byte for byte, as one that was not.",
+        f"{job['resumed']['counts']['skipped']} skipped of {job['broken']} broken; {job['images_per_cpu_s']:.0f} images per CPU second "
+        f"with reading, writing and start-up; resident MiB in the first and the last third of the time {resident}. On {job['sample']['images']} "
+        f"images a job that was killed ends with {'the same' if job['sample']['same_files'] else 'other'} files, byte for byte, as one that was not.",
     ]
     return lines
 

@@ -24,6 +24,7 @@ from ergosum.construction import arguments_of, class_called, path_of
 from ergosum.energy import Closed, Conditional, Energy, Term, as_energy
 from ergosum.files import write_atomically
 from ergosum.nodes import silence
+from ergosum.part import Part, part_from
 from ergosum.terms import titles
 from ergosum.weights import Weight
 
@@ -184,6 +185,8 @@ class _Writer:
             return self.weight(value)
         if isinstance(value, Energy | Conditional):
             return {"module": self.module(value, where)}
+        if isinstance(value, Part):
+            return {"part": value.to_dict()}
         if isinstance(value, list | tuple):
             return {"list" if isinstance(value, list) else "tuple": [self.argument(v, where) for v in value]}
         raise CompositionFileError(
@@ -299,6 +302,8 @@ class _Reader:
                 return float(value)
             case "module":
                 return self.module(value)
+            case "part":
+                return part_from(value, self.trust)
             case "list":
                 return [self.argument(v) for v in value]
             case "tuple":

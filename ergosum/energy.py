@@ -77,7 +77,9 @@ class Energy(nn.Module):
 
     def __call__(self, x: Batch) -> PerSample:
         """$E(x)$, shape (batch,); of a batch of none, no energies, which not every network could tell by itself."""
-        return super().__call__(x) if x.ndim == 0 or len(x) else summed(x)
+        if x.numel() == 0 and x.ndim > 0 and len(x) == 0:
+            return summed(x)
+        return super().__call__(x)
 
     def forward(self, x: Batch) -> PerSample:
         """$E(x)$, shape (batch,)."""

@@ -23,7 +23,7 @@ def leaf_values(
     values: dict[Energy, Tensor] = {}
     families: dict[Conditional, list[tuple[Closed, Tensor]]] = {}
     for leaf, x in zip(held, points, strict=True):
-        if len(x) == 0:
+        if x.numel() == 0 and len(x) == 0:
             values[leaf] = summed(x)
         elif isinstance(leaf, Closed):
             families.setdefault(leaf.family, []).append((leaf, x))

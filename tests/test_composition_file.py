@@ -27,6 +27,9 @@ from ergosum.energies.well import DoubleWell
 from ergosum.energy import Closed, Conditional, Energy, as_energy
 from ergosum.formula import parse_formula
 from ergosum.nets.comet import CometEnergy
+from ergosum.nets.experts import GlobalExperts
+from ergosum.nets.refined import RefinedExperts
+from ergosum.part import Part
 
 X = torch.randn(6, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -177,6 +180,15 @@ def test_a_network_of_the_package_keeps_weights_and_conditions(tmp_path):
     made = load(save(energy, str(tmp_path / "deeper" / "e.safetensors")))
     images = torch.rand(2, 3, 16, 16)
     assert made(images).equal(energy(images)) and made.gradient(images).equal(energy.gradient(images))
+
+
+def test_a_network_made_of_parts_comes_back_with_its_parts(tmp_path):
+    torch.manual_seed(0)
+    net = RefinedExperts(4, 16, Part(GlobalExperts, width=4), width=4)
+    energy = net(torch.randn(4)) & 0.3 * net(torch.randn(2, 4))
+    made = load(save(energy, tmp_path / "e.safetensors"))
+    images = torch.rand(2, 3, 16, 16)
+    assert made(images).equal(energy(images))
 
 
 def test_what_a_file_cannot_hold_is_stored_by_name_and_handed_over(tmp_path):

@@ -177,6 +177,20 @@ def test_a_disjunction_at_a_noise_level_is_the_noised_mixture(recwarn):
     assert either.at_noise(0.1).log_weights == (0, 0) and not recwarn.list  # it was said when it was composed
 
 
+def test_a_share_that_was_not_known_is_chosen_by_log_z_at_a_level_where_it_is():
+    class Later(Energy):
+        def forward(self, x):
+            return x.square().sum(1)
+
+        def at_noise(self, sigma):
+            return Gaussian(torch.zeros(1).double(), sigma**2)
+
+    with pytest.warns(UserWarning, match="log Z of later is not known"):
+        either = Later() | Gaussian(torch.ones(1).double(), 0.5)
+    noised = either.at_noise(0.5)
+    assert noised.log_weights == tuple(-part.log_z for part in noised)
+
+
 def test_a_leaf_at_a_noise_level_that_is_a_composition_of_its_own_is_taken_as_it_is():
     class Split(Energy):
         def forward(self, x):

@@ -90,6 +90,7 @@ def test_three_alternatives_have_a_third_each_however_they_are_nested_and_in_wha
             near(energy.log_z, log_integral(energy))
         near((make(a, b, c).in_units()(GRID) - inside(GRID)).abs().max().item(), 0)
     near(shares((a | b).in_units() | c.in_units()), [1 / 3] * 3)
+    assert (a | b | c).in_units().given == (None, None, None)
 
 
 def test_units_and_nesting_change_no_density_where_the_alternatives_overlap():

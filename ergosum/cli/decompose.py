@@ -29,7 +29,10 @@ def run(arguments: list[str]) -> None:
         "the contact sheets alone.",
     )
     parser.add_argument("run", help="run folder, or name of a card such as tetrominoes")
-    parser.add_argument("--start", default="", help="image or folder of images; default: held-out images")
+    parser.add_argument(
+        "--images", "--start", dest="start", default="", metavar="PATH",
+        help="image or folder of images; default: held-out images (torchrun takes --start for an option of its own)",
+    )  # fmt: skip
     parser.add_argument("--out", required=True, help="folder for the results, one for each job")
     parser.add_argument("--seed", type=int, default=0, help="seed of held-out images and of the noise to start from")
     add_trust(parser)
@@ -43,6 +46,8 @@ def run(arguments: list[str]) -> None:
     out, drawn = Path(chosen.out), []
     if chosen.start:
         _decompose(chosen, task, model)
+        if (out / "sheet.png").exists() and is_main_process():
+            print(out / "sheet.png")
         drawn = [(maps_sheet, "maps.png")] if Path(chosen.start).is_file() else []
     else:
         drawn = [(components_sheet, "sheet.png"), (maps_sheet, "maps.png")]

@@ -34,17 +34,17 @@ def train_with_progress(
     quiet = not is_main_process()
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
         task = progress.add_task(experiment.name, total=experiment.optimiser.iterations, status="")
-        updates = train(experiment, folder, resume, accelerator)
+        updates, beside = train(experiment, folder, resume, accelerator), experiment.built().compared_with
         with contextlib.closing(updates):
             for update in updates:
-                progress.update(task, completed=update.iteration, status=_status(update))
+                progress.update(task, completed=update.iteration, status=_status(update, beside))
                 marks = max(1, experiment.optimiser.iterations // 10)
                 if not console.is_terminal and not quiet and update.iteration % marks == 0:
-                    console.print(f"{experiment.name} {update.iteration} {_status(update)}", highlight=False)
+                    console.print(f"{experiment.name} {update.iteration} {_status(update, beside)}", highlight=False)
                 if seconds is not None and update.seconds > seconds:
                     break
 
 
-def _status(update: "Update") -> str:
+def _status(update: "Update", beside: str) -> str:
     share = update.error / max(update.copy_error, 1e-12)
-    return f"loss {update.loss:.5f}  error {share:6.1%} of copying  {update.images_per_s:5.0f} images/s"
+    return f"loss {update.loss:.5f}  error {share:6.1%} of {beside}  {update.images_per_s:5.0f} images/s"

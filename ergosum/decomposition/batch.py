@@ -207,7 +207,7 @@ def _claim(out: Path, about: dict[str, Any], least: float | None) -> float | Non
         other = next((k for k, v in about.items() if not isinstance(known, dict) or known.get(k) != v), None)
         if other:
             then, now = (text if len(text := str(v.get(other))) < 80 else "others" for v in (known, about))
-            raise ValueError(f"{out} holds the results of another job: its {other} was {then}, now {now}. {advice}")
+            raise ValueError(f"{out} holds the results of another job ({other} {then}; here {now}). {advice}")
         return known.get("least_psnr")
     if results is not None:
         raise ValueError(f"{out} holds results but no job.json, which would tell what made them. {advice}")

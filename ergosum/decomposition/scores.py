@@ -1,6 +1,7 @@
 """All that can be measured of a run on single images, a decomposer's or a baseline's, and its tables."""
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sized
 from typing import Any
 
 from torch import nn
@@ -43,6 +44,12 @@ def score_images(
         name: of the run or card. shelf: where the classifier is whose features give kernel distances; None leaves
             these out.
     """
+    held_out = task.dataset("test")
+    if isinstance(held_out, Sized) and len(held_out) < n:
+        warnings.warn(
+            f"Only {len(held_out)} images of {task.name} are held out: of the {n} that are scored some come again.",
+            stacklevel=2,
+        )
     told: dict[str, Any] = {"card": name, "source": task.name, "n": n, "seed": seed}
     if isinstance(model, ImageBaseline):
         told |= baseline_scores(task, model, n, seed)

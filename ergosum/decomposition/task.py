@@ -40,6 +40,8 @@ class ImageBatch(NamedTuple):
 class OfImages(Task):
     """What both tasks share: a dataset that is rendered once, stored, and read in random order."""
 
+    compared_with = "the mean image"
+
     def __init__(self, data: Part[PictureSet], count: int, metrics: tuple[Part[Any], ...]) -> None:
         if count < 1:
             raise ValueError(f"count: expected an integer >= 1, got {count!r}.")

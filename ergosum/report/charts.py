@@ -43,30 +43,33 @@ MOST_POINTS = 500
 """Longer curves are thinned to this many points: more than a chart has room for."""
 
 
-def training_curve(updates: Sequence[Mapping[str, float]], width: int = 980, height: int = 340) -> str:
-    """Error of the prediction falling below the error of copying, on a logarithmic axis.
+def training_curve(
+    updates: Sequence[Mapping[str, float]], width: int = 980, height: int = 340, beside: str = "copying"
+) -> str:
+    """Error of the prediction falling below that of what learns nothing, on a logarithmic axis.
 
     Args:
         updates: lines of `metrics.jsonl` with `iteration`, `error` and `copy_error` (mean squared errors); values that
-        are missing or cannot stand on a logarithmic axis are left out. width, height: of the picture, in pixels.
+        are missing or cannot stand on a logarithmic axis are left out. width, height: of the image, in pixels.
+        beside: what `copy_error` is the error of.
     """
     curves = {
         name: [(float(u["iteration"]), float(u[key])) for u in updates if is_number(u.get(key)) and u[key] > 0]
-        for name, key in (("copying", "copy_error"), ("prediction", "error"))
+        for name, key in ((beside, "copy_error"), ("prediction", "error"))
     }
     curves = {name: _thin(points) for name, points in curves.items() if points}
     if "prediction" not in curves:
         return ""
     plot = _Plot.around(curves.values(), width, height, right=110, logarithmic=True)
     parts = [plot.axes("updates", "mean squared error (logarithmic)")]
-    if "copying" in curves:
-        outline = curves["copying"] + curves["prediction"][::-1]
+    if beside in curves:
+        outline = curves[beside] + curves["prediction"][::-1]
         parts.append(f'<polygon class="f0" fill-opacity="0.08" points="{plot.path(outline)}"/>')
-        parts.append(f'<polyline class="line dashed s6" points="{plot.path(curves["copying"])}"/>')
+        parts.append(f'<polyline class="line dashed s6" points="{plot.path(curves[beside])}"/>')
     parts.append(f'<polyline class="line bold s0" points="{plot.path(curves["prediction"])}"/>')
-    ends = [(name, points[-1], 6 if name == "copying" else 0) for name, points in curves.items()]
+    ends = [(name, points[-1], 6 if name == beside else 0) for name, points in curves.items()]
     parts.append(plot.end_labels(ends, "prediction"))
-    return _svg(width, height, "Training: error of the prediction and of copying", parts)
+    return _svg(width, height, f"Training: error of the prediction and of {beside}", parts)
 
 
 def lines(

@@ -38,7 +38,11 @@ def write_report(
     page = [
         Section("", "", cards(_summary(scores, run, updates))),
         *sections,
-        Section("Training", _training_text(run, updates), chart(training_curve(updates))),
+        Section(
+            "Training",
+            _training_text(run, updates),
+            chart(training_curve(updates, beside=run.get("compared_with", "copying"))),
+        ),
         Section("Recipe", "", fold("Every setting of the run", json.dumps(recipe, indent=2)) if recipe else ""),
     ]
     name = recipe.get("name") or run.get("name") or scores.get("card") or folder.resolve().name
@@ -70,6 +74,11 @@ def _optional_json(path: Path) -> dict[str, Any]:
     return read_json(path) if path.is_file() else {}
 
 
+def _beside(run: Scores) -> str:
+    """What the run's `copy_error` is the error of."""
+    return run.get("compared_with", "copying")
+
+
 def _summary(scores: Scores, run: Scores, updates: Sequence[Mapping[str, float]]) -> list[Card]:
     """What to see first; before a run is scored, its running averages in training stand in."""
     scored = is_number(scores.get("mse"))
@@ -77,6 +86,8 @@ def _summary(scores: Scores, run: Scores, updates: Sequence[Mapping[str, float]]
     source = scores if scored else run if is_number(run.get("error")) else last
     error, copied = (source.get(k) for k in (("mse", "mse_copy") if scored else ("error", "copy_error")))
     skill, psnr = scores.get("skill"), scores.get("psnr")
+    beside = _beside(run)
+    nothing = "gives back the input" if beside == "copying" else f"is as good as {beside}"
     if is_number(error) and is_number(copied) and copied > 0 and skill is None:
         skill = 1 - error / copied
     if is_number(error) and error > 0 and psnr is None:
@@ -84,10 +95,10 @@ def _summary(scores: Scores, run: Scores, updates: Sequence[Mapping[str, float]]
     when = "held-out" if scored else "while training"
     made = []
     if is_number(skill):
-        made.append(Card("Skill", number(skill, 3), f"{when}; 1 is perfect, 0 gives back the input"))
+        made.append(Card("Skill", number(skill, 3), f"{when}; 1 is perfect, 0 {nothing}"))
     if is_number(psnr):
-        beside = f"; copying {number(-10 * math.log10(copied), 1)} dB" if is_number(copied) and copied > 0 else ""
-        made.append(Card("PSNR", f"{number(psnr, 1)} dB", f"{when}{beside}"))
+        theirs = f"; {beside} {number(-10 * math.log10(copied), 1)} dB" if is_number(copied) and copied > 0 else ""
+        made.append(Card("PSNR", f"{number(psnr, 1)} dB", f"{when}{theirs}"))
     if is_number(scores.get("identity")):
         made.append(Card("Identity", percent(scores["identity"]), "digits recognised, relative to the true frames"))
     if is_number(scores.get("fg_ari")):
@@ -120,7 +131,8 @@ def _training_text(run: Scores, updates: Sequence[Mapping[str, float]]) -> str:
     error, copied = last.get("error"), last.get("copy_error")
     parts = []
     if is_number(error) and is_number(copied) and error > 0:
-        parts.append(f"The running error of the prediction ends {number(copied / error)} times below that of copying.")
+        beside = _beside(run)
+        parts.append(f"The running error ends {number(copied / error)} times below that of {beside}.")
     if is_number(last.get("images_per_s")):
         where = f" on {run['device']}" if run.get("device") else ""
         parts.append(f"{number(last['images_per_s'], 0)} images per second{where}.")

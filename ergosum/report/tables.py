@@ -33,7 +33,7 @@ def as_html(table: Table) -> str:
     if not used:
         return ""
     headings = {k: k.replace("_", " ") for k in (*table.names, *used)}
-    return page.titled(table.title, page.table(table.rows, headings, used))
+    return page.titled(table.title, page.table(table.rows, headings, decimals=used))
 
 
 def target(name: str, value: float, wanted: float, at_least: bool) -> dict[str, Any]:

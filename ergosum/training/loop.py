@@ -263,6 +263,7 @@ def _write_summary(state: State, task: Task, out: Path) -> None:
         "seed": e.run.seed,
         **task.about(),
         "error": state.error,
-        "copy_error": state.copy_error,  # of copying, or of the mean image: what the task compares with
+        "copy_error": state.copy_error,
+        "compared_with": task.compared_with,
     }
     write_json(out / "run.json", summary)

@@ -72,6 +72,8 @@ class Task:
 
     device: str = "cpu"
     """Where batches are wanted; set by the loop before the first one."""
+    compared_with: str = "copying"
+    """What has the error that `Terms.reference` tells, in words: "error 12 % of copying"."""
     undivided: str = ""
     """Why several processes cannot share a batch out; empty if they can."""
 

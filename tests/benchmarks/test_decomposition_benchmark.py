@@ -1,4 +1,4 @@
-"""The benchmark of taking pictures apart: both loops agree, the check has teeth, counts are right, jobs go on."""
+"""The benchmark of decomposing images: both loops agree, the check has teeth, counts are right, jobs go on."""
 
 import json
 from dataclasses import replace
@@ -19,7 +19,7 @@ def case(bench):
 
 
 def test_json_stands_alone_and_holds_equal_losses_and_counts(bench, capsys, tmp_path):
-    flags = ["--quick", "--json", "--rounds", "1", "--no-quality", "--pictures", "0"]
+    flags = ["--quick", "--json", "--rounds", "1", "--no-quality", "--images", "0"]
     bench.main([*flags, "--out", str(tmp_path / "result.json")])
     result = json.loads(capsys.readouterr().out)
     assert result == json.loads((tmp_path / "result.json").read_text())
@@ -27,14 +27,14 @@ def test_json_stands_alone_and_holds_equal_losses_and_counts(bench, capsys, tmp_
     for r in result["training"]:
         k, n = r["components"], r["steps"]
         assert max(r["differences"]["ours"]) < 1e-4 and r["moved"] > 1e-4 and min(r["ratios"]["ours"]) > 0
-        assert r["per_picture"]["plain"] == {"energies": k * n + 2 * k, "gradients": k * n}
-        assert r["per_picture"]["ours"] == r["per_picture"]["bf16"] == {"energies": k * n, "gradients": k * n}
+        assert r["per_image"]["plain"] == {"energies": k * n + 2 * k, "gradients": k * n}
+        assert r["per_image"]["ours"] == r["per_image"]["bf16"] == {"energies": k * n, "gradients": k * n}
     comet, *experts = result["inference"]
     k, n = comet["components"], comet["steps"]
     each = {"energies": 2 * k * n + k, "gradients": 2 * k * n + k}
-    assert comet["difference"] < 1e-4 and comet["per_picture"] == {"plain": each, "ours": each}
+    assert comet["difference"] < 1e-4 and comet["per_image"] == {"plain": each, "ours": each}
     assert {r["net"] for r in experts} == {"tetrominoes", "scenes-objects"}
-    assert all(min(r["per_picture"]["ours"].values()) >= 2 * r["components"] for r in experts)
+    assert all(min(r["per_image"]["ours"].values()) >= 2 * r["components"] for r in experts)
     assert [(r["components"], r["steps"]) for r in result["memory"]] == [(1, 1), (1, 3), (2, 1), (2, 3)]
     assert result["quality"] == [] and result["job"] is None
     assert [v["met"] for v in result["verdicts"]] == [result["verdicts"][0]["ratio"] >= 3]
@@ -93,7 +93,7 @@ def test_a_training_is_taken_up_after_every_score(bench, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_job_that_is_killed_goes_on_and_accounts_for_every_picture(bench, monkeypatch):
+def test_a_job_that_is_killed_goes_on_and_accounts_for_every_image(bench, monkeypatch):
     monkeypatch.setattr(bench, "BROKEN_EVERY", 50)
     told = bench.batch_job(200, seed=0, quick=True)
     assert told["killed"]["killed"] and told["sample"]["killed"] and told["sample"]["same_files"]

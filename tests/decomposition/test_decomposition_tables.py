@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from ergosum.files import write_json
 from ergosum.nets import RecurrentEncoder
 from ergosum.part import Part
