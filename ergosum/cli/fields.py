@@ -26,6 +26,8 @@ SECTIONS = {"optimiser": Optimiser, "run": Run}
 PLAIN = ("name", "shows", "cost")
 SUPPLIED = {"side", "code", "outputs", "split", "device", "anchored"}
 """Arguments that the surrounding usually supplies; listed only where a recipe sets them."""
+BY_DESCENT = {"step_size", "noise"}
+"""Arguments that an inner descent supplies to its sampler."""
 
 
 class Field(NamedTuple):
@@ -51,7 +53,8 @@ def _of_part(prefix: str, given: dict[str, Any], cls: Callable[..., Any], trust:
     told, types = meanings(cls), hints(cls)
     for name, parameter in parameters(cls).items():
         empty = parameter.default is inspect.Parameter.empty
-        if name not in given and (empty or (prefix and name in SUPPLIED)):
+        supplied = prefix and (name in SUPPLIED or (prefix.endswith("sampler.") and name in BY_DESCENT))
+        if name not in given and (empty or supplied):
             continue
         value = given.get(name, parameter.default)
         value = value.to_dict() if isinstance(value, Part) else value
@@ -202,15 +205,22 @@ def _full(name: str, trust: tuple[str, ...]) -> str:
 
 @cache
 def meanings(cls: Callable[..., Any]) -> dict[str, str]:
-    """What every argument of a class means: the strings under a dataclass's fields, or the docstring's `Args:`."""
-    if is_dataclass(cls):
-        return _under_fields(cls)
-    text = inspect.getdoc(cls) or ""
+    """What every argument of a class means: from `Args:` of its docstring and those of its bases, and from the strings
+    under a dataclass's fields.
+    """
+    found: dict[str, str] = {}
+    for base in reversed(inspect.getmro(cls)) if inspect.isclass(cls) else (cls,):
+        found |= _under_args(base, list(parameters(cls))) | (_under_fields(base) if is_dataclass(base) else {})
+    return found
+
+
+def _under_args(cls: Any, known: list[str]) -> dict[str, str]:
+    text = inspect.cleandoc(vars(cls).get("__doc__") or "") if inspect.isclass(cls) else inspect.getdoc(cls) or ""
     block = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)+)", text, re.M)
     if block is None:
         return {}
     prose = " ".join(block[1].split())
-    names = "|".join(map(re.escape, sorted(parameters(cls), key=len, reverse=True)))
+    names = "|".join(map(re.escape, sorted(known, key=len, reverse=True)))
     starts = list(re.finditer(rf"(?:^|(?<=[.;] ))((?:{names})(?:, (?:{names}))*): ", prose)) if names else []
     found: dict[str, str] = {}
     for match, following in zip(starts, [*starts[1:], None], strict=True):
@@ -220,15 +230,16 @@ def meanings(cls: Callable[..., Any]) -> dict[str, str]:
 
 
 def _under_fields(cls: Any) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        if not is_dataclass(base):
-            continue
-        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body  # type: ignore[attr-defined]
-        for field, after in pairwise(body):
-            if isinstance(field, ast.AnnAssign) and isinstance(after, ast.Expr):
-                found[field.target.id] = " ".join(str(after.value.value).split())  # type: ignore[attr-defined]
-    return found
+    try:
+        source = textwrap.dedent(inspect.getsource(cls))
+    except (OSError, TypeError):  # made at a prompt
+        return {}
+    body = ast.parse(source).body[0].body  # type: ignore[attr-defined]
+    return {
+        field.target.id: " ".join(str(after.value.value).split())  # type: ignore[attr-defined]
+        for field, after in pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(after, ast.Expr)
+    }
 
 
 def first_line(thing: Callable[..., Any]) -> str:

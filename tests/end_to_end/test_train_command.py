@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from ergosum.cli import main
-from ergosum.cli.fields import change, first_line, listed, meanings
+from ergosum.cli.fields import SUPPLIED, change, first_line, listed, meanings
 from ergosum.cli.parts import by_kind
 from ergosum.part import Part, exported, parameters, within
 from ergosum.recipes import RECIPES, SYSTEMS, find
@@ -142,7 +142,7 @@ def test_a_yaml_file_changes_parts_and_replaces_those_of_another_class(tmp_path,
     [
         ("model: {components: [angle]}\n", "expected `recipe`, the name of one to start from, or a whole `task`"),
         ("recipe: colour\nmodel: {enery: {width: 3}}\n", "TemporalDecomposer takes no 'enery'; did you mean energy"),
-        ("recipe: colour\nmodel: {energy: {class: Mala}}\n", "task.model.energy: Mala is no Conditional"),
+        ("recipe: colour\nmodel: {energy: {class: Mala}}\n", "task.model.energy: .*Mala is no Conditional"),
         ("recipe: colour\noptimiser: {speed: 3}\n", r"optimiser: unknown field\(s\) speed"),
         ("recipe: colour\noptimiser: 3\n", "optimiser: expected fields by name, got 3"),
         ("recipe: colour\nmodel: {latent: many}\n", "task.model.latent: expected an integer, got 'many'"),
@@ -185,12 +185,12 @@ def test_every_part_is_of_one_kind_and_every_part_of_a_recipe_is_listed():
     assert all(first_line(part) for part in every)
 
 
-@pytest.mark.parametrize("part", sorted(exported(), key=lambda c: c.__name__), ids=lambda c: c.__name__)
-def test_the_arguments_of_a_part_are_explained(part):
-    if part not in {p for parts in by_kind().values() for p in parts}:
-        pytest.skip("no part of a kind that recipes name")
-    from ergosum.cli.fields import SUPPLIED
+NAMED = sorted({p for kind, parts in by_kind().items() if kind != "metric" for p in parts}, key=lambda p: p.__name__)
+"""Parts that recipes name; what a metric takes is told by the shapes of its arguments."""
 
+
+@pytest.mark.parametrize("part", NAMED, ids=lambda p: p.__name__)
+def test_the_arguments_of_a_part_are_explained(part):
     told = meanings(part)
     missing = [n for n in parameters(part) if n not in SUPPLIED and not told.get(n, "").strip(" .")]
     assert missing == []
