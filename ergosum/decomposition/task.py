@@ -161,9 +161,10 @@ class Recomposition(OfImages):
 
     def _refuse_unlike(self, model: nn.Module) -> None:
         """What the objective asks of the model."""
-        told, d = self.objective, model.descent
+        told = self.objective
         if not isinstance(told, RecompositionLoss) or not isinstance(model, ImageDecomposer):
             return
+        d = model.descent
         if told.foreground_area and not model.placed:
             raise ValueError("objective.foreground_area: expected 0 without an encoder with places.")
         if told.mask_entropy and not model.curved:
