@@ -23,6 +23,7 @@ import inspect
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -253,15 +254,32 @@ def exported() -> tuple[Callable[..., Any], ...]:
 
 
 def fits(cls: Any, kind: Any) -> bool:
-    """Whether a class is of a kind: a subclass of it, or for a protocol, one with all of its methods."""
+    """Whether a class is of a kind: a subclass of it, or for a protocol, one with all of its methods.
+
+    Where a method of the protocol gives a record, one that says it gives something else is another method.
+    """
     if cls is kind:
         return False
     if getattr(kind, "_is_protocol", False):
         if not inspect.isclass(cls) or getattr(cls, "_is_protocol", False):
             return False
-        names = [n for n in vars(kind) if callable(vars(kind)[n]) and not n.startswith("_")]
-        return bool(names) and all(callable(getattr(cls, n, None)) for n in names)
+        asked = {n: m for n, m in vars(kind).items() if callable(m) and not n.startswith("_")}
+        own = {n: getattr(cls, n, None) for n in asked}
+        return bool(asked) and all(callable(own[n]) and _gives_alike(own[n], asked[n]) for n in asked)
     return inspect.isclass(cls) and inspect.isclass(kind) and issubclass(cls, kind)
+
+
+def _gives_alike(own: Any, asked: Any) -> bool:
+    wanted, given = _return_of(asked), _return_of(own)
+    record, plain = hasattr(wanted, "_fields"), inspect.isclass(given) and not hasattr(given, "_fields")
+    return not (record and plain)
+
+
+def _return_of(method: Any) -> Any:
+    try:
+        return get_type_hints(method).get("return")
+    except (NameError, TypeError):
+        return None
 
 
 def kind_of(hint: Any) -> Any:
@@ -276,7 +294,9 @@ def kind_of(hint: Any) -> Any:
 def parameters(cls: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """What a constructor takes by name."""
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return {n: p for n, p in inspect.signature(cls).parameters.items() if p.kind in named}
+    found = {n: p for n, p in inspect.signature(cls).parameters.items() if p.kind in named}
+    made = {f.name: f.default_factory() for f in fields(cls) if callable(f.default_factory)} if is_dataclass(cls) else {}
+    return found | {n: found[n].replace(default=value) for n, value in made.items() if n in found}
 
 
 @functools.cache

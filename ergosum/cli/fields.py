@@ -26,6 +26,8 @@ SECTIONS = {"optimiser": Optimiser, "run": Run}
 PLAIN = ("name", "shows", "cost")
 SUPPLIED = {"side", "code", "outputs", "split", "device", "anchored"}
 """Arguments that the surrounding usually supplies; listed only where a recipe sets them."""
+BY_DESCENT = {"step_size", "noise"}
+"""Arguments that an inner descent supplies to its sampler."""
 
 
 class Field(NamedTuple):
@@ -51,7 +53,8 @@ def _of_part(prefix: str, given: dict[str, Any], cls: Callable[..., Any], trust:
     told, types = meanings(cls), hints(cls)
     for name, parameter in parameters(cls).items():
         empty = parameter.default is inspect.Parameter.empty
-        if name not in given and (empty or (prefix and name in SUPPLIED)):
+        supplied = prefix and (name in SUPPLIED or (prefix.endswith("sampler.") and name in BY_DESCENT))
+        if name not in given and (empty or supplied):
             continue
         value = given.get(name, parameter.default)
         value = value.to_dict() if isinstance(value, Part) else value
@@ -111,10 +114,12 @@ def _change_part(
             raise ValueError(f"--{path}: {name} is no part, so it has no fields of its own.")
         part[name] = dict(value)
         _change_part(part[name], resolve(value["class"], trust, None, f"--{path}"), path, deeper, text, trust)
-    elif (isinstance(value, dict) and "class" in value) or _holds_parts(hint, value):
-        many = _holds_parts(hint, value)
-        made = [_named(n, hint, path, trust) for n in re.split(r"[,\s]+", text.strip("[] "))]
-        part[name] = made if many else made[0]
+    elif _holds_parts(hint, value):
+        part[name] = [_named(n, hint, path, trust) for n in re.split(r"[,\s]+", text.strip("[] ")) if n]
+    elif kind_of(hint) is not None or (isinstance(value, dict) and "class" in value):
+        made = _named(text, hint, path, trust)
+        same = isinstance(value, dict) and value.get("class") == made["class"]
+        part[name] = value if same else made  # the same class again keeps its arguments
     else:
         part[name] = _value(text, hint, f"--{path}")
 
@@ -136,10 +141,13 @@ def _value(text: str, hint: Any, path: str) -> Any:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         value = text
-    if isinstance(value, str) and "tuple" in str(hint):
-        value = [v for v in re.split(r"[,\s]+", value) if v]
-    value = tuple(value) if isinstance(value, list) else value
-    for candidate in (value, text, float(text) if re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", text) else text):
+    candidates = [tuple(value) if isinstance(value, list) else value, text]
+    if "tuple" in str(hint):
+        items = [v for v in re.split(r"[,\s]+", text.strip("[]() ")) if v]
+        candidates += [tuple(map(yaml.safe_load, items)), tuple(items)]
+    if re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", text):  # which YAML takes for text
+        candidates.append(float(text))
+    for candidate in candidates:
         if admits(candidate, hint):
             return candidate
     raise ValueError(f"{path}: expected {described(hint)}, got {text!r}.")
@@ -197,15 +205,22 @@ def _full(name: str, trust: tuple[str, ...]) -> str:
 
 @cache
 def meanings(cls: Callable[..., Any]) -> dict[str, str]:
-    """What every argument of a class means: the strings under a dataclass's fields, or the docstring's `Args:`."""
-    if is_dataclass(cls):
-        return _under_fields(cls)
-    text = inspect.getdoc(cls) or ""
+    """What every argument of a class means: from `Args:` of its docstring and those of its bases, and from the strings
+    under a dataclass's fields.
+    """
+    found: dict[str, str] = {}
+    for base in reversed(inspect.getmro(cls)) if inspect.isclass(cls) else (cls,):
+        found |= _under_args(base, list(parameters(cls))) | (_under_fields(base) if is_dataclass(base) else {})
+    return found
+
+
+def _under_args(cls: Any, known: list[str]) -> dict[str, str]:
+    text = inspect.cleandoc(vars(cls).get("__doc__") or "") if inspect.isclass(cls) else inspect.getdoc(cls) or ""
     block = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)+)", text, re.M)
     if block is None:
         return {}
     prose = " ".join(block[1].split())
-    names = "|".join(map(re.escape, sorted(parameters(cls), key=len, reverse=True)))
+    names = "|".join(map(re.escape, sorted(known, key=len, reverse=True)))
     starts = list(re.finditer(rf"(?:^|(?<=[.;] ))((?:{names})(?:, (?:{names}))*): ", prose)) if names else []
     found: dict[str, str] = {}
     for match, following in zip(starts, [*starts[1:], None], strict=True):
@@ -215,15 +230,16 @@ def meanings(cls: Callable[..., Any]) -> dict[str, str]:
 
 
 def _under_fields(cls: Any) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        if not is_dataclass(base):
-            continue
-        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body  # type: ignore[attr-defined]
-        for field, after in pairwise(body):
-            if isinstance(field, ast.AnnAssign) and isinstance(after, ast.Expr):
-                found[field.target.id] = " ".join(str(after.value.value).split())  # type: ignore[attr-defined]
-    return found
+    try:
+        source = textwrap.dedent(inspect.getsource(cls))
+    except (OSError, TypeError):  # made at a prompt
+        return {}
+    body = ast.parse(source).body[0].body  # type: ignore[attr-defined]
+    return {
+        field.target.id: " ".join(str(after.value.value).split())  # type: ignore[attr-defined]
+        for field, after in pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(after, ast.Expr)
+    }
 
 
 def first_line(thing: Callable[..., Any]) -> str:

@@ -29,6 +29,7 @@ def run(arguments: list[str]) -> None:
 def kinds() -> dict[str, Any]:
     """What a class must be to be of a kind; the first that fits counts."""
     from ergosum.data.pictures import PictureSet
+    from ergosum.decomposer import Decomposer
     from ergosum.decomposition.baselines.baseline import ImageBaseline
     from ergosum.energy import Conditional, Energy
     from ergosum.nets.encoders import Encoder
@@ -43,6 +44,7 @@ def kinds() -> dict[str, Any]:
         "dataset of pairs": PairData,
         "dataset of images": PictureSet,
         "sampler": Sampler,
+        "decomposer": Decomposer,
         "predictor of frames": Predictor,
         "baseline of images": ImageBaseline,
         "energy": Energy,

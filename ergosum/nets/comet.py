@@ -71,6 +71,8 @@ class RecurrentEncoder(Encoder):
     Each step asks the tokens with the LSTM's cell state (additive attention), feeds it what it found, and reads a
     latent off its output; so K may be another number at test time.
 
+    Args:
+        latent: numbers per latent. width: channels.
     Shape:
         x: (batch, 3, side, side). Returns (batch, K, latent).
     """

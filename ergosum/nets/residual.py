@@ -44,6 +44,8 @@ class Block(nn.Module):
 class ResidualEncoder(Encoder):
     """Table 1: 3x3 conv, two residual blocks, two linear layers -> latents; COMET's encoder has three blocks.
 
+    Args:
+        outputs: numbers in all. channels: of the input. width: channels. blocks: residual blocks.
     Shape:
         x: (batch, channels, side, side). Returns (batch, outputs).
     """

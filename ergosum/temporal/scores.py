@@ -5,19 +5,21 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from ergosum.data.render import FACTORS
 from ergosum.data.sequences import DigitSequences
 from ergosum.data.sources import default_source, load_digits
 from ergosum.decomposer import Decomposer
+from ergosum.metrics.error import mse
 from ergosum.temporal.assignment import assignment
 from ergosum.temporal.baselines.trivial import Predict, trivial
 from ergosum.temporal.control import Bank
 from ergosum.temporal.moves import Metric, as_predict, score_row, test_set
 from ergosum.temporal.steering import composition, response, score_timelines
 from ergosum.temporal.targets import targets
-from ergosum.training.task import Shelf, Task
+from ergosum.training.task import Shelf
 
 if TYPE_CHECKING:
     from ergosum.temporal.task import Prediction
@@ -28,6 +30,8 @@ Beside = Mapping[str, Mapping[str, nn.Module]]
 Classify = Callable[[Tensor], Tensor]
 SHIPPED = {"feed-forward U-Net": "feedforward-unet", "report's networks": "report"}
 """Baselines that ship, trained for each factor: the name of their rows, and that of their weights."""
+HELD_OUT = 1_000_000
+"""Seeds of held-out pairs of a dataset of one's own start here."""
 SIDE = 28
 """Canvas that everything that ships was trained on."""
 
@@ -44,7 +48,7 @@ def score_predictor(
         ValueError: for an energy of joint changes, which is a reference itself.
     """
     if not issubclass(task.data.cls, DigitSequences):  # type: ignore[arg-type]
-        return Task.score(task, name, model, n, seed)
+        return _score_pairs(name, task, model, n, seed)
     source = source or default_source()
     if any("+" in c for c in model.components):  # type: ignore[union-attr]
         raise ValueError(f"{name} learned joint changes; it is the reference that composition is scored against.")
@@ -66,6 +70,20 @@ def score_predictor(
         classify=shelf.classifier("identity") if shelf is not None and known else None,
         metrics={metric.cls.__name__: metric.build() for metric in task.metrics},
     )
+
+
+def _score_pairs(name: str, task: "Prediction", model: nn.Module, n: int, seed: int) -> dict[str, Any]:
+    """Errors of single predictions on n pairs of a dataset of one's own, of its part `test` if it has one, beside those
+    of copying; and the task's own metrics, which `metrics` lists.
+    """
+    pairs = task.data.build(split="test", device="cpu").pairs(n, torch.Generator().manual_seed(HELD_OUT + seed))
+    made = model.predict(pairs.start, pairs.target, pairs.moves)  # type: ignore[operator]
+    own = {m.cls.__name__: m.build()(made, pairs.target).mean().item() for m in task.metrics}
+    return {
+        "card": name, "source": task.about()["source"], "n": n, "seed": seed,
+        "error": mse(made, pairs.target).mean().item(), "reference": mse(pairs.start, pairs.target).mean().item(),
+        **own, "metrics": list(own),
+    }  # fmt: skip
 
 
 def companions(held: tuple[str, ...], shelf: Shelf | None) -> dict[str, nn.Module]:

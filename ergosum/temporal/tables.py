@@ -54,6 +54,9 @@ _SETS = {
 def tables(scores: Scores) -> list[Table]:
     """Moves and roll-outs, response, timelines, composition: those that were measured."""
     made = []
+    if "error" in scores:
+        columns = {"error": 5, "reference": 5, **dict.fromkeys(scores.get("metrics", ()), 4)}
+        made.append(Table(("card",), columns, [scores], "Held-out pairs; the reference is copying"))
     if scores.get("rows"):
         told = {"factor", "set", "row", "rollout_psnr", "mse_copy", *_ROW}
         more = {k: 4 for k in scores["rows"][0] if k not in told}

@@ -160,6 +160,11 @@ class Prediction(Task):
 
     def _refuse_unlike(self) -> None:
         """What data, model and objective ask of each other."""
+        if "canvas" not in self.data.settings():
+            raise ValueError(
+                f"data: {self.data.cls.__name__} takes no 'canvas'; give its constructor one, the side of a frame in "
+                "pixels, with a default."
+            )
         told, model = self.objective, self.model.settings()
         steps = model["descent"].settings() if "descent" in model else None
         if isinstance(told, PredictionLoss) and told.on != "last" and steps is not None:

@@ -32,7 +32,7 @@ class FactorVae(ImageBaseline):
     """A VAE and the discriminator that measures its total correlation; K = 1.
 
     Args:
-        gamma: weight of the total correlation, in nats, >= 0. Others: as `BetaVae`.
+        gamma: weight of the total correlation, in nats, >= 0. latent, width, beta, likelihood, side: as `BetaVae`.
     """
 
     def __init__(
