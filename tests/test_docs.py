@@ -1,4 +1,4 @@
-"""The pages do what they show, and their links and pictures exist."""
+"""The pages do what they show, and their links and images exist."""
 
 import doctest
 import re
@@ -22,7 +22,7 @@ def test_the_examples_of_a_page_run(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
-def test_links_and_pictures_of_a_page_exist(page):
+def test_links_and_images_of_a_page_exist(page):
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
