@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ergosum import zoo
-from ergosum.data.image_set import store
+from ergosum.data.dataset import store
 from ergosum.data.named import dataset
 from ergosum.zoo import classifiers
 from ergosum.zoo.classifiers import train_classifier, train_extractor

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from ergosum.data.image_set import one_hot
+from ergosum.data.dataset import one_hot
 from ergosum.data.record import ImageRecord
 from ergosum.data.sources import Split, centre, checksum, load_digits
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from ergosum.data.image_set import ImageSet
+from ergosum.data.dataset import ImageDataset
 from ergosum.data.record import ImageRecord
 from ergosum.data.sources import Split
 from ergosum.part import Part
@@ -30,7 +30,7 @@ class Mixed:
     factors: tuple[str, ...] = ("set",)
     attributes: tuple[str, ...] = ()
 
-    def __init__(self, sets: Sequence[ImageSet | Part[ImageSet]], split: Split = "train") -> None:
+    def __init__(self, sets: Sequence[ImageDataset | Part[ImageDataset]], split: Split = "train") -> None:
         sets = [part.build(split=split) if isinstance(part, Part) else part for part in sets]
         sides = [part.side for part in sets]
         if len(sets) < 2:

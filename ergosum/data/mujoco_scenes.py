@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from ergosum.data.image_set import one_hot
+from ergosum.data.dataset import one_hot
 from ergosum.data.record import ImageRecord
 from ergosum.data.scenes import COLOURS, FIELD, SIZES, Scenes, camera_axes
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from ergosum.data.image_set import check_kind, check_objects, draw_present, grid, one_hot
+from ergosum.data.dataset import check_kind, check_objects, draw_present, grid, one_hot
 from ergosum.data.record import ImageRecord
 from ergosum.data.solids import SOLIDS, Solid, dot, length
 

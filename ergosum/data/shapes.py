@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from ergosum.data.image_set import check_kind, check_objects, draw_present, grid, one_hot
+from ergosum.data.dataset import check_kind, check_objects, draw_present, grid, one_hot
 from ergosum.data.record import ImageRecord
 
 __all__ = ["KINDS", "LEVELS", "Shapes"]

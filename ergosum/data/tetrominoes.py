@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from ergosum.data.image_set import check_kind, check_objects, draw_present, one_hot
+from ergosum.data.dataset import check_kind, check_objects, draw_present, one_hot
 from ergosum.data.record import ImageRecord
 
 __all__ = ["CELL", "COLOURS", "PIECES", "SIDE", "Tetrominoes"]

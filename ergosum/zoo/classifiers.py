@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from ergosum.data.image_set import store
+from ergosum.data.dataset import store
 from ergosum.data.named import dataset
 from ergosum.data.sequences import DigitSequences
 from ergosum.nets.classifier import DigitClassifier, ImageClassifier

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ergosum.data.cache import cache_folder, cache_folders
-from ergosum.data.image_set import store
+from ergosum.data.dataset import store
 from ergosum.data.sources import default_source, load_digits
 from ergosum.data.tetrominoes import Tetrominoes
 

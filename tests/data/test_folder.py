@@ -10,9 +10,9 @@ from PIL import Image
 from torch import Generator
 
 from ergosum.data import image_file
+from ergosum.data.dataset import store
 from ergosum.data.folder import ImageFolder, load_square
 from ergosum.data.image_file import Square
-from ergosum.data.image_set import store
 from ergosum.data.listing import shown
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Generator
 
+from ergosum.data.dataset import store
 from ergosum.data.glyphs import EDGE, Glyphs
-from ergosum.data.image_set import store
 from ergosum.data.sources import FASHION_FILES, load_digits
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Generator
 
-from ergosum.data.image_set import grid
+from ergosum.data.dataset import grid
 from ergosum.data.mujoco_scenes import MujocoScenes
 from ergosum.data.scenes import COLOURS, FACTORS, FIELD, SIZES, VARIANTS, Scenes, camera_axes
 from ergosum.data.solids import SOLIDS, dot, length

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Generator
 
-from ergosum.data.image_set import grid
+from ergosum.data.dataset import grid
 from ergosum.data.shapes import LEVELS, Shapes
 
 SINGLE = Shapes()

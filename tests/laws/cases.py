@@ -240,7 +240,7 @@ ELSEWHERE = {
     "composite": "energies/test_masks.py",
     "PLACE": "decomposition/test_recombination.py",
     "Conditional": "laws/test_energies.py",
-    "Terms": "training/test_fit.py",
+    "Losses": "training/test_fit.py",
     "FeedForwardUNet": "temporal/test_baselines.py",
     "FeedForwardTransport": "temporal/test_baselines.py",
     "ImageBaseline": "decomposition/baselines/test_image_baselines.py",

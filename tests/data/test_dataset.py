@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from torch import Generator
 
-from ergosum.data import image_set
+from ergosum.data import dataset
+from ergosum.data.dataset import BLOCK, Stored, measure_speed, one_hot, store
 from ergosum.data.folder import ImageFolder
 from ergosum.data.glyphs import Glyphs
-from ergosum.data.image_set import BLOCK, Stored, measure_speed, one_hot, store
 from ergosum.data.mixed import Mixed
 from ergosum.data.scenes import Scenes
 from ergosum.data.shapes import Shapes
@@ -56,7 +56,7 @@ def test_what_is_stored_comes_back(data, tmp_path):
     assert len(kept) == 70 and (kept.side, kept.objects) == (data.side, data.objects)
     assert kept.factors == data.factors and kept.attributes == data.attributes
     for block in (0, 1):
-        true = data.draw(BLOCK, Generator().manual_seed(image_set.block_seed(3, block)))
+        true = data.draw(BLOCK, Generator().manual_seed(dataset.block_seed(3, block)))
         rows = torch.arange(block * BLOCK, min(70, (block + 1) * BLOCK))
         back = kept.batch(rows)
         true = type(true)(*(v[: len(rows)] for v in true))

@@ -25,7 +25,7 @@ from ergosum.data.cache import cache_folder
 from ergosum.data.record import ImageRecord
 
 __all__ = [
-    "ImageSet",
+    "ImageDataset",
     "Stored",
     "block_seed",
     "check_kind",
@@ -41,7 +41,7 @@ BLOCK = 64
 """Images rendered at a time by `store`, each block with a generator of its own."""
 
 
-class ImageSet(Protocol):
+class ImageDataset(Protocol):
     """A source of images with their true factors and masks."""
 
     @property
@@ -149,7 +149,7 @@ def grid(levels: Sequence[Tensor], index: Tensor) -> Tensor:
     return torch.stack([v.to(index.device)[p] for v, p in zip(levels, places, strict=True)], 1)
 
 
-def measure_speed(dataset: ImageSet, n: int = 128, device: str = "cpu") -> float:
+def measure_speed(dataset: ImageDataset, n: int = 128, device: str = "cpu") -> float:
     """Print and return how many images per second a set draws, after a first draw that does not count."""
     generator = torch.Generator(device).manual_seed(0)
     dataset.draw(n, generator)
@@ -224,7 +224,7 @@ def _rows(indices: Tensor | Sequence[int], count: int) -> np.ndarray:
 
 
 def store(
-    dataset: ImageSet,
+    dataset: ImageDataset,
     n: int,
     seed: int = 0,
     folder: Path | str | None = None,
@@ -263,7 +263,7 @@ def store(
     return Stored(final)
 
 
-def _digest(dataset: ImageSet) -> str:
+def _digest(dataset: ImageDataset) -> str:
     record = dataset.draw(2, torch.Generator().manual_seed(0))
     digest = hashlib.sha256(json.dumps(dataset.settings, sort_keys=True).encode())
     for array in _arrays(record).values():
@@ -281,7 +281,7 @@ def _arrays(record: ImageRecord) -> dict[str, np.ndarray]:
 
 
 def _render(
-    dataset: ImageSet, n: int, seed: int, folder: Path, device: str, progress: Callable[[int, int], object] | None
+    dataset: ImageDataset, n: int, seed: int, folder: Path, device: str, progress: Callable[[int, int], object] | None
 ) -> None:
     """Render the blocks that `folder` does not hold yet.
 
@@ -310,7 +310,7 @@ def _render(
     (folder / "about.json").write_text(json.dumps(about, indent=1) + "\n")
 
 
-def _block(dataset: ImageSet, first: int, seed: int, device: str) -> ImageRecord:
+def _block(dataset: ImageDataset, first: int, seed: int, device: str) -> ImageRecord:
     """Always a whole block, so that an image does not depend on how many there are."""
     if not isinstance(dataset, _Listed):
         return dataset.draw(BLOCK, torch.Generator(device).manual_seed(block_seed(seed, first // BLOCK)))
