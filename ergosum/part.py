@@ -20,6 +20,7 @@ imported.
 import functools
 import importlib
 import inspect
+import os
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -335,4 +336,4 @@ def _plain(value: Any) -> Any:
         return value.to_dict()
     if isinstance(value, tuple | list):
         return [_plain(v) for v in value]
-    return value
+    return os.fspath(value) if isinstance(value, os.PathLike) else value

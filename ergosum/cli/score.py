@@ -1,13 +1,12 @@
 """`ergosum score`: a run on held-out data, as tables or JSON."""
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 from ergosum.cli.arguments import SOURCES, add_trust, parser_for, trusted
 
 if TYPE_CHECKING:
-    from ergosum.training.task import Table, Task
+    from ergosum.training.task import Task
 
 __all__ = ["run", "score"]
 
@@ -50,24 +49,13 @@ def score(name: str, source: str, n: int, seed: int, trust: tuple[str, ...] = ()
 
 
 def _print(task: "Task", result: dict[str, Any]) -> None:
-    from rich.console import Console
+    from ergosum.report.tables import as_text
 
-    console = Console(width=None if sys.stdout.isatty() else 180)
-    console.print(f"[bold]{result['card']}[/]  {result['source']}, n = {result['n']}, seed = {result['seed']}")
+    print(f"{result['card']}  {result['source']}, n = {result['n']}, seed = {result['seed']}")
     for table in task.tables(result):
-        console.print(_drawn(table))
+        print(f"\n{as_text(table)}")
+    if result.get("targets"):
+        print()
     for target in result.get("targets", []):
         sign, verdict = ("≥" if target["at_least"] else "≤"), ("met" if target["met"] else "MISSED")
-        console.print(
-            f"{target['name']:55s} {target['value']:8.3f} {sign} {target['target']:<6g} {verdict}", highlight=False
-        )
-
-
-def _drawn(told: "Table") -> Any:
-    from rich.table import Table as Drawn
-
-    table = Drawn(*told.names, *told.decimals, box=None, title=told.title or None)
-    for row in told.rows:
-        numbers = ("–" if row.get(k) is None else f"{row[k]:.{d}f}" for k, d in told.decimals.items())
-        table.add_row(*(str(row[n]) for n in told.names), *numbers)
-    return table
+        print(f"{target['name']:55s} {target['value']:8.3f} {sign} {target['target']:<6g} {verdict}")
