@@ -1,12 +1,13 @@
 """bfloat16 where it pays, and a word where it does not."""
 
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
 
 from ergosum.cli.demo import experiment
-from ergosum.training.precision import computes_bfloat16
+from ergosum.training.precision import CPU_FEATURES, computes_bfloat16
 from ergosum.training.processes import PrecisionWarning
 
 EMULATED = {"architecture": "x86_64", "avx2": True, "avx512_f": True, "avx512_bf16": False, "amx_bf16": False}
@@ -16,7 +17,10 @@ EMULATED = {"architecture": "x86_64", "avx2": True, "avx512_f": True, "avx512_bf
 def native(request, monkeypatch):
     """Whether the CPU, as it presents itself, multiplies bfloat16."""
     monkeypatch.setattr(
-        torch.cpu, "get_capabilities", lambda: EMULATED | ({request.param: True} if request.param else {})
+        torch.cpu,
+        "get_capabilities",
+        lambda: EMULATED | ({request.param: True} if request.param else {}),
+        raising=False,
     )
     return request.param is not None
 
@@ -35,6 +39,14 @@ def test_training_warns_once_that_emulated_bfloat16_is_slow_and_keeps_to_it(nati
     assert len(said) == (precision == "bf16" and not native)
     assert all("This cpu has no native bfloat16" in text and "precision 32" in text for text in said)
     assert f'"precision": "{precision}"' in (tmp_path / "recipe.json").read_text()
+
+
+def test_without_torchs_own_answer_linux_is_asked(monkeypatch):
+    if not Path("/proc/cpuinfo").is_file():
+        pytest.skip("no /proc/cpuinfo on this system")
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    flags = Path("/proc/cpuinfo").read_text().split()
+    assert computes_bfloat16() == any(name in flags for name in CPU_FEATURES)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
