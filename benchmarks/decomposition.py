@@ -47,10 +47,10 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from torch import Generator, Tensor, nn
-from torch.nn import functional as F
 from torch.nn.modules.module import register_module_forward_hook
-from training_step import Side, Step, _peak_bytes, _seconds
+from training_step import Side, Step, _peak_bytes, _seconds, comet_step
 
+from ergosum.decomposer import Decomposer
 from ergosum.decomposition import ImageDecomposer, Recomposition, RecompositionLoss
 from ergosum.decomposition.recombination import Decomposed, decompose
 from ergosum.decomposition.segmentation import decomposition_scores
@@ -94,7 +94,8 @@ def cases(quick: bool) -> Iterator[Case]:
 
 def network(case: Case) -> ImageDecomposer:
     """The decomposer of `comet-code` in other sizes, with random weights from torch's present generator."""
-    model = find("comet-code").task.get("model").but(
+    recipe: Any = find("comet-code").task
+    model = recipe.get("model").but(
         encoder={"width": case.width}, energy={"width": case.width}, descent={"steps": case.steps},
         components=tuple(f"part{k}" for k in range(case.components)), side=case.side,
     ).build()  # fmt: skip
@@ -106,28 +107,7 @@ def network(case: Case) -> ImageDecomposer:
 
 def plain(model: ImageDecomposer) -> Step:
     """The training step of COMET's released code on the weights of `model`."""
-    family: Any = model.energies[0]
-    h, steps = model.descent.step_size, model.descent.steps
-
-    def step(noise: Tensor, image: Tensor) -> Tensor:
-        codes = model.encode(image).unbind(1)
-        x, iterates = noise, []
-        for _ in range(steps):
-            x = x.detach().requires_grad_()
-            energy = torch.zeros(len(x))
-            for z in codes:
-                energy = energy + family.bind(z, None)(x)
-            (gradient,) = torch.autograd.grad(energy.sum(), x, create_graph=True)
-            x = x - h * gradient
-            iterates.append(x)
-        path = torch.stack(iterates, 1)
-        loss = F.mse_loss(path[:, -1], image)
-        logged = [family.bind(z, None)(frame).mean() for frame in (image, path[:, -1].detach()) for z in codes]
-        loss.backward()
-        del logged
-        return loss.detach()
-
-    return step
+    return comet_step(model, lambda noise, image: model.encode(image))
 
 
 def ours(model: ImageDecomposer, bf16: bool = False) -> Step:
@@ -171,7 +151,7 @@ def plain_decompose(model: ImageDecomposer, images: Tensor, generator: Generator
 
 
 @contextmanager
-def counted(model: ImageDecomposer) -> Iterator[Counter[str]]:
+def counted(model: Decomposer) -> Iterator[Counter[str]]:
     """Counts energies, gradients with respect to x, and decodes, all of one component for one image."""
     family: Any = model.energies[0]
     head, decoder = getattr(family, "head", None), getattr(family, "convs", None)
@@ -197,7 +177,7 @@ def counted(model: ImageDecomposer) -> Iterator[Counter[str]]:
         handle.remove()
 
 
-def per_image(model: ImageDecomposer, images: int, run: Callable[[], object]) -> dict[str, float]:
+def per_image(model: Decomposer, images: int, run: Callable[[], object]) -> dict[str, float]:
     """What `counted` counts while something runs, per image."""
     with counted(model) as counts:
         run()

@@ -42,7 +42,7 @@ from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
 from ergosum.data.record import Pairs
-from ergosum.decomposer import InnerDescent
+from ergosum.decomposer import Decomposer, InnerDescent
 from ergosum.files import write_json
 from ergosum.nets.comet import CometEnergy
 from ergosum.nets.encoders import PairEncoder
@@ -118,11 +118,20 @@ def build(case: Case) -> TemporalDecomposer:
 
 def plain(model: TemporalDecomposer) -> Step:
     """The loop of COMET's released code on the weights of `model`."""
+    return comet_step(model, model.encode)
+
+
+def comet_step(model: Decomposer, encode: Callable[[Tensor, Tensor], Tensor]) -> Step:
+    """The training step of COMET's released code on the weights of a decomposer.
+
+    Args:
+        encode: latents (batch, K, D) of the noise and the image to find.
+    """
     family: Any = model.energies[0]
     h, steps = model.descent.step_size, model.descent.steps
 
     def step(noise: Tensor, image: Tensor) -> Tensor:
-        codes = model.encode(noise, image).unbind(1)
+        codes = encode(noise, image).unbind(1)
         x, iterates = noise, []
         for _ in range(steps):
             x = x.detach().requires_grad_()
@@ -182,7 +191,7 @@ def compiled(model: TemporalDecomposer) -> Step:
 class Side(NamedTuple):
     """One way to take the step: its own copy of the weights, the step, and the memory layout of its tensors."""
 
-    model: TemporalDecomposer
+    model: Decomposer
     step: Step
     layout: torch.memory_format
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Generator
 
-from ergosum.data.record import Pictures
+from ergosum.data.record import ImageRecord
 from ergosum.data.render import render
 from ergosum.data.sources import load_digits
 from ergosum.decomposition.figures import addition_sheet, components_sheet, exchange_sheet, union_sheet
@@ -128,7 +128,7 @@ def united() -> None:
     save_strip(union_sheet(one, other, (a.images, least), generator), FIGURES / "united.png")
 
 
-def held_out(card: str, objects: int, n: int, seed: int) -> tuple[ImageDecomposer, Pictures, Generator]:
+def held_out(card: str, objects: int, n: int, seed: int) -> tuple[ImageDecomposer, ImageRecord, Generator]:
     """The model of a card, held-out images of so many objects, and a generator."""
     experiment, model = load_predictor(card)
     generator = Generator().manual_seed(HELD_OUT + seed)

@@ -23,7 +23,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "UnderdampedLangevin", "run", "sample", "tempered_smc", "warm_up",
     ),
     "part": ("Part",),
-    "training": ("Experiment", "Optimiser", "Run", "Task", "Terms", "fit", "load_predictor", "train"),
+    "training": ("Experiment", "Optimiser", "Losses", "Run", "Task", "fit", "load_predictor", "train"),
     "data": ("DigitSequences",),
     "temporal": ("Bank", "TemporalDecomposer", "Timeline", "parse_timeline"),
     "decomposition": ("ImageDecomposer",),

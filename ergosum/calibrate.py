@@ -1,7 +1,7 @@
 r"""Bring independently trained energies to one scale, so that their sum means something.
 
 Training fixes an energy only up to the temperature that its sampler ran at, and two networks trained apart can differ
-by orders of magnitude: in their sum the louder one wins. What their own data say settles it. If data x are distributed
+by orders of magnitude: in their sum the one of the larger scale wins. Their own data decide. If data x are distributed
 as $\exp(-E / T)$, then by Stein's identity
 
 $$ \mathrm{E}\left[\Delta E\right] = \mathrm{E}\left[\|\nabla E\|^2\right] / T, $$

@@ -295,7 +295,9 @@ def parameters(cls: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """What a constructor takes by name."""
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     found = {n: p for n, p in inspect.signature(cls).parameters.items() if p.kind in named}
-    made = {f.name: f.default_factory() for f in fields(cls) if callable(f.default_factory)} if is_dataclass(cls) else {}
+    made = (
+        {f.name: f.default_factory() for f in fields(cls) if callable(f.default_factory)} if is_dataclass(cls) else {}
+    )
     return found | {n: found[n].replace(default=value) for n, value in made.items() if n in found}
 
 

@@ -1,4 +1,4 @@
-"""A composition taken apart at some x: every term, what it weighs and how it pulls."""
+"""A composition explained at some x: every term, what it weighs and how it pulls."""
 
 from math import nan
 from typing import NamedTuple
@@ -15,7 +15,7 @@ __all__ = ["Terms", "terms", "titles"]
 
 
 class Terms(NamedTuple):
-    """A composition taken apart at some x, from one pass.
+    """A composition explained at some x, from one pass.
 
     $grad E = sum_l w_l grad E_l$ with $w_l = dE / dE_l$: 1 in a sum, a responsibility in a disjunction, negative under
     a negation.

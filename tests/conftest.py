@@ -4,47 +4,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from shrink import fill, shrunk
 
-from ergosum.data.glyphs import Glyphs
 from ergosum.data.sequences import DigitSequences
-from ergosum.data.shapes import Shapes
-from ergosum.part import Part, parameters
 from ergosum.recipes import find
 from ergosum.training.experiment import Experiment
 from ergosum.training.loop import train
 
 torch.set_num_threads(1)
-
-SMALL = {"width": 4, "count": 32, "limit": 32, "source": "digits"}
-"""What every part that takes such an argument gets."""
-OPTIMISER = {"batch": 4, "iterations": 3}
-RUN = {"log_every": 1, "checkpoint_every": 100}
-
-
-def shrunk(value: Any) -> Any:
-    """An experiment, or a part with the parts it holds, so small that an update is quick; nothing is downloaded."""
-    if isinstance(value, Experiment):
-        return value.but(task=shrunk(value.task), optimiser=OPTIMISER, run=RUN)
-    if isinstance(value, tuple):
-        return tuple(map(shrunk, value))
-    if not isinstance(value, Part):
-        return value
-    if value.cls is Glyphs and value.get("source") == "fashion":
-        return Part(Shapes, side=value.get("side"), objects=1)
-    inner = {k: shrunk(v) for k, v in value.settings().items() if isinstance(v, Part | tuple)}
-    held = {k: v for k, v in inner.items() if v != value.get(k)}
-    return value.but(**held, **{k: v for k, v in SMALL.items() if k in parameters(value.cls)})
-
-
-def fill(value: Any) -> Any:
-    """Changes to an experiment, in which new parts are small but for what they state themselves."""
-    if isinstance(value, dict):
-        return {k: fill(v) for k, v in value.items()}
-    return shrunk(value).but(**{k: fill(v) for k, v in value.arguments.items()}) if isinstance(value, Part) else value
 
 
 def pytest_addoption(parser):

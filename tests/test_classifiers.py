@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from ergosum import zoo
+from ergosum.data.dataset import store
 from ergosum.data.named import dataset
-from ergosum.data.pictures import store
 from ergosum.zoo import classifiers
 from ergosum.zoo.classifiers import train_classifier, train_extractor
 

@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """The pages do what they show, their commands can be given, and their links and pictures exist."""
+=======
+"""The pages do what they show, and their links and images exist."""
+>>>>>>> main
 
 import contextlib
 import doctest
@@ -38,6 +42,7 @@ def test_the_examples_of_a_page_run(page):
     assert done.attempted > 0 and done.failed == 0, "".join(said)
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize("page", SCRIPTS, ids=lambda p: p.stem)
 def test_the_scripts_of_a_page_run_one_after_the_other(page, capsys):
     names = {"__name__": "page"}
@@ -57,7 +62,7 @@ def commands():
                 yield pytest.param(words, id=f"{page.stem}: {' '.join(words)}")
 
 
-@pytest.mark.parametrize("words", commands())
+@pytest.mark.parametrize("words", list(commands()))
 def test_a_command_that_a_page_shows_can_be_given(words, capsys):
     name, *rest = words
     assert name in COMMANDS
@@ -73,6 +78,10 @@ def test_a_command_that_a_page_shows_can_be_given(words, capsys):
 
 @every_page
 def test_links_and_pictures_of_a_page_exist(page):
+=======
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_links_and_images_of_a_page_exist(page):
+>>>>>>> main
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"

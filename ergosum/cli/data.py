@@ -7,7 +7,7 @@ from ergosum.cli.arguments import SOURCES, parser_for
 __all__ = ["run"]
 
 NAMES = (
-    "sequences, tetrominoes, shapes, scenes, toy, lighting, still, digits, mnist, fashion, or sets of pictures joined "
+    "sequences, tetrominoes, shapes, scenes, toy, lighting, still, digits, mnist, fashion, or datasets joined "
     "by '+', such as digits+fashion"
 )
 """Help text of the data set's name."""
@@ -18,7 +18,7 @@ def run(arguments: list[str]) -> None:
     parser = parser_for("data", "Look at a data set.")
     parser.add_argument("action", choices=["show"], help="show: draw a sheet")
     parser.add_argument("name", help=NAMES)
-    parser.add_argument("--out", required=True, help="picture to write (.png)")
+    parser.add_argument("--out", required=True, help="image to write (.png)")
     parser.add_argument("--source", default="digits", help=SOURCES)
     parser.add_argument("--seed", type=int, default=0, help="digits and trajectories to draw")
     parser.add_argument("--canvas", type=int, default=28, help="side of a frame in pixels, a multiple of 4")

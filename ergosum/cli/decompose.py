@@ -43,7 +43,7 @@ def run(arguments: list[str]) -> None:
     from ergosum.report.animation import save_strip
 
     task, model = recomposer(chosen.run, trusted(chosen.trust))
-    out, drawn = Path(chosen.out), []
+    out = Path(chosen.out)
     if chosen.start:
         _decompose(chosen, task, model)
         if (out / "sheet.png").exists() and is_main_process():
@@ -51,7 +51,9 @@ def run(arguments: list[str]) -> None:
         drawn = [(maps_sheet, "maps.png")] if Path(chosen.start).is_file() else []
     else:
         drawn = [(components_sheet, "sheet.png"), (maps_sheet, "maps.png")]
-    images = images_of(chosen.start, task, chosen.seed) if drawn else None
+    if not drawn:
+        return
+    images = images_of(chosen.start, task, chosen.seed)
     for draw, name in drawn:
         save_strip(draw(model, images, torch.Generator().manual_seed(chosen.seed)), out / name)
         print(out / name)

@@ -28,7 +28,7 @@ def run(arguments: list[str]) -> None:
 
 def kinds() -> dict[str, Any]:
     """What a class must be to be of a kind; the first that fits counts."""
-    from ergosum.data.pictures import PictureSet
+    from ergosum.data.dataset import ImageDataset
     from ergosum.decomposer import Decomposer
     from ergosum.decomposition.baselines.baseline import ImageBaseline
     from ergosum.energy import Conditional, Energy
@@ -42,7 +42,7 @@ def kinds() -> dict[str, Any]:
         "energy family": Conditional,
         "encoder": Encoder,
         "dataset of pairs": PairData,
-        "dataset of images": PictureSet,
+        "dataset of images": ImageDataset,
         "sampler": Sampler,
         "decomposer": Decomposer,
         "predictor of frames": Predictor,

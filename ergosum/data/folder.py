@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 from ergosum.data.image_file import LEAST_SIDE, Square, UnreadableImage, read_square
 from ergosum.data.listing import SUFFIXES, image_files, shown
 from ergosum.data.placement import Placement
-from ergosum.data.record import Pictures
+from ergosum.data.record import ImageRecord
 from ergosum.data.split import content_digest, split_files
 
 __all__ = ["ImageFolder", "Part", "PlacedImage", "load_square"]
@@ -84,7 +84,7 @@ class ImageFolder:
         """Image files of this part, readable or not."""
         return len(self.files)
 
-    def stream(self, batch: int, generator: Generator | None = None) -> Iterator[Pictures]:
+    def stream(self, batch: int, generator: Generator | None = None) -> Iterator[ImageRecord]:
         """Every readable image once, `batch` at a time; the last batch may be smaller. `skipped` tells of the others.
 
         Args:
@@ -113,7 +113,7 @@ class ImageFolder:
         if not found:
             raise self._none_readable()
 
-    def at(self, indices: Sequence[int]) -> Pictures:
+    def at(self, indices: Sequence[int]) -> ImageRecord:
         """The images with the given numbers in the order of file names; for one that cannot be read, the next that can.
 
         Raises:
@@ -126,7 +126,7 @@ class ImageFolder:
         square = self._read(path)
         return None if square is None else _placed(square)
 
-    def draw(self, n: int, generator: Generator) -> Pictures:
+    def draw(self, n: int, generator: Generator) -> ImageRecord:
         """`n` random images, on the generator's device; none twice before all have been taken.
 
         Raises:
@@ -218,9 +218,9 @@ def _placed(square: Square) -> PlacedImage:
     return PlacedImage(_images([square.pixels], torch.device("cpu")), square.placement)
 
 
-def _record(pixels: Sequence[np.ndarray], device: torch.device) -> Pictures:
+def _record(pixels: Sequence[np.ndarray], device: torch.device) -> ImageRecord:
     images = _images(pixels, device)
     n, _, side, _ = images.shape
     masks = torch.ones(n, 1, side, side, dtype=torch.bool, device=device)
     nothing = images.new_zeros(n, 0)
-    return Pictures(images, nothing, masks, nothing.view(n, 0, 0))
+    return ImageRecord(images, nothing, masks, nothing.view(n, 0, 0))

@@ -1,4 +1,4 @@
-"""Several modalities in one set: each picture comes from one of several sets, which nothing but the picture tells."""
+"""Several modalities in one set: each image comes from one of several sets, which nothing but the image tells."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from ergosum.data.pictures import PictureSet
-from ergosum.data.record import Pictures
+from ergosum.data.dataset import ImageDataset
+from ergosum.data.record import ImageRecord
 from ergosum.data.sources import Split
 from ergosum.part import Part
 
@@ -16,13 +16,13 @@ __all__ = ["Mixed"]
 
 
 class Mixed:
-    """Pictures of two or more sets, each with equal probability.
+    """Images of two or more sets, each with equal probability.
 
     The one factor is the number of the set, from 0; factors and attributes of the sets are left out, since they differ
     in meaning. Masks have room for the most objects of all sets.
 
     Args:
-        sets: of pictures of one side, or parts that build them. split: offered to parts, `train` or `test`.
+        sets: of images of one side, or parts that build them. split: offered to parts, `train` or `test`.
     Raises:
         ValueError: if there are fewer than two sets, or their sides differ.
     """
@@ -30,27 +30,27 @@ class Mixed:
     factors: tuple[str, ...] = ("set",)
     attributes: tuple[str, ...] = ()
 
-    def __init__(self, sets: Sequence[PictureSet | Part[PictureSet]], split: Split = "train") -> None:
+    def __init__(self, sets: Sequence[ImageDataset | Part[ImageDataset]], split: Split = "train") -> None:
         sets = [part.build(split=split) if isinstance(part, Part) else part for part in sets]
         sides = [part.side for part in sets]
         if len(sets) < 2:
             raise ValueError(f"Mixed: expected two or more sets, got {len(sets)}.")
         if len(set(sides)) > 1:
-            raise ValueError(f"Mixed: expected pictures of one side, got {', '.join(map(str, sides))}.")
+            raise ValueError(f"Mixed: expected images of one side, got {', '.join(map(str, sides))}.")
         self.sets = tuple(sets)
         self.side = sides[0]
         self.objects = max(part.objects for part in sets)
         self.levels: tuple[Tensor, ...] = (torch.arange(float(len(sets))),)
         self.settings: dict[str, Any] = {"sets": [{"set": type(part).__name__, **part.settings} for part in sets]}
 
-    def draw(self, n: int, generator: Generator) -> Pictures:
-        """`n` random pictures in random order, on the generator's device.
+    def draw(self, n: int, generator: Generator) -> ImageRecord:
+        """`n` random images in random order, on the generator's device.
 
         Raises:
             ValueError: if `n` < 1.
         """
         if n < 1:
-            raise ValueError(f"draw: expected n >= 1 pictures, got {n!r}.")
+            raise ValueError(f"draw: expected n >= 1 images, got {n!r}.")
         device = generator.device
         which = torch.randint(len(self.sets), (n,), generator=generator, device=device)
         images = torch.empty(n, 3, self.side, self.side, device=device)
@@ -61,4 +61,4 @@ class Mixed:
                 drawn = part.draw(len(places), generator)
                 images[places] = drawn.images
                 masks[places] = F.pad(drawn.masks, (0, 0, 0, 0, 0, self.objects - part.objects))
-        return Pictures(images, which[:, None].float(), masks, images.new_zeros(n, self.objects, 0))
+        return ImageRecord(images, which[:, None].float(), masks, images.new_zeros(n, self.objects, 0))

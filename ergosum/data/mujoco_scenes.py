@@ -1,6 +1,6 @@
 """The scenes of `ergosum.data.scenes` drawn by MuJoCo's renderer, where it is installed: `pip install ergosum[scenes]`.
 
-Another renderer of the same scenes: a network that has learned from the ray caster can be tried on pictures with the
+Another renderer of the same scenes: a network that has learned from the ray caster can be tried on images with the
 same true attributes and factors and other light, edges and shadows. Drawing needs OpenGL: a display, EGL or OSMesa.
 Without a GPU it takes more than ten times as long as the ray caster.
 """
@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from ergosum.data.pictures import one_hot
-from ergosum.data.record import Pictures
+from ergosum.data.dataset import one_hot
+from ergosum.data.record import ImageRecord
 from ergosum.data.scenes import COLOURS, FIELD, SIZES, Scenes, camera_axes
 
 __all__ = ["MujocoScenes"]
@@ -55,20 +55,20 @@ class MujocoScenes:
         self._renderer.scene.flags[self._mujoco.mjtRndFlag.mjRND_FOG] = 1
         self.settings: dict[str, Any] = {**scenes.settings, "mujoco": self._mujoco.__version__}
 
-    def draw(self, n: int, generator: Generator) -> Pictures:
-        """`n` random pictures: the same scenes that `Scenes` draws from the same generator."""
+    def draw(self, n: int, generator: Generator) -> ImageRecord:
+        """`n` random images: the same scenes that `Scenes` draws from the same generator."""
         return self.render(*self.scenes.sample(n, generator))
 
-    def from_factors(self, factors: Tensor) -> Pictures:
-        """Pictures of always the same objects under given light and camera, as `Scenes.from_factors`.
+    def from_factors(self, factors: Tensor) -> ImageRecord:
+        """Images of always the same objects under given light and camera, as `Scenes.from_factors`.
 
         Shape:
             factors: (n, 7).
         """
         return self.render(self.scenes.still(len(factors), factors.device), factors)
 
-    def render(self, attributes: Tensor, factors: Tensor) -> Pictures:
-        """The pictures of given scenes, one after another.
+    def render(self, attributes: Tensor, factors: Tensor) -> ImageRecord:
+        """The images of given scenes, one after another.
 
         Shape:
             attributes: (n, objects, 7), NaN where an object is absent. factors: (n, 7).
@@ -90,7 +90,7 @@ class MujocoScenes:
             owners[i] = np.where(geoms > 0, (geoms - 1) // len(_KINDS) + 1, 0)  # geom 0 is the floor, -1 the sky
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(factors.device).float() / 255
         masks = one_hot(torch.from_numpy(owners).to(factors.device), self.objects)
-        return Pictures(pixels, factors, masks, attributes)
+        return ImageRecord(pixels, factors, masks, attributes)
 
     def _arrange(self, things: np.ndarray, light: np.ndarray) -> None:
         """Move what is there into place, and the rest far away."""

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from ergosum.data.dataset import ImageDataset
 from ergosum.data.folder import ImageFolder
 from ergosum.data.glyphs import Glyphs
 from ergosum.data.mixed import Mixed
-from ergosum.data.pictures import PictureSet
 from ergosum.data.scenes import Scenes
 from ergosum.data.shapes import Shapes
 from ergosum.data.sources import SOURCES
@@ -21,7 +21,7 @@ NAMES = ("tetrominoes", "shapes", *VARIANTS, *SOURCES)
 """Datasets that have a name; a folder of images is one too."""
 
 
-def dataset(name: str, side: int, objects: int | tuple[int, int] = 3) -> Part[PictureSet]:
+def dataset(name: str, side: int, objects: int | tuple[int, int] = 3) -> Part[ImageDataset]:
     """The dataset called `name`: one of `NAMES`, a folder of images, or several joined by '+', mixed.
 
     Args:
@@ -47,7 +47,7 @@ def dataset(name: str, side: int, objects: int | tuple[int, int] = 3) -> Part[Pi
     return Part(ImageFolder, path=name, side=side)
 
 
-def name_of(data: Part[PictureSet]) -> str:
+def name_of(data: Part[ImageDataset]) -> str:
     """What `dataset` calls a dataset; the class's name in lower case for one of the user's own."""
     if data.cls is Mixed:
         return "+".join(name_of(part) for part in data.get("sets"))

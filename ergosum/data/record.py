@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["Digits", "Pairs", "Pictures", "Sequences"]
+__all__ = ["Digits", "ImageRecord", "Pairs", "Sequences"]
 
 
 class Digits(NamedTuple):
@@ -52,8 +52,8 @@ class Sequences(NamedTuple):
     labels: Tensor
 
 
-class Pictures(NamedTuple):
-    """Single pictures with the objects in them, their masks and all true factors.
+class ImageRecord(NamedTuple):
+    """Single images with the objects in them, their masks and all true factors.
 
     What belongs to the whole scene (light, camera, background) is a factor; what belongs to one object is an attribute.
     An object that is absent has no pixel in its mask and NaN for attributes.

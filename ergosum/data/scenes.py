@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from ergosum.data.pictures import check_kind, check_objects, draw_present, grid, one_hot
-from ergosum.data.record import Pictures
+from ergosum.data.dataset import check_kind, check_objects, draw_present, grid, one_hot
+from ergosum.data.record import ImageRecord
 from ergosum.data.solids import SOLIDS, Solid, dot, length
 
 __all__ = ["COLOURS", "FACTORS", "FIELD", "SIZES", "STILL", "VARIANTS", "Scenes", "Variant", "camera_axes"]
@@ -33,7 +33,7 @@ COLOURS = (
 SIZES = torch.tensor([0.48, 0.78])
 """Radius of a small and of a large object."""
 STILL = torch.tensor([[0, 1, 1, 0, -1.35, 0.1, 0.0], [1, 2, 1, 0, 1.15, 0.75, 0.5], [2, 7, 0, 1, 0.35, -1.25, 0.3]])
-"""The three objects of the variant `still`, and of every picture made by `from_factors`."""
+"""The three objects of the variant `still`, and of every image made by `from_factors`."""
 
 
 class Variant(NamedTuple):
@@ -66,15 +66,15 @@ _PIECE = 1 << 20
 
 
 class Scenes:
-    """Pictures of solids on a floor, with masks, attributes of the objects and seven factors of light and camera.
+    """Images of solids on a floor, with masks, attributes of the objects and seven factors of light and camera.
 
     Factors: light intensity (1 is usual), light x, y, z and camera x, y, z; the camera looks at the floor's middle.
     Attributes: shape (0 .. 2), colour (0 .. 7), size (0 small, 1 large), material (0 matte, 1 metal), x and y on the
     floor, angle around the vertical in rad (which turns nothing that is round).
 
     Args:
-        objects: solids in a picture, 1 .. 8, or (fewest, most); None takes 3 to 5, and 3 for `still`.
-        side: pixels of the picture, 16 .. 512.
+        objects: solids in an image, 1 .. 8, or (fewest, most); None takes 3 to 5, and 3 for `still`.
+        side: pixels of the image, 16 .. 512.
         variant: `clevr`, `toy`, `lighting` or `still`.
         smooth: rays per pixel and direction, 1 or 2; with 2, edges are smooth and a mask is where most rays meet.
     Raises:
@@ -109,12 +109,12 @@ class Scenes:
             torch.linspace(low, high, 5 if i == 0 else 6)
             for i, (low, high) in enumerate(zip(self._low.tolist(), self._high.tolist(), strict=True))
         )
-        """Values of the factors on their full grid of 5 x 6^6 = 233,280 pictures."""
+        """Values of the factors on their full grid of 5 x 6^6 = 233,280 images."""
         self.settings: dict[str, Any] = {"objects": list(self._range), "side": side, "variant": variant,
                                          "smooth": smooth}  # fmt: skip
 
-    def draw(self, n: int, generator: Generator) -> Pictures:
-        """`n` random pictures: objects that stand apart, none mostly hidden, under a random light."""
+    def draw(self, n: int, generator: Generator) -> ImageRecord:
+        """`n` random images: objects that stand apart, none mostly hidden, under a random light."""
         return self.render(*self.sample(n, generator))
 
     def sample(self, n: int, generator: Generator) -> tuple[Tensor, Tensor]:
@@ -137,8 +137,8 @@ class Scenes:
             waiting = waiting[~placed]
         return attributes.masked_fill(~present[..., None], torch.nan), factors
 
-    def from_factors(self, factors: Tensor) -> Pictures:
-        """Pictures of always the same objects under given light and camera (`grid(scenes.levels, index)`, or any).
+    def from_factors(self, factors: Tensor) -> ImageRecord:
+        """Images of always the same objects under given light and camera (`grid(scenes.levels, index)`, or any).
 
         Shape:
             factors: (n, 7).
@@ -147,8 +147,8 @@ class Scenes:
         """
         return self.render(self.still(len(factors), factors.device), factors)
 
-    def render(self, attributes: Tensor, factors: Tensor) -> Pictures:
-        """The pictures of given scenes; one does not depend on the others.
+    def render(self, attributes: Tensor, factors: Tensor) -> ImageRecord:
+        """The images of given scenes; one does not depend on the others.
 
         Shape:
             attributes: (n, objects, 7), NaN where an object is absent. factors: (n, 7).
@@ -161,7 +161,7 @@ class Scenes:
             colour, owner, _ = self._trace(attributes[part], factors[part])
             images.append(_shrink(colour, self.smooth).clamp(0, 1).sqrt())
             owners.append(_most(owner, self.objects, self.smooth))
-        return Pictures(torch.cat(images), factors, one_hot(torch.cat(owners), self.objects), attributes)
+        return ImageRecord(torch.cat(images), factors, one_hot(torch.cat(owners), self.objects), attributes)
 
     def depth(self, attributes: Tensor, factors: Tensor) -> Tensor:
         """Distance from the camera to what each pixel shows, infinite for the backdrop.
@@ -206,7 +206,7 @@ class Scenes:
     def _place(self, present: Tensor, camera: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         """Attributes of random objects, and whether all found room in 24 attempts each.
 
-        On the floor, circles around two objects do not touch; in the picture, of two objects' circles neither covers
+        On the floor, circles around two objects do not touch; in the image, of two objects' circles neither covers
         the centre of the other, nor much more.
         """
         n, count = present.shape
@@ -218,10 +218,10 @@ class Scenes:
         size = SIZES.to(u.device)[kinds[..., 2].long()]
         middle, reach, foot = (table[kinds[..., 0].long()] * size[..., None]).unbind(2)
         seen, near = _project(torch.cat([tries, middle[:, :, None, None].expand(-1, -1, 24, 1)], 3), camera)
-        whole = 1.15 * reach[..., None] / near  # a ball away from the middle of a picture is drawn larger
+        whole = 1.15 * reach[..., None] / near  # a ball away from the middle of an image is drawn larger
         radius = 0.9 * reach[..., None] / near
         place = torch.zeros(n, count, 2, device=u.device)
-        shown = torch.zeros(n, count, 3, device=u.device)  # centre and radius in the picture
+        shown = torch.zeros(n, count, 3, device=u.device)  # centre and radius in the image
         placed = torch.ones(n, dtype=torch.bool, device=u.device)
         for k in range(count):
             free = (seen[:, k].abs() + whole[:, k, :, None] < FIELD).all(2)

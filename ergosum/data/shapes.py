@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from ergosum.data.pictures import check_kind, check_objects, draw_present, grid, one_hot
-from ergosum.data.record import Pictures
+from ergosum.data.dataset import check_kind, check_objects, draw_present, grid, one_hot
+from ergosum.data.record import ImageRecord
 
 __all__ = ["KINDS", "LEVELS", "Shapes"]
 
@@ -25,7 +25,7 @@ LEVELS = (
     torch.linspace(0, 1, 32),
     torch.linspace(0, 1, 32),
 )
-"""Values of shape, scale, orientation, x and y on the full grid of 737,280 pictures."""
+"""Values of shape, scale, orientation, x and y on the full grid of 737,280 images."""
 _VISIBLE = 0.3
 """Smallest part of a shape that stays visible where shapes overlap."""
 
@@ -33,7 +33,7 @@ _VISIBLE = 0.3
 class Shapes:
     """White shapes on black, or coloured shapes on grey.
 
-    `Shapes()` has one white shape per picture; its factors are those of dSprites on their grid: shape (0 square,
+    `Shapes()` has one white shape per image; its factors are those of dSprites on their grid: shape (0 square,
     1 ellipse, 2 heart), scale 0.5 .. 1, orientation in rad (counter-clockwise from upright), x (to the right) and y
     (down), both 0 .. 1. A square looks the same after a quarter turn and an ellipse after half a turn.
 
@@ -42,9 +42,9 @@ class Shapes:
     one factor is the grey of the background. Every shape keeps at least 30 % of its pixels visible.
 
     Args:
-        objects: shapes in a picture, 1 .. 8, or (fewest, most).
+        objects: shapes in an image, 1 .. 8, or (fewest, most).
         colour: coloured shapes on grey (True) or white shapes on black (False).
-        side: pixels of the picture, >= 16; positions and sizes scale with it.
+        side: pixels of the image, >= 16; positions and sizes scale with it.
     Raises:
         ValueError: if a setting is out of range.
     """
@@ -63,8 +63,8 @@ class Shapes:
         self.levels: tuple[Tensor, ...] = LEVELS if self._single else ()
         self.settings: dict[str, Any] = {"objects": list(self._range), "colour": colour, "side": side}
 
-    def draw(self, n: int, generator: Generator) -> Pictures:
-        """`n` random pictures: of the grid with equal probability, or of shapes at random, later ones in front."""
+    def draw(self, n: int, generator: Generator) -> ImageRecord:
+        """`n` random images: of the grid with equal probability, or of shapes at random, later ones in front."""
         present = draw_present(n, self._range, generator)
         if self._single:
             index = torch.randint(math.prod(map(len, LEVELS)), (n,), generator=generator, device=generator.device)
@@ -86,8 +86,8 @@ class Shapes:
             waiting = waiting[hidden.any(1)]
         return self.render(attributes.masked_fill(~present[..., None], torch.nan), grey)
 
-    def from_factors(self, factors: Tensor) -> Pictures:
-        """Pictures of one white shape with given factors, on the grid (`grid(shapes.levels, index)`) or off it.
+    def from_factors(self, factors: Tensor) -> ImageRecord:
+        """Images of one white shape with given factors, on the grid (`grid(shapes.levels, index)`) or off it.
 
         Shape:
             factors: (n, 5).
@@ -100,8 +100,8 @@ class Shapes:
             raise ValueError(f"from_factors: expected factors (n, 5), got {tuple(factors.shape)}.")
         return self.render(factors[:, None])._replace(factors=factors)
 
-    def render(self, attributes: Tensor, factors: Tensor | None = None) -> Pictures:
-        """The pictures of given shapes, later ones in front.
+    def render(self, attributes: Tensor, factors: Tensor | None = None) -> ImageRecord:
+        """The images of given shapes, later ones in front.
 
         Args:
             factors: grey of the background, 0 .. 1, for coloured shapes; None takes black.
@@ -128,7 +128,7 @@ class Shapes:
         images = paint.gather(1, place).transpose(1, 2).unflatten(2, owners.shape[1:]).contiguous()
         if self._single:
             grey = attributes[:, 0]
-        return Pictures(images, grey, one_hot(owners, self.objects), attributes)
+        return ImageRecord(images, grey, one_hot(owners, self.objects), attributes)
 
     def _cover(self, attributes: Tensor) -> Tensor:
         """Which pixels each shape covers, hidden or not: (n, objects, side, side), bool; none where it is absent."""

@@ -1,4 +1,4 @@
-"""Three Tetris pieces on black: the smallest set in which a picture is made of objects.
+"""Three Tetris pieces on black: the smallest set in which an image is made of objects.
 
 After the Tetrominoes of Kabra et al. 2019 (Multi-Object Datasets; Greff et al. 2019), drawn here from nothing: 35
 pixels a side, cells of 5 pixels, 17 pieces with their orientations, six colours, no overlap. Which 17 of the 19 fixed
@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from ergosum.data.pictures import check_kind, check_objects, draw_present, one_hot
-from ergosum.data.record import Pictures
+from ergosum.data.dataset import check_kind, check_objects, draw_present, one_hot
+from ergosum.data.record import ImageRecord
 
 __all__ = ["CELL", "COLOURS", "PIECES", "SIDE", "Tetrominoes"]
 
@@ -48,11 +48,11 @@ class Tetrominoes:
     """Tetris pieces in six colours on black, anywhere without overlap.
 
     Attributes are shape (0 .. 16), colour (0 .. 5), and x and y of the upper left corner of the piece's box in pixels
-    of the picture.
+    of the image.
 
     Args:
-        objects: pieces in a picture, 1 .. 4, or (fewest, most).
-        side: pixels of the picture, >= 35: the field of 35 pixels lies in a black frame, for networks that need
+        objects: pieces in an image, 1 .. 4, or (fewest, most).
+        side: pixels of the image, >= 35: the field of 35 pixels lies in a black frame, for networks that need
         sides of a certain multiple.
     Raises:
         ValueError: if a setting is out of range.
@@ -69,8 +69,8 @@ class Tetrominoes:
         self.side = side
         self.settings: dict[str, Any] = {"objects": list(self._range), "side": side}
 
-    def draw(self, n: int, generator: Generator) -> Pictures:
-        """`n` random pictures: shapes, colours and places are uniform, given that nothing overlaps."""
+    def draw(self, n: int, generator: Generator) -> ImageRecord:
+        """`n` random images: shapes, colours and places are uniform, given that nothing overlaps."""
         device = generator.device
         present = draw_present(n, self._range, generator)
         shape = torch.randint(len(PIECES), present.shape, generator=generator, device=device)
@@ -86,13 +86,13 @@ class Tetrominoes:
         attributes = torch.cat([torch.stack([shape, colour], 2).float(), place], 2)
         return self.render(attributes.masked_fill(~present[..., None], torch.nan))
 
-    def render(self, attributes: Tensor) -> Pictures:
-        """The pictures of given pieces.
+    def render(self, attributes: Tensor) -> ImageRecord:
+        """The images of given pieces.
 
         Shape:
             attributes: (n, objects, 4), NaN where a piece is absent.
         Raises:
-            ValueError: if the shape is another, a number is out of range, or pieces overlap or leave the picture.
+            ValueError: if the shape is another, a number is out of range, or pieces overlap or leave the image.
         """
         expected = (self.objects, len(self.attributes))
         if attributes.ndim != 3 or attributes.shape[1:] != expected:
@@ -104,7 +104,7 @@ class Tetrominoes:
         check_kind(known[..., 1], len(COLOURS), "colour")
         shape, colour, place = known[..., 0].long(), known[..., 1].long(), known[..., 2:]
         if (present[..., None] & ((place < 0) | (place + _extent(shape) > self.side))).any():
-            raise ValueError(f"render: a piece leaves the picture of {self.side} pixels.")
+            raise ValueError(f"render: a piece leaves the image of {self.side} pixels.")
         if (place != place.floor()).any():
             raise ValueError("render: expected x and y in whole pixels.")
         if _overlap(shape, place, present).any():
@@ -120,7 +120,7 @@ class Tetrominoes:
         paint = F.pad(COLOURS.to(attributes.device)[colour], (0, 0, 1, 0))  # the background's black first
         images = paint.gather(1, owners.flatten(1)[..., None].expand(-1, -1, 3).long()).transpose(1, 2)
         images = images.unflatten(2, owners.shape[1:]).contiguous()
-        return Pictures(images, attributes.new_zeros(len(attributes), 0), one_hot(owners, self.objects), attributes)
+        return ImageRecord(images, attributes.new_zeros(len(attributes), 0), one_hot(owners, self.objects), attributes)
 
 
 def _extent(shape: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ def _extent(shape: Tensor) -> Tensor:
 
 
 def _overlap(shape: Tensor, place: Tensor, present: Tensor) -> Tensor:
-    """Whether two pieces of a picture share a pixel: (n,), bool.
+    """Whether two pieces of an image share a pixel: (n,), bool.
 
     Cells are squares at whole pixels: two of them share a pixel where both distances are below a cell's side.
     """

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from ergosum.data.pictures import PictureSet
+from ergosum.data.dataset import ImageDataset
 from ergosum.decomposition.baselines.baseline import ImageBaseline
 from ergosum.decomposition.segmentation import own_metrics
 from ergosum.decomposition.task import HELD_OUT, OfImages
@@ -101,7 +101,7 @@ def factor_scores(task: OfImages, model: nn.Module, n: int = 5_000, seed: int = 
     return scores | {"factors": list(dataset.factors), "factor_n": n, "factor_rows": rows}
 
 
-def on_grid(dataset: PictureSet) -> bool:
+def on_grid(dataset: ImageDataset) -> bool:
     """Whether a set draws two or more factors from stated levels."""
     levels = getattr(dataset, "levels", ())
     if len(levels) < 2:

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Generator, Tensor, nn
 
-from ergosum.data.record import Pictures
+from ergosum.data.record import ImageRecord
 from ergosum.decomposition.baselines.baseline import ImageBaseline
 from ergosum.decomposition.model import ImageDecomposer
 from ergosum.decomposition.recombination import (
@@ -24,7 +24,7 @@ from ergosum.decomposition.recombination import (
 )
 from ergosum.decomposition.scores import tables
 from ergosum.decomposition.task import HELD_OUT, OfImages
-from ergosum.report.page import picture
+from ergosum.report.page import figure
 from ergosum.report.sheets import overlay
 from ergosum.report.strips import sheet
 from ergosum.report.tables import as_html, targets_html
@@ -44,7 +44,7 @@ def sections(task: OfImages, model: nn.Module, scores: Mapping[str, Any], seed: 
     generator = Generator().manual_seed(HELD_OUT + seed)
     one, two = task.held_out(2 * SHOWN, generator).images.chunk(2)
     if isinstance(model, ImageBaseline):
-        shown = picture(baseline_sheet(model, one), "Held-out images, recomposed from their latents.")
+        shown = figure(baseline_sheet(model, one), "Held-out images, recomposed from their latents.")
         figures = [Section("Recomposed images", "Each image is coded as latents and drawn again.", shown)]
     else:
         figures = _decomposed(model, one, two, generator)  # type: ignore[arg-type]
@@ -63,11 +63,11 @@ def _decomposed(model: ImageDecomposer, one: Tensor, two: Tensor, generator: Gen
     exchanged = recombination_sheet(model, one, two, generator, most=SHOWN)
     return [
         Section("Components", "A component fades to grey where it does not count.",
-                picture(components, "Held-out images, each recomposed and decomposed into its components.")),
+                figure(components, "Held-out images, each recomposed and decomposed into its components.")),
         Section("Masks and gradients", "Which component each pixel is assigned to, and where its energy gradients.",
-                picture(maps, "Share of every pixel, and size of the gradient at the image, component by component.")),
+                figure(maps, "Share of every pixel, and size of the gradient at the image, component by component.")),
         Section("Recombination", "Latents of one image exchanged for those of another, and descent from noise.",
-                picture(exchanged, "Components of held-out images exchanged and added.")),
+                figure(exchanged, "Components of held-out images exchanged and added.")),
     ]  # fmt: skip
 
 
@@ -200,4 +200,4 @@ def _grey(maps: Tensor) -> Tensor:
 def _flat(masks: Tensor, images: Tensor) -> Tensor:
     winner = masks.argmax(1, keepdim=True) == torch.arange(masks.shape[1])[:, None, None]
     none = images.new_zeros(len(images), 0)
-    return overlay(Pictures(images, none, winner, none))
+    return overlay(ImageRecord(images, none, winner, none))

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from ergosum.decomposer import Trajectory
 from ergosum.decomposition.bottleneck import divergence, total_correlation
 from ergosum.metrics.decorrelation import decorrelation
-from ergosum.training.task import Terms
+from ergosum.training.task import Losses
 
 __all__ = ["RecompositionLoss"]
 
@@ -60,7 +60,7 @@ class RecompositionLoss:
         if not 0 <= self.warm_up <= 1:
             raise ValueError(f"objective.warm_up: expected 0 .. 1, got {self.warm_up!r}.")
 
-    def __call__(self, images: Tensor, path: Trajectory, rows: int = 1, progress: float = 1.0) -> Terms:
+    def __call__(self, images: Tensor, path: Trajectory, rows: int = 1, progress: float = 1.0) -> Losses:
         """Loss, error of the last step, and as reference the error of the batch's mean image.
 
         Args:
@@ -91,4 +91,4 @@ class RecompositionLoss:
         with torch.no_grad():
             error = F.mse_loss(made[-1].clamp(0, 1), images)
             mean_error = F.mse_loss(images.mean(0, keepdim=True).expand_as(images), images)
-        return Terms(loss, error, mean_error, path.frames[0], made[-1])
+        return Losses(loss, error, mean_error, path.frames[0], made[-1])

@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
+from ergosum.data.dataset import ImageDataset, Stored, store
 from ergosum.data.named import name_of
-from ergosum.data.pictures import PictureSet, Stored, store
-from ergosum.data.record import Pictures
+from ergosum.data.record import ImageRecord
 from ergosum.data.tetrominoes import Tetrominoes
 from ergosum.decomposition.baselines.baseline import ImageBaseline
 from ergosum.decomposition.model import ImageDecomposer
 from ergosum.decomposition.objective import RecompositionLoss
 from ergosum.part import Part, parameters, within
-from ergosum.training.task import Section, Shelf, Table, Task, Terms
+from ergosum.training.task import Losses, Section, Shelf, Table, Task
 
 __all__ = ["HELD_OUT", "Coding", "OfImages", "Recomposition"]
 
@@ -42,7 +42,7 @@ class OfImages(Task):
 
     compared_with = "the mean image"
 
-    def __init__(self, data: Part[PictureSet], count: int, metrics: tuple[Part[Any], ...]) -> None:
+    def __init__(self, data: Part[ImageDataset], count: int, metrics: tuple[Part[Any], ...]) -> None:
         if count < 1:
             raise ValueError(f"count: expected an integer >= 1, got {count!r}.")
         self.data, self.count, self.metrics = data, count, metrics
@@ -53,30 +53,30 @@ class OfImages(Task):
         stated = (part.get("side") for part in within(self.data) if "side" in parameters(part.cls))
         return next(stated, None) or self.dataset().side
 
-    def dataset(self, split: str = "train", objects: int = 0) -> PictureSet:
+    def dataset(self, split: str = "train", objects: int = 0) -> ImageDataset:
         """The dataset, of its held-out part with `split` = test; with another number of objects if that is not 0."""
         return (_with_objects(self.data, objects) if objects else self.data).build(split=split)
 
-    def held_out(self, n: int, generator: Generator) -> Pictures:
+    def held_out(self, n: int, generator: Generator) -> ImageRecord:
         """Images that training never sees."""
         return self.dataset("test").draw(n, generator)
 
     @cached_property
-    def images(self) -> Stored:
+    def stored(self) -> Stored:
         """The training images, stored as 8-bit files."""
         return store(self.dataset(), self.count, seed=0)
 
     def ready(self) -> None:
         """Render the training images, or open what was rendered before."""
-        self.images  # noqa: B018
+        self.stored  # noqa: B018
 
     def drawn(self, n: int, generator: Generator) -> Tensor:
         """Stored images, with replacement."""
-        return self.images.images(torch.randint(len(self.images), (n,), generator=generator)).to(self.device)
+        return self.stored.images(torch.randint(len(self.stored), (n,), generator=generator)).to(self.device)
 
     def about(self) -> dict[str, str]:
         """The dataset, and the name of the stored images, which holds a digest of dataset and settings."""
-        return {"source": self.name, "data_sha256": self.images.folder.name}
+        return {"source": self.name, "data_sha256": self.stored.folder.name}
 
     @property
     def name(self) -> str:
@@ -110,7 +110,7 @@ class Recomposition(OfImages):
     Args:
         data: dataset of single images; gets `split`.
         model: gets `side`.
-        objective: (images, trajectory, rows, progress) -> Terms.
+        objective: (images, trajectory, rows, progress) -> Losses.
         count: training images, drawn once and stored as 8-bit files, >= 1.
         metrics: more metrics for its score, each (recomposed images, true images) -> (batch,).
     Raises:
@@ -119,7 +119,7 @@ class Recomposition(OfImages):
 
     def __init__(
         self,
-        data: Part[PictureSet] = Part(Tetrominoes, side=36),  # noqa: B008
+        data: Part[ImageDataset] = Part(Tetrominoes, side=36),  # noqa: B008
         model: Part[ImageDecomposer] = Part(ImageDecomposer),  # noqa: B008
         objective: Part[Any] = Part(RecompositionLoss),  # noqa: B008
         count: int = 20_000,
@@ -139,10 +139,10 @@ class Recomposition(OfImages):
         images = self.drawn(n, generator)
         return NoisedBatch(images, torch.rand(images.shape, generator=generator).to(self.device))
 
-    def loss(self, model: nn.Module, batch: NoisedBatch, generator: Generator, progress: float) -> Terms:
+    def loss(self, model: nn.Module, batch: NoisedBatch, generator: Generator, progress: float) -> Losses:
         """Descend from noise."""
         path = model(batch.noise, batch.images, generator=generator)
-        return self.objective(batch.images, path, len(self.images), progress)
+        return self.objective(batch.images, path, len(self.stored), progress)
 
     def locate(self, model: nn.Module, batch: NoisedBatch) -> str:
         """Which component first leaves the finite numbers."""
@@ -192,7 +192,7 @@ class Coding(OfImages):
     def __init__(
         self,
         model: Part[ImageBaseline],
-        data: Part[PictureSet] = Part(Tetrominoes, side=48),  # noqa: B008
+        data: Part[ImageDataset] = Part(Tetrominoes, side=48),  # noqa: B008
         count: int = 20_000,
         metrics: tuple[Part[Any], ...] = (),
     ) -> None:
@@ -209,7 +209,7 @@ class Coding(OfImages):
         """Stored images."""
         return ImageBatch(self.drawn(n, generator))
 
-    def loss(self, model: nn.Module, batch: ImageBatch, generator: Generator, progress: float) -> Terms:
+    def loss(self, model: nn.Module, batch: ImageBatch, generator: Generator, progress: float) -> Losses:
         """The model's own loss; its descent starts nowhere."""
         return model(batch.images, generator)
 
@@ -218,7 +218,7 @@ class Coding(OfImages):
         return model.locate(batch.images)  # type: ignore[operator]
 
 
-def _with_objects(data: Part[PictureSet], objects: int) -> Part[PictureSet]:
+def _with_objects(data: Part[ImageDataset], objects: int) -> Part[ImageDataset]:
     """The same dataset, or mixture of datasets, with another number of objects where it has one to set."""
     known, changes = parameters(data.cls), {}
     if "objects" in known:

@@ -2,7 +2,7 @@ r"""Segmentation masks as energies.
 
 $$ E(x) = sum_p m_p (x_p - f_p)^2 $$
 
-A picture f that insists on itself where its mask is 1 and leaves the rest free. Where the masks of several partition
+An image f that insists on itself where its mask is 1 and leaves the rest free. Where the masks of several partition
 the image, so that each pixel has exactly one, the minimum of their sum is the composite $sum_k m_k f_k$.
 
 Remark 1 of the source says that compositions of energies, $argmin_x sum_k E(x, z_k)$, are a strict superset of
@@ -38,34 +38,34 @@ __all__ = ["Masked", "composite"]
 
 
 class Masked(Energy):
-    """$sum_p m_p (x_p - f_p)^2$: a picture where its mask is, nothing elsewhere.
+    """$sum_p m_p (x_p - f_p)^2$: an image where its mask is, nothing elsewhere.
 
     By itself it has a density only if no pixel is free, and `log_z` only then; a sum of several whose masks cover the
     image has one. There is no one half in it, as in the source: it is `Experts` with precision 2 m.
 
     Args:
-        mask: m, (*event,), in [0, 1]. picture: f, (*event,).
+        mask: m, (*event,), in [0, 1]. image: f, (*event,).
     Shape:
         x: (batch, *event). Returns (batch,).
     Exact: log_z where it exists.   Cost: O(D).
     Raises:
-        ValueError: if mask and picture are no float tensors of one shape, the mask leaves [0, 1], or x does not fit.
+        ValueError: if mask and image are no float tensors of one shape, the mask leaves [0, 1], or x does not fit.
     """
 
     mask: Tensor
-    picture: Tensor
+    image: Tensor
 
-    def __init__(self, mask: Tensor, picture: Tensor) -> None:
+    def __init__(self, mask: Tensor, image: Tensor) -> None:
         super().__init__()
-        picture = real("Masked", "a picture", picture)
-        mask = real("Masked", "a mask", mask).to(picture)
-        if mask.shape != picture.shape:
-            raise ValueError(f"Masked: expected a mask of the picture's shape {tuple(picture.shape)}, "
+        image = real("Masked", "an image", image)
+        mask = real("Masked", "a mask", mask).to(image)
+        if mask.shape != image.shape:
+            raise ValueError(f"Masked: expected a mask of the image's shape {tuple(image.shape)}, "
                              f"got {tuple(mask.shape)}; expand it over the channels.")  # fmt: skip
         if not ((mask >= 0) & (mask <= 1)).all():
             raise ValueError(f"Masked: expected a mask in [0, 1], got {mask.min().item():g} to {mask.max().item():g}.")
         self.register_buffer("mask", mask)
-        self.register_buffer("picture", picture)
+        self.register_buffer("image", image)
         if (mask > 0).all():
             self.log_z = (math.pi / mask.detach().double()).log().sum().item() / 2
 
@@ -75,10 +75,10 @@ class Masked(Energy):
 
     def at_noise(self, sigma: float) -> "Masked":
         """Exact up to a constant: the precision 2 m becomes $2 m / (1 + 2 m sigma^2)$, and what is free stays free."""
-        return alike(Masked(self.mask / (1 + 2 * level("Masked", sigma) * self.mask), self.picture), self)
+        return alike(Masked(self.mask / (1 + 2 * level("Masked", sigma) * self.mask), self.image), self)
 
     def forward(self, x: Batch) -> PerSample:
-        """Squared distance to the picture under the mask."""
+        """Squared distance to the image under the mask."""
         return self._pulled(x)[0]
 
     def value_and_gradient(self, x: Batch, create_graph: bool = False) -> tuple[PerSample, Batch]:
@@ -87,8 +87,8 @@ class Masked(Energy):
             return self._pulled(x)
 
     def _pulled(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        fits("Masked", x, self.picture.shape)
-        gap = x - self.picture
+        fits("Masked", x, self.image.shape)
+        gap = x - self.image
         pull = self.mask * gap
         return (gap * pull).flatten(1).sum(1), 2 * pull
 
@@ -102,7 +102,7 @@ def composite(*parts: Masked) -> Tensor:
     shapes = {tuple(p.mask.shape) for p in parts}
     if len(shapes) != 1:
         came = f"shapes {sorted(shapes)}" if shapes else "none"
-        raise ValueError(f"composite: expected masked pictures on one event shape, got {came}.")
+        raise ValueError(f"composite: expected masked images on one event shape, got {came}.")
     masks = torch.stack([p.mask for p in parts])
     total = masks.sum(0)
     if (total == 0).any():
@@ -110,4 +110,4 @@ def composite(*parts: Masked) -> Tensor:
             f"composite: expected masks that cover the image, got {int((total == 0).sum())} elements under none, where "
             "every x is a minimum; add a background whose mask is there."
         )
-    return (masks * torch.stack([p.picture for p in parts])).sum(0) / total
+    return (masks * torch.stack([p.image for p in parts])).sum(0) / total

@@ -9,12 +9,12 @@ __all__ = ["BroadcastDecoder"]
 
 
 class BroadcastDecoder(nn.Module):
-    """Code and coordinates on a grid of side / 4, two convolutions, and two transposed ones to the picture's size.
+    """Code and coordinates on a grid of side / 4, two convolutions, and two transposed ones to the image's size.
 
     Since the code is the same everywhere, what it draws must be bound to places by the coordinates: a bias for objects.
 
     Args:
-        channels: of the output. width: channels. side: of the picture, a multiple of 4.
+        channels: of the output. width: channels. side: of the image, a multiple of 4.
     Shape:
         z: (batch, code). Returns (batch, channels, side, side).
     Source: Watters et al. 2019. Differs: a quarter of the resolution (an eighth in Locatello et al. 2020); coordinates
@@ -34,6 +34,6 @@ class BroadcastDecoder(nn.Module):
         )  # fmt: skip
 
     def forward(self, z: Tensor) -> Tensor:
-        """Maps as large as the picture."""
+        """Maps as large as the image."""
         h = self.code(z)[:, :, None, None] + self.place(self.grid.to(z.dtype))
         return self.convs(h.contiguous(memory_format=torch.channels_last))

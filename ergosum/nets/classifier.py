@@ -1,5 +1,5 @@
-"""Networks that judge pictures: which digit it is, whatever its colour; and which set a picture is from, whose features
-tell how far made pictures are from true ones.
+"""Networks that judge images: which digit it is, whatever its colour; and which set an image is from, whose features
+tell how far made images are from true ones.
 """
 
 import itertools
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["DigitClassifier", "PictureClassifier"]
+__all__ = ["DigitClassifier", "ImageClassifier"]
 
 
 class DigitClassifier(nn.Module):
@@ -36,8 +36,8 @@ class DigitClassifier(nn.Module):
         return self.head(self.convs(F.pixel_unshuffle(grey, 2)).flatten(1))
 
 
-class PictureClassifier(nn.Module):
-    """Four convolutions with stride 2 and their mean over places: which set a picture is from and what it shows.
+class ImageClassifier(nn.Module):
+    """Four convolutions with stride 2 and their mean over places: which set an image is from and what it shows.
 
     Args:
         outputs: logits. width: channels of the first convolution; features are four times as many.
@@ -65,7 +65,7 @@ class PictureClassifier(nn.Module):
         return self.convs(x).mean((2, 3))
 
     def features(self, x: Tensor) -> Tensor:
-        """The same in deviations from the mean over true pictures, bounded softly at 3 so that none decides alone."""
+        """The same in deviations from the mean over true images, bounded softly at 3 so that none decides alone."""
         return 3 * torch.tanh((self.pooled(x) - self.centre) / (3 * self.spread))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ class CometEnergy(Conditional):
 
     Args:
         code: width of z. width: channels, even. side: canvas in pixels. position: half of the stem sees the pixels'
-            coordinates instead of the picture, which makes objects of parts of it.
+            coordinates instead of the image, which makes objects of parts of it.
     Shape:
         x: (batch, 3, side, side). Energies (batch,), or (batch K,) for K codes per sample.
     """
@@ -50,7 +50,7 @@ class CometEnergy(Conditional):
         self.head = nn.Linear(2 * width, 1, bias=False)
 
     def value(self, x: Tensor, z: Tensor) -> Tensor:
-        """$E(x; z)$, one per code; stem and pool, which know no code, run once per picture."""
+        """$E(x; z)$, one per code; stem and pool, which know no code, run once per image."""
         h = F.silu(self.stem(x))
         if self.place is not None:
             h = torch.cat([F.silu(self.place(self.grid)).expand(len(h), -1, -1, -1).to(h.dtype), h], 1)
@@ -89,7 +89,7 @@ class RecurrentEncoder(Encoder):
         self.head = nn.Linear(width, latent)
 
     def forward(self, x: Tensor, components: int, generator: torch.Generator | None = None) -> Tensor:
-        """K latents of a picture."""
+        """K latents of an image."""
         h = F.relu(self.stem(x))
         for block in self.blocks:
             h = block(h)

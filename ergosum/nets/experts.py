@@ -49,7 +49,7 @@ class ExpertDecoder(Conditional):
     """The family of experts: a small convolutional decoder draws m and log a around the component's place.
 
     Coordinates enter relative to the place (z ends with x, y, placed, see `nets.slots`), so one content is one object
-    wherever it stands; a component without a place sees those of the picture.
+    wherever it stands; a component without a place sees those of the image.
 
     Args:
         code: width of z. width: channels. side: canvas in pixels, a multiple of 4. spread: unit of coordinates.
@@ -81,7 +81,7 @@ class ExpertDecoder(Conditional):
 
 
 class GlobalExperts(Conditional):
-    """The family of experts without places: a decoder from one code to the whole picture (`nets/pyramid.py`).
+    """The family of experts without places: a decoder from one code to the whole image (`nets/pyramid.py`).
 
     Args:
         code: width of z. width: channels. side: canvas in pixels; what a multiple of 16 has more of is cut off.

@@ -10,7 +10,7 @@ from ergosum.nets.encoders import Encoder
 __all__ = ["PyramidDecoder", "PyramidEncoder"]
 
 LEVELS = 4
-"""Halvings of the picture."""
+"""Halvings of the image."""
 HIDDEN = 256
 """Units of the fully connected layer between places and code."""
 
@@ -23,10 +23,10 @@ class PyramidEncoder(Encoder):
     """Convolutions of 4 x 4 with stride 2 (w, w, 2w, 2w channels), a layer of 256 units, the outputs; ReLU between.
 
     Args:
-        channels: of the input. width: w. side: of the picture, a multiple of 16.
+        channels: of the input. width: w. side: of the image, a multiple of 16.
     Shape:
         x: (batch, channels, side, side). Returns (batch, outputs).
-    Source: Higgins et al. 2017 (its network for colour pictures), Locatello et al. 2019; w = 32 there.
+    Source: Higgins et al. 2017 (its network for colour images), Locatello et al. 2019; w = 32 there.
     """
 
     def __init__(self, outputs: int, channels: int = 3, width: int = 32, side: int = 64) -> None:
@@ -39,7 +39,7 @@ class PyramidEncoder(Encoder):
         self.head = nn.Sequential(nn.Linear(places, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Outputs, one row per picture."""
+        """Outputs, one row per image."""
         return self.head(self.convs(x).flatten(1))
 
 
@@ -64,6 +64,6 @@ class PyramidDecoder(nn.Module):
         self.convs = nn.Sequential(*layers[:-1])
 
     def forward(self, z: Tensor) -> Tensor:
-        """Maps as large as the picture."""
+        """Maps as large as the image."""
         h = self.stem(z).unflatten(1, (-1, self.side, self.side))
         return self.convs(h.contiguous(memory_format=torch.channels_last))

@@ -1,6 +1,6 @@
-r"""Experts that see the picture: $E(x; z) = \frac12 \sum_p a_p(z) (x_p - m_p(z))^2 + C(x; z)$.
+r"""Experts that see the image: $E(x; z) = \frac12 \sum_p a_p(z) (x_p - m_p(z))^2 + C(x; z)$.
 
-Gaussian experts fix what a component looks like whatever else is there. C, a small convolutional energy of the picture,
+Gaussian experts fix what a component looks like whatever else is there. C, a small convolutional energy of the image,
 lets it answer to the others: shadows that fall on it, edges where it is covered. C is bounded, so that the
 sum has a minimum as experts have; descent with the experts' curvature as its scale comes near it in a few steps.
 """

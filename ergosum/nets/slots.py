@@ -9,7 +9,7 @@ $$ A_{nk} = \mathrm{softmax}_k\left(q_k \cdot k_{nk} / \sqrt{D} - \beta \|n - p_
 
 The local term is ours: at the start, where contents say nothing yet, it makes each component see its neighbourhood
 instead of the mean of everything, on which training stands still. The first `globals` components have no place but
-see the picture's own coordinates: what they explain, a background or a light, is everywhere.
+see the image's own coordinates: what they explain, a background or a light, is everywhere.
 
 Source: Locatello et al. 2020, algorithm 1; Biza et al. 2023, translation only. Differs: the local term, global slots,
 one start for all contents, and places drawn instead of contents.
@@ -28,14 +28,14 @@ PLACE = 3
 
 
 class SlotEncoder(Encoder):
-    """K latents (content, x, y, placed) of a picture; K may be another number at test time.
+    """K latents (content, x, y, placed) of an image; K may be another number at test time.
 
     Places start where they are told to, else at random in training, and otherwise at evenly spread points.
 
     Args:
         latent: numbers per component, PLACE of them for its place. width: channels, and numbers per slot that latents
         of fewer are read off. globals: components without place.
-        iterations: rounds of attention. spread: s, half-width of a component's neighbourhood, picture from -1 to 1.
+        iterations: rounds of attention. spread: s, half-width of a component's neighbourhood, image from -1 to 1.
         stochastic: say also how sure contents are.
     Shape:
         x: (batch, 3, side, side), side a multiple of 4. Returns (batch, K, latent); if stochastic, the logarithm of the

@@ -84,7 +84,7 @@ def lines(
 
     Args:
         series: name -> values at 1, 2, ...; each series may have its own length. emphasis: the series drawn bold, if
-        there is one of that name. width, height: of the picture, in pixels.
+        there is one of that name. width, height: of the image, in pixels.
     """
     runs = {name: _runs(values) for name, values in series.items()}
     runs = {name: pieces for name, pieces in runs.items() if pieces}
@@ -135,7 +135,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class _Plot:
-    """Where values stand on the picture."""
+    """Where values stand on the image."""
 
     width: int
     height: int

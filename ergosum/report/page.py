@@ -1,6 +1,6 @@
-"""One HTML page in one file: text, tables, charts and pictures, embedded, that opens offline, in light and in dark.
+"""One HTML page in one file: text, tables, charts and images, embedded, that opens offline, in light and in dark.
 
-The builders `picture`, `animation`, `table`, `cards`, `chart`, `row`, `titled` and `fold` return HTML for
+The builders `image`, `animation`, `table`, `cards`, `chart`, `row`, `titled` and `fold` return HTML for
 `training.task.Section.html`; every text given to them is escaped. `write_page` joins sections to a page.
 """
 
@@ -19,7 +19,7 @@ from ergosum.report import charts
 from ergosum.report.numerals import decimals_for, is_number, number
 from ergosum.training.task import Section
 
-__all__ = ["Card", "Section", "animation", "cards", "chart", "fold", "picture", "row", "table", "titled", "write_page"]
+__all__ = ["Card", "Section", "animation", "cards", "chart", "figure", "fold", "row", "table", "titled", "write_page"]
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #faf9f6; --panel: #ffffff; --ink: #1d2025; --soft: #5c626c; --rule: #e2dfd8;
@@ -130,7 +130,7 @@ def write_page(path: Path, title: str, subtitle: str, command: str, sections: Se
     write_atomically(Path(path), lambda p: p.write_text(page, encoding="utf-8"))
 
 
-def picture(image: Image.Image, caption: str) -> str:
+def figure(image: Image.Image, caption: str) -> str:
     """A figure with an image, embedded as PNG, and its caption."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
@@ -176,8 +176,8 @@ def table(
     if not rows or not headings:
         return ""
     wanted, name = best or {}, next(iter(headings))
-    rivals = [r for r in rows if r.get(name) not in aside]
-    winners = {key: _winner([r.get(key) for r in rivals], how) for key, how in wanted.items()}
+    models = [r for r in rows if r.get(name) not in aside]
+    winners = {key: _winner([r.get(key) for r in models], how) for key, how in wanted.items()}
     places = {key: decimals_for(r.get(key) for r in rows) for key in headings} | dict(decimals or {})
     kinds = {key: _alignment([r.get(key) for r in rows]) for key in headings}
     head = "".join(f"<th{kinds[k]}>{escape(text)}{_arrow(wanted.get(k))}</th>" for k, text in headings.items())

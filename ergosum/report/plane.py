@@ -1,4 +1,4 @@
-"""A density in the plane with the chains that sampled it, and what the chains know: one picture."""
+"""A density in the plane with the chains that sampled it, and what the chains know: one image."""
 
 import copy
 import io

@@ -1,4 +1,4 @@
-"""The report of a run: its scores, pictures and recipe on one page, made from what its run folder holds."""
+"""The report of a run: its scores, images and recipe on one page, made from what its run folder holds."""
 
 import json
 import math

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Generator, Tensor
 
-from ergosum.data.pictures import block_seed
+from ergosum.data.dataset import block_seed
 from ergosum.energies.box import Box
 from ergosum.energies.funnel import Funnel
 from ergosum.energies.gaussian import Gaussian

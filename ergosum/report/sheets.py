@@ -9,7 +9,7 @@ from torch import Tensor
 from ergosum.data.glyphs import Glyphs
 from ergosum.data.mixed import Mixed
 from ergosum.data.named import NAMES, dataset
-from ergosum.data.record import Pictures
+from ergosum.data.record import ImageRecord
 from ergosum.data.render import FACTORS
 from ergosum.data.scenes import Scenes
 from ergosum.data.sequences import LEVELS, DigitSequences
@@ -54,7 +54,7 @@ def _one(data: DigitSequences, seed: int) -> torch.Tensor:
     return data.sequences(1, LEVELS - 1, torch.Generator().manual_seed(seed)).frames[0]
 
 
-def overlay(drawn: Pictures) -> Tensor:
+def overlay(drawn: ImageRecord) -> Tensor:
     """Masks as flat colours, one per object, with a little of the image showing through.
 
     Shape:
@@ -141,7 +141,7 @@ def glyphs(source: str, seed: int = 0, canvas: int = 28) -> Image.Image:
 
 
 def mixed(names: str, seed: int = 0, canvas: int = 28) -> Image.Image:
-    """Images as they come from sets joined by '+', with their masks; then each set by itself.
+    """Images as they come from datasets joined by '+', with their masks; then each dataset by itself.
 
     `canvas` counts from 64 unless all sets are of digits or Fashion-MNIST.
     """
@@ -149,7 +149,7 @@ def mixed(names: str, seed: int = 0, canvas: int = 28) -> Image.Image:
     small = set(parts) <= set(SOURCES)
     data = dataset(names, canvas if small else max(64, canvas)).build(split="train")
     if not isinstance(data, Mixed):
-        raise ValueError(f"{names} is a folder, and not sets joined by '+'.")
+        raise ValueError(f"{names} is a folder, and not datasets joined by '+'.")
     generator = torch.Generator().manual_seed(seed)
     rows = [row for _ in range(3) for row in _with_masks(data.draw(COLUMNS, generator), "mixed")]
     for name, part in zip(parts, data.sets, strict=True):
@@ -158,7 +158,7 @@ def mixed(names: str, seed: int = 0, canvas: int = 28) -> Image.Image:
     return sheet(rows, zoom=max(2, 112 // data.side), boxed=())
 
 
-def _with_masks(drawn: Pictures, name: str) -> list[tuple[str, Tensor]]:
+def _with_masks(drawn: ImageRecord, name: str) -> list[tuple[str, Tensor]]:
     return [(name, drawn.images), ("masks", overlay(drawn))]
 
 

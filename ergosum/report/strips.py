@@ -104,15 +104,15 @@ def sheet(
     label_width = max(_width(text, size) for lines in labels for text in lines)
     left = margin + (label_width + margin if label_width else 0)
     top = margin + (line if columns else 0)
-    pictures = [strip(frames, zoom, boxed) for _, frames in rows]
-    heights = [max(p.height, len(lines) * line) for p, lines in zip(pictures, labels, strict=True)]
-    width = left + max(p.width for p in pictures) + margin
+    images = [strip(frames, zoom, boxed) for _, frames in rows]
+    heights = [max(p.height, len(lines) * line) for p, lines in zip(images, labels, strict=True)]
+    width = left + max(p.width for p in images) + margin
     between = size // 2
     canvas = Image.new("RGB", (width, top + sum(heights) + between * (len(rows) - 1) + margin), BACKGROUND)
     draw = ImageDraw.Draw(canvas)
     _write_captions(draw, columns or (), left, margin, rows[0][1].shape[-1] * zoom, zoom, size)
-    for picture, lines, height in zip(pictures, labels, heights, strict=True):
-        canvas.paste(picture, (left, top + (height - picture.height) // 2))
+    for image, lines, height in zip(images, labels, heights, strict=True):
+        canvas.paste(image, (left, top + (height - image.height) // 2))
         first = top + (height - len(lines) * line) // 2 + line // 2
         for number, text in enumerate(lines):
             draw.text((margin, first + number * line), text, _INK, _font(size), anchor="lm")

@@ -29,7 +29,7 @@ def compose_images(bank: Bank, formula: str, start: Images, frames: int = 8, sub
 
 
 def pulls(bank: Bank, formula: str, film: Tensor, levels: float = 1.0) -> tuple[list[str], Tensor]:
-    """Each term's share of minus the gradient at each frame, as pictures: names L, maps (L, time, 3, side, side).
+    """Each term's share of minus the gradient at each frame, as images: names L, maps (L, time, 3, side, side).
 
     All maps of one film share a scale: the largest pull is white or black.
     """

@@ -25,6 +25,9 @@ from ergosum.temporal.timeline import Timeline
 
 __all__ = ["Bank", "as_moves"]
 
+SIDE = 28
+"""Side of a frame in pixels where a predictor does not tell."""
+
 
 def as_moves(moves: Mapping[str, float], batch: int, device: torch.device | str = "cpu") -> Tensor:
     """Moves given by name as a (batch, 3) tensor in the order of `FACTORS`."""
@@ -46,10 +49,11 @@ class Bank:
         for predictor in predictors:
             for k, name in enumerate(predictor.components):  # type: ignore[arg-type]
                 self.members[name] = (predictor, k)
-        sides = {getattr(p, "canvas", 28) for p, _ in self.members.values()}
+        sides = {p.canvas for p, _ in self.members.values() if hasattr(p, "canvas")}
         if len(sides) > 1:
             raise ValueError(f"Bank: expected predictors of one canvas, got sides {sorted(sides)} in pixels.")
-        self.canvas = next(iter(sides), 28)
+        self.canvas: int = next(iter(sides), SIDE)
+        self._expected = next(iter(sides), None)
         if not self.members:
             raise ValueError("Bank: expected at least one predictor, got none.")
 
@@ -125,7 +129,7 @@ class Bank:
         """
         if frames < 1 or substeps < 1:
             raise ValueError(f"follow: expected frames >= 1 and substeps >= 1, got {frames} and {substeps}.")
-        x = as_images(start, self.canvas)
+        x = as_images(start, self._expected)
         made = [x]
         for _ in range(frames):
             for _ in range(substeps):
@@ -149,7 +153,7 @@ class Bank:
         missing = [f for f in timeline.factors if f not in self.members]
         if missing:
             raise ValueError(f"No energy for {', '.join(missing)}; this bank holds {', '.join(self.factors)}.")
-        frames = [as_images(start, self.canvas)]
+        frames = [as_images(start, self._expected)]
         for moves in timeline:
             frames.append(self.advance(frames[-1], moves, how, substeps))
         return torch.stack(frames, 1)

@@ -12,7 +12,7 @@ from ergosum.data.sequences import DigitSequences
 from ergosum.data.sources import default_source
 from ergosum.report.animation import encode_animation
 from ergosum.report.numerals import enumeration, is_number, number, percent
-from ergosum.report.page import animation, picture, row
+from ergosum.report.page import animation, figure, row
 from ergosum.report.strips import sheet
 from ergosum.report.tables import targets_html
 from ergosum.temporal.control import Bank, as_moves
@@ -46,7 +46,7 @@ def sections(
         chosen: timelines to show; default: all pairs.
     """
     if not issubclass(task.data.cls, DigitSequences):  # type: ignore[arg-type]
-        return [Section("Predictions", "Held-out pairs of frames.", picture(_pairs(task, model, seed), ""))]
+        return [Section("Predictions", "Held-out pairs of frames.", figure(_pairs(task, model, seed), ""))]
     source = scores.get("source") or default_source()
     held = [c for c in model.components if c in FACTORS]  # type: ignore[union-attr]
     strips: list[tuple[str, Image.Image]] = []
@@ -67,12 +67,12 @@ def sections(
     return [
         Section("Targets", "", targets_html(scores.get("targets") or ())),
         Section("Strips", "The red box is the input. A generated frame is made from the generated one before it.",
-                "".join(picture(image, caption) for caption, image in strips)),
+                "".join(figure(image, caption) for caption, image in strips)),
         Section("In motion", "", row(*(animation(content, caption) for caption, content in animations))),
         Section("Comparison", _protocol(scores), comparison(scores)),
         Section("Response", _response_text(scores), response(scores)),
         Section("Timelines", _timelines_text(scores),
-                "".join(picture(image, caption) for caption, image in played) + timeline_errors(scores)),
+                "".join(figure(image, caption) for caption, image in played) + timeline_errors(scores)),
         Section("Composition", "Energies trained apart, acting together on moves that nobody trained for.",
                 compositions(scores)),
     ]  # fmt: skip

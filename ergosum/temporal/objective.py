@@ -16,7 +16,7 @@ from ergosum.data.record import Pairs
 from ergosum.data.render import render
 from ergosum.decomposer import Trajectory
 from ergosum.metrics.decorrelation import decorrelation
-from ergosum.training.task import Terms
+from ergosum.training.task import Losses
 
 __all__ = ["PredictionLoss", "PredictionObjective"]
 
@@ -24,7 +24,7 @@ __all__ = ["PredictionLoss", "PredictionObjective"]
 class PredictionObjective:
     """What a predicted trajectory is compared with: the base class of objectives of sequences, yours included."""
 
-    def __call__(self, pairs: Pairs, path: Trajectory) -> Terms:
+    def __call__(self, pairs: Pairs, path: Trajectory) -> Losses:
         """Loss, plain error, error of copying; `first` and `last` are where the trajectory starts and ends."""
         raise NotImplementedError
 
@@ -51,7 +51,7 @@ class PredictionLoss(PredictionObjective):
         if not self.decorrelation >= 0:
             raise ValueError(f"objective.decorrelation: expected a number >= 0, got {self.decorrelation!r}.")
 
-    def __call__(self, pairs: Pairs, path: Trajectory) -> Terms:
+    def __call__(self, pairs: Pairs, path: Trajectory) -> Losses:
         """Loss, error of the last step, and as reference the error of copying the first frame.
 
         Shape:
@@ -72,7 +72,7 @@ class PredictionLoss(PredictionObjective):
         with torch.no_grad():
             error = F.mse_loss(predicted[-1].clamp(0, 1), pairs.target)
             copy_error = F.mse_loss(pairs.start, pairs.target)
-        return Terms(loss, error, copy_error, pairs.start, predicted[-1])
+        return Losses(loss, error, copy_error, pairs.start, predicted[-1])
 
 
 def _between(pairs: Pairs, fraction: float) -> Tensor:

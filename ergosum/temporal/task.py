@@ -12,7 +12,7 @@ from ergosum.part import Part
 from ergosum.temporal.model import TemporalDecomposer
 from ergosum.temporal.objective import PredictionLoss, PredictionObjective
 from ergosum.temporal.rollouts import RollOuts
-from ergosum.training.task import Section, Shelf, Table, Task, Terms
+from ergosum.training.task import Losses, Section, Shelf, Table, Task
 
 __all__ = ["PairData", "Prediction", "Predictor"]
 
@@ -43,7 +43,7 @@ class Prediction(Task):
 
     Args:
         data: pairs of frames with their moves; gets `split` and `device`. model: gets `side`. objective: (pairs,
-            trajectory) -> Terms.
+            trajectory) -> Losses.
         persistent: probability that a start frame is the model's own earlier prediction (persistent roll-outs),
             0 .. 0.99.
         active: components that act and learn; empty: all. freeze_encoder: keep the encoder's weights as they are at the
@@ -102,7 +102,7 @@ class Prediction(Task):
         """Pairs of frames, some of them continued roll-outs."""
         return self.rollouts.draw(n, generator)
 
-    def loss(self, model: nn.Module, batch: Pairs, generator: Generator, progress: float) -> Terms:
+    def loss(self, model: nn.Module, batch: Pairs, generator: Generator, progress: float) -> Losses:
         """Descend from the first frame."""
         path = model(batch.start, batch.target, batch.moves, generator, active=self.active)
         return self.objective(batch, path)

@@ -3,6 +3,6 @@
 from ergosum.training.experiment import Experiment, Optimiser, Run
 from ergosum.training.loop import Update, fit, train
 from ergosum.training.runfolder import load_predictor
-from ergosum.training.task import Task, Terms
+from ergosum.training.task import Losses, Task
 
-__all__ = ["Experiment", "Optimiser", "Run", "Task", "Terms", "Update", "fit", "load_predictor", "train"]
+__all__ = ["Experiment", "Losses", "Optimiser", "Run", "Task", "Update", "fit", "load_predictor", "train"]

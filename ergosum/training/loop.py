@@ -29,7 +29,7 @@ from ergosum.training.processes import launch
 from ergosum.training.runfolder import owned, save_recipe
 from ergosum.training.schedule import learning_rate
 from ergosum.training.state import State, checkpoint_of
-from ergosum.training.task import Task, Terms
+from ergosum.training.task import Losses, Task
 
 __all__ = ["DeadRunError", "Update", "fit", "train"]
 
@@ -217,14 +217,14 @@ def _moved(batch: Any, device: torch.device) -> Any:
     return type(batch)(*(v.to(device) for v in batch))
 
 
-def _errors(terms: Terms) -> Tensor:
+def _errors(terms: Losses) -> Tensor:
     """Loss, error and reference; the loss stands for an error that the task does not give, 0 for a reference."""
     loss = terms.loss.detach()
     error = loss if terms.error is None else terms.error
     return torch.stack([loss, error, torch.zeros_like(error) if terms.reference is None else terms.reference])
 
 
-def _watch(state: State, error: float, copied: float, terms: Terms) -> None:
+def _watch(state: State, error: float, copied: float, terms: Losses) -> None:
     """Running averages, and the death watch: a model whose output equals its input has zero gradient for good."""
     weight = max(0.02, 1 / state.iteration)
     state.error += weight * (error - state.error)

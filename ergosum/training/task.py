@@ -5,7 +5,7 @@ A task of your own needs `build`, `batch` and `loss`; everything else has a defa
     class Denoise(Task):
         def build(self): return MyEnergy()
         def batch(self, n, generator): return Batch(my_images[torch.randint(len(my_images), (n,), generator=generator)])
-        def loss(self, model, batch, generator, progress): return Terms(...)
+        def loss(self, model, batch, generator, progress): return Losses(...)
 
 `docs/extending.md` has it whole.
 """
@@ -16,10 +16,10 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Generator, Tensor, nn
 
-__all__ = ["Section", "Shelf", "Table", "Task", "Terms"]
+__all__ = ["Losses", "Section", "Shelf", "Table", "Task"]
 
 
-class Terms(NamedTuple):
+class Losses(NamedTuple):
     """What a batch comes to.
 
     Attributes:
@@ -73,7 +73,7 @@ class Task:
     device: str = "cpu"
     """Where batches are wanted; set by the loop before the first one."""
     compared_with: str = "copying"
-    """What has the error that `Terms.reference` tells, in words: "error 12 % of copying"."""
+    """What has the error that `Losses.reference` tells, in words: "error 12 % of copying"."""
     undivided: str = ""
     """Why several processes cannot share a batch out; empty if they can."""
 
@@ -85,7 +85,7 @@ class Task:
         """A batch of n samples."""
         raise NotImplementedError
 
-    def loss(self, model: nn.Module, batch: Any, generator: Generator, progress: float) -> Terms:
+    def loss(self, model: nn.Module, batch: Any, generator: Generator, progress: float) -> Losses:
         """The model on a batch, or on a process's share of it; `progress` of training is 0 .. 1."""
         raise NotImplementedError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
-from ergosum.nets.classifier import DigitClassifier, PictureClassifier
+from ergosum.nets.classifier import DigitClassifier, ImageClassifier
 from ergosum.training.runfolder import CARDS, load_predictor, load_weights, locate
 
 __all__ = ["CARDS", "Zoo", "find", "names"]
@@ -59,6 +59,6 @@ def _loaded(folder: Path) -> nn.Module:
 @cache
 def _classifier(name: str) -> nn.Module:
     weights = load_weights(Path(__file__).parent / f"{name}.safetensors")
-    model = DigitClassifier() if name == "identity" else PictureClassifier(len(weights["head.bias"]))
+    model = DigitClassifier() if name == "identity" else ImageClassifier(len(weights["head.bias"]))
     model.load_state_dict(weights)
     return model.eval()

@@ -13,10 +13,10 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
+from ergosum.data.dataset import store
 from ergosum.data.named import dataset
-from ergosum.data.pictures import store
 from ergosum.data.sequences import DigitSequences
-from ergosum.nets.classifier import DigitClassifier, PictureClassifier
+from ergosum.nets.classifier import DigitClassifier, ImageClassifier
 from ergosum.training.runfolder import save_weights
 
 __all__ = ["EXTRACTOR_OUTPUTS", "train_classifier", "train_extractor"]
@@ -54,7 +54,7 @@ def train_classifier(
     return _fit(model, objective, iterations)
 
 
-def train_extractor(iterations: int = 3000, batch: int = 84, count: int = 6000, seed: int = 0) -> PictureClassifier:
+def train_extractor(iterations: int = 3000, batch: int = 84, count: int = 6000, seed: int = 0) -> ImageClassifier:
     """A classifier of images of all datasets: which one an image is from, how many objects it shows, and what was done
     to it.
 
@@ -64,7 +64,7 @@ def train_extractor(iterations: int = 3000, batch: int = 84, count: int = 6000, 
         batch: a multiple of six times the number of datasets. count: stored images of each dataset.
     """
     torch.manual_seed(seed)
-    model = PictureClassifier(EXTRACTOR_OUTPUTS).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = ImageClassifier(EXTRACTOR_OUTPUTS).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     stores = []
     for name, (side, most) in SETS.items():
         objects = most if name == "still" else (1, most)

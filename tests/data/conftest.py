@@ -1,4 +1,4 @@
-"""What the tests of data share: Fashion-MNIST where it is at hand, and 900 pictures that stand for it."""
+"""What the tests of data share: Fashion-MNIST where it is at hand, and 900 images that stand for it."""
 
 import hashlib
 import os
@@ -25,7 +25,7 @@ def fashion(monkeypatch):
 
 @pytest.fixture
 def small_fashion(monkeypatch):
-    """900 different pictures as archive and as sprite, and the digest that belongs to them: picture i has the binary
+    """900 different images as archive and as sprite, and the digest that belongs to them: image i has the binary
     digits of i in its uppermost row, which are white, and grey below.
     """
     number = np.arange(900)

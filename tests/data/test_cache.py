@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ergosum.data.cache import cache_folder, cache_folders
-from ergosum.data.pictures import store
+from ergosum.data.dataset import store
 from ergosum.data.sources import default_source, load_digits
 from ergosum.data.tetrominoes import Tetrominoes
 
@@ -39,11 +39,9 @@ def test_bundled_digits_and_stored_images_need_no_home(homeless, tmp_path):
 
 
 def test_what_must_be_kept_goes_to_the_temporary_folder_and_a_warning_says_so(homeless):
-    with pytest.warns(
-        UserWarning, match=r"The cache is .*pictures, since there is no home folder\. Set XDG_CACHE_HOME"
-    ):
+    with pytest.warns(UserWarning, match=r"The cache is .*images, since there is no home folder\. Set XDG_CACHE_HOME"):
         kept = store(Tetrominoes(), 2)
-    assert kept.folder.parent == homeless / "pictures" and homeless.stat().st_mode & 0o777 == 0o700
+    assert kept.folder.parent == homeless / "images" and homeless.stat().st_mode & 0o777 == 0o700
     with pytest.warns(UserWarning, match="The cache is"):
         assert store(Tetrominoes(), 2).folder == kept.folder
 

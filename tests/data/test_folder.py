@@ -10,13 +10,13 @@ from PIL import Image
 from torch import Generator
 
 from ergosum.data import image_file
+from ergosum.data.dataset import store
 from ergosum.data.folder import ImageFolder, load_square
 from ergosum.data.image_file import Square
 from ergosum.data.listing import shown
-from ergosum.data.pictures import store
 
 
-def picture(path, size=(40, 40), colour=(255, 0, 0), mode="RGB"):
+def saved(path, size=(40, 40), colour=(255, 0, 0), mode="RGB"):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new(mode, size, colour).save(path)
     return path
@@ -26,13 +26,13 @@ def picture(path, size=(40, 40), colour=(255, 0, 0), mode="RGB"):
 def mixed(tmp_path):
     """Seven readable images of different kinds, three broken ones, and files that are none."""
     for i in range(5):
-        picture(tmp_path / "faces" / f"{i}.png", (40 + i, 60), (40 * i, 0, 0))
-    picture(tmp_path / "street.JPG", (300, 100), (10, 200, 10))
-    picture(tmp_path / "z.png", (20, 20), 128, "L")
+        saved(tmp_path / "faces" / f"{i}.png", (40 + i, 60), (40 * i, 0, 0))
+    saved(tmp_path / "street.JPG", (300, 100), (10, 200, 10))
+    saved(tmp_path / "z.png", (20, 20), 128, "L")
     (tmp_path / "broken.png").write_text("no image")
-    whole = picture(tmp_path / "half.png", (64, 64)).read_bytes()
+    whole = saved(tmp_path / "half.png", (64, 64)).read_bytes()
     (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
-    picture(tmp_path / "tiny.png", (2, 2))
+    saved(tmp_path / "tiny.png", (2, 2))
     (tmp_path / "notes.txt").write_text("hello")
     return tmp_path
 
@@ -81,7 +81,7 @@ def test_the_middle_square_is_kept(tmp_path):
 
 
 def test_transparency_is_laid_on_black_sixteen_bits_keep_their_shade_and_cameras_orientation_counts(tmp_path):
-    picture(tmp_path / "a.png", colour=(255, 0, 0, 128), mode="RGBA")
+    saved(tmp_path / "a.png", colour=(255, 0, 0, 128), mode="RGBA")
     Image.fromarray(np.full((28, 28), 13107, np.uint16)).save(tmp_path / "b.png")
     tall = np.zeros((40, 40, 3), np.uint8)
     tall[:20] = 255
@@ -156,13 +156,13 @@ def test_one_image_is_read_as_a_folder_s_are(tmp_path):
 
 def test_names_that_are_no_text_are_read_or_named_and_the_job_goes_on(tmp_path):
     for name in (b"a\xff.png", b"b\n.png", "c\u2211.png".encode()):
-        picture(tmp_path / os.fsdecode(name))
+        saved(tmp_path / os.fsdecode(name))
     (tmp_path / os.fsdecode(b"d\xfe.png")).write_text("no image")
     data = ImageFolder(tmp_path, 8)
     assert [len(b.images) for b in data.stream(2)] == [2, 1] and len(data.settings["sha256"]) == 16
     assert [shown(p.name) for p in data.skipped] == [r"d\xfe.png"]
     assert len(store(data, 3, folder=tmp_path / "kept")) == 3
-    picture(tmp_path / os.fsdecode(b"\xff") / "x.png").write_text("no image")
+    saved(tmp_path / os.fsdecode(b"\xff") / "x.png").write_text("no image")
     with pytest.raises(OSError, match=r"images in .*\\xff could be read; the first: .*\\xff/x\.png: it is none"):
         ImageFolder(tmp_path / os.fsdecode(b"\xff"), 8).at([0])
 
@@ -176,7 +176,7 @@ def test_a_file_that_is_gone_is_passed_over(mixed):
 
 def album(folder, count=40):
     for i in range(count):
-        picture(folder / f"{i:02d}.png", colour=(6 * i, i, 0))
+        saved(folder / f"{i:02d}.png", colour=(6 * i, i, 0))
     return folder
 
 
@@ -202,8 +202,8 @@ def test_another_folder_may_be_held_out(tmp_path, inside):
     own = album(tmp_path / "a", 20)
     other = own / "held" if inside else tmp_path / "held"
     for i in (3, 7):
-        shutil.copy(own / f"{i:02d}.png", picture(other / f"copy{i}.png"))
-    picture(other / "new.png", colour=(255, 0, 0))
+        shutil.copy(own / f"{i:02d}.png", saved(other / f"copy{i}.png"))
+    saved(other / "new.png", colour=(255, 0, 0))
     data = ImageFolder(own, 8, test=other)
     assert reds(data.split("test")) == {18, 42, 255} and data.split("test").folder == other
     assert reds(data.split("train")) == {6 * i for i in range(20)} - {18, 42}
@@ -211,7 +211,7 @@ def test_another_folder_may_be_held_out(tmp_path, inside):
 
 
 def test_a_folder_that_cannot_be_split_says_so(tmp_path):
-    picture(tmp_path / "a" / "x.png")
+    saved(tmp_path / "a" / "x.png")
     data = ImageFolder(tmp_path / "a")
     with pytest.raises(ValueError, match="at least two different images"):
         data.split("train")
@@ -223,7 +223,7 @@ def test_a_folder_that_cannot_be_split_says_so(tmp_path):
         ImageFolder(tmp_path / "a", split="held")
 
 
-def test_a_folder_whose_pictures_changed_is_stored_anew(tmp_path):
+def test_a_folder_whose_images_changed_is_stored_anew(tmp_path):
     folder = tmp_path / "album"
     folder.mkdir()
     for shade in (10, 200):

@@ -1,4 +1,4 @@
-"""Single grey pictures with their class: training and held-out ones never meet."""
+"""Single grey images with their class: training and held-out ones never meet."""
 
 import json
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Generator
 
+from ergosum.data.dataset import store
 from ergosum.data.glyphs import EDGE, Glyphs
-from ergosum.data.pictures import store
 from ergosum.data.sources import FASHION_FILES, load_digits
 
 
@@ -15,8 +15,8 @@ def draw(n=50, seed=0, **settings):
     return Glyphs(**settings).draw(n, Generator().manual_seed(seed))
 
 
-def codes(pictures):
-    return {image.numpy().tobytes() for image in pictures.images}
+def codes(images):
+    return {image.numpy().tobytes() for image in images.images}
 
 
 @pytest.mark.parametrize("side", [12, 28, 36])
@@ -31,7 +31,7 @@ def test_a_record_has_its_shapes_and_one_owner_per_pixel(side, split):
     assert torch.isin(p.factors[:, 0], data.levels[0]).all() and len(data.levels[0]) == 10
 
 
-def test_pictures_are_the_sources_in_white_with_their_class():
+def test_images_are_the_sources_in_white_with_their_class():
     data, digits = Glyphs("digits", split="test"), load_digits("digits", "test")
     p = data.at(range(len(data)))
     assert len(data) == 400 and torch.equal(p.images, digits.images.expand(-1, 3, -1, -1))
@@ -41,7 +41,7 @@ def test_pictures_are_the_sources_in_white_with_their_class():
     )
 
 
-def test_the_glyph_is_what_has_a_fifth_of_the_maximum_and_a_black_picture_has_none():
+def test_the_glyph_is_what_has_a_fifth_of_the_maximum_and_a_black_image_has_none():
     p = draw()
     grey = p.images[:, 0]
     bright = grey >= EDGE * grey.amax((1, 2), keepdim=True)
@@ -51,7 +51,7 @@ def test_the_glyph_is_what_has_a_fifth_of_the_maximum_and_a_black_picture_has_no
     assert data.at([0]).masks[:, 0].all()
 
 
-def test_training_and_held_out_pictures_share_none():
+def test_training_and_held_out_images_share_none():
     train, test = (Glyphs(split=s) for s in ("train", "test"))
     every = [codes(data.at(range(len(data)))) for data in (train, test)]
     assert not every[0] & every[1] and len(every[0]) == len(train) and len(every[1]) == len(test)
@@ -59,7 +59,7 @@ def test_training_and_held_out_pictures_share_none():
     assert codes(Glyphs("digits").draw(9, Generator().manual_seed(1))) <= every[0]
 
 
-def test_every_picture_is_equally_likely():
+def test_every_image_is_equally_likely():
     n = 4000
     classes = draw(n).factors[:, 0].long().bincount(minlength=10) / n
     share = load_digits("digits", "train").labels.bincount() / 1397
@@ -73,13 +73,13 @@ def test_the_same_generator_draws_the_same_bits_and_the_global_one_is_left_alone
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_a_picture_does_not_depend_on_the_others_of_its_batch():
+def test_a_image_does_not_depend_on_the_others_of_its_batch():
     data = Glyphs(side=20)
     together = data.at([3, 900, 5])
     assert all(map(torch.equal, data.at([900]), (v[1:2] for v in together)))
 
 
-def test_stored_pictures_are_all_the_training_ones_before_any_comes_again(tmp_path):
+def test_stored_images_are_all_the_training_ones_before_any_comes_again(tmp_path):
     data = Glyphs("digits", 12)
     kept = store(data, 1400, folder=tmp_path)
     p, true = kept.batch(range(1400)), data.at(range(1397))
@@ -115,7 +115,7 @@ def test_settings_out_of_range_are_refused(settings, message):
         Glyphs(**settings)
 
 
-def test_pictures_that_are_not_there_are_refused():
+def test_images_that_are_not_there_are_refused():
     with pytest.raises(ValueError, match="n >= 1"):
         draw(0)
     for wrong in ([400], [-1], torch.tensor([0, 1000])):

@@ -1,4 +1,4 @@
-"""Pictures from several sets: equal shares, room for the most objects, and names joined by a plus."""
+"""Images from several sets: equal shares, room for the most objects, and names joined by a plus."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_every_set_has_an_equal_share():
     assert abs(runs - 2 / 3) < 4 * error
 
 
-def test_pictures_are_those_of_the_set_that_the_factor_names():
+def test_images_are_those_of_the_set_that_the_factor_names():
     p = PAIR.draw(60, Generator().manual_seed(1))
     grey = (p.images == p.images[:, :1]).flatten(1).all(1)
     assert torch.equal(grey, p.factors[:, 0] == 0)
@@ -65,7 +65,7 @@ def test_the_same_generator_draws_the_same_bits_and_the_global_one_is_left_alone
 def test_what_makes_no_mixture_is_refused():
     with pytest.raises(ValueError, match="two or more sets, got 1"):
         Mixed([Tetrominoes()])
-    with pytest.raises(ValueError, match="pictures of one side, got 36, 28"):
+    with pytest.raises(ValueError, match="images of one side, got 36, 28"):
         Mixed([Tetrominoes(side=36), Glyphs()])
     with pytest.raises(ValueError, match="n >= 1"):
         PAIR.draw(0, Generator())
@@ -111,7 +111,7 @@ def test_an_unknown_name_is_answered_with_those_that_there_are(name, unknown):
         dataset(name, 36)
 
 
-def test_mnist_and_fashion_are_mixed_as_pictures(mnist, fashion):
+def test_mnist_and_fashion_are_mixed_as_images(mnist, fashion):
     mixed = dataset("mnist+fashion", 28).build()
     p = mixed.draw(40, Generator().manual_seed(0))
     assert [len(part) for part in mixed.sets] == [60_000, 810] and p.masks.shape == (40, 2, 28, 28)
@@ -129,7 +129,7 @@ def test_what_is_shown_and_scored_is_held_out(tiny, no_mnist, small_fashion):
     for seed in (0, 1):
         assert {v.numpy().tobytes() for v in images_of("", task, seed)} <= known
     scores = decomposition_scores(task, task.build().eval(), 3, 0)
-    assert scores["fg_ari"] is None and scores["mse"] > 0  # no picture shows two objects
+    assert scores["fg_ari"] is None and scores["mse"] > 0  # no image shows two objects
 
 
 @pytest.mark.parametrize("name", ["digits+tetrominoes", "still+toy"])

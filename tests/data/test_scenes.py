@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Generator
 
+from ergosum.data.dataset import grid
 from ergosum.data.mujoco_scenes import MujocoScenes
-from ergosum.data.pictures import grid
 from ergosum.data.scenes import COLOURS, FACTORS, FIELD, SIZES, VARIANTS, Scenes, camera_axes
 from ergosum.data.solids import SOLIDS, dot, length
 
@@ -20,7 +20,7 @@ SETS = [Scenes(variant=v) for v in VARIANTS] + [Scenes((1, 8), side=32, smooth=2
 
 
 def scene(*things, factors=USUAL, **settings):
-    """One picture of the given things."""
+    """One image of the given things."""
     data = Scenes(len(things), **settings)
     return data.render(torch.tensor([things], dtype=torch.float32), factors[None])
 
@@ -76,7 +76,7 @@ def test_a_normal_is_at_right_angles_to_the_surface_around_it(name):
 
 
 @pytest.mark.parametrize("data", SETS, ids=lambda d: str(d.settings))
-def test_masks_part_the_picture_and_every_object_is_seen(data):
+def test_masks_part_the_image_and_every_object_is_seen(data):
     p = data.draw(12, Generator().manual_seed(0))
     assert p.images.shape == (12, 3, data.side, data.side) and 0 <= p.images.min() and p.images.max() <= 1
     assert (p.masks.sum(1) == 1).all()
@@ -94,7 +94,7 @@ def test_the_same_generator_draws_the_same_bits_and_the_global_one_is_left_alone
     assert not torch.equal(a.images, c.images) and torch.equal(before, torch.random.get_rng_state())
 
 
-def test_a_picture_does_not_depend_on_its_batch_mates():
+def test_a_image_does_not_depend_on_its_batch_mates():
     data = Scenes((1, 8))
     p = data.draw(20, Generator().manual_seed(0))
     for i in (0, 7, 19):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Generator
 
-from ergosum.data.pictures import grid
+from ergosum.data.dataset import grid
 from ergosum.data.shapes import LEVELS, Shapes
 
 SINGLE = Shapes()
@@ -36,7 +36,7 @@ def test_the_grid_has_all_combinations_of_dsprites_and_its_last_factor_turns_fas
 
 
 @pytest.mark.parametrize("data", SETS, ids=lambda d: str(d.settings))
-def test_masks_part_the_picture_and_colours_are_exact(data):
+def test_masks_part_the_image_and_colours_are_exact(data):
     p = data.draw(60, Generator().manual_seed(0))
     assert (p.masks.sum(1) == 1).all() and p.images.shape[-1] == data.side
     present = ~p.attributes.isnan().any(2)
@@ -55,7 +55,7 @@ def test_the_same_generator_draws_the_same_bits_and_the_global_one_is_left_alone
     assert not torch.equal(a.images, c.images) and torch.equal(before, torch.random.get_rng_state())
 
 
-def test_rendering_gives_the_drawn_pictures_and_one_does_not_depend_on_the_others():
+def test_rendering_gives_the_drawn_images_and_one_does_not_depend_on_the_others():
     p = MANY.draw(8, Generator().manual_seed(1))
     assert torch.equal(MANY.render(p.attributes, p.factors).images, p.images)
     assert torch.equal(MANY.render(p.attributes[5:6], p.factors[5:6]).images[0], p.images[5])

@@ -189,7 +189,7 @@ def test_mnist_is_the_default_where_all_of_it_is_at_hand_packed_or_not(no_mnist,
     assert len(load_digits(default_source(), "test").labels) == 11
 
 
-def test_fashion_has_ninety_pictures_of_every_class_of_which_nine_are_held_out(fashion):
+def test_fashion_has_ninety_images_of_every_class_of_which_nine_are_held_out(fashion):
     train, test = (load_digits("fashion", s) for s in ("train", "test"))
     assert train.labels.bincount().tolist() == [81] * 10 and test.labels.bincount().tolist() == [9] * 10
     assert train.images.shape == (810, 1, 28, 28) and train.images.max() == 1 and train.images.min() == 0
@@ -201,7 +201,7 @@ def test_fashion_has_ninety_pictures_of_every_class_of_which_nine_are_held_out(f
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
-def test_the_sprite_of_fashion_is_cut_into_the_pictures_of_the_archive(fashion, no_mnist, mode):
+def test_the_sprite_of_fashion_is_cut_into_the_images_of_the_archive(fashion, no_mnist, mode):
     if fashion.suffix != ".npz":
         pytest.skip(f"only the sprite is at hand, and not {FASHION_FILES[0]}")
     (no_mnist / FASHION_FILES[1]).write_bytes(sprite(np.load(fashion)["images"], mode))
@@ -254,7 +254,7 @@ BROKEN_ARCHIVES = {
     "other pixels": (lambda b: archive(images=blank()), "its checksum differs"),
     "fewer": (lambda b: archive(images=blank(899)), r"expected images \(900, 28, 28\) in uint8"),
     "floats": (lambda b: archive(images=blank(dtype=np.float32)), "got .* in float32"),
-    "no images": (lambda b: archive(pictures=blank()), "images is not a file in the archive"),
+    "no images": (lambda b: archive(drawn=blank()), "images is not a file in the archive"),
 }  # fmt: skip
 BROKEN_SPRITES = {
     "truncated": (lambda b: b[: len(b) // 2], "truncated"), "empty": (lambda b: b"", "cannot identify"),
@@ -312,7 +312,7 @@ def test_a_download_of_fashion_is_kept_and_not_repeated(no_mnist, small_fashion,
     assert listing(no_mnist.parent) == [f"cache/ergosum/fashion/{FASHION_FILES[1]}"]
 
 
-def picture(path, mode="L", size=(28, 28), value=128):
+def image_file(path, mode="L", size=(28, 28), value=128):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new(mode, size, value).save(path)
     return path
@@ -324,20 +324,20 @@ def shades(digits):
 
 def test_a_folder_of_images_takes_labels_from_its_sub_folders_and_holds_some_out(tmp_path):
     for i in range(60):
-        picture(tmp_path / str(i % 2) / f"{i:02d}.png", value=4 * i)
+        image_file(tmp_path / str(i % 2) / f"{i:02d}.png", value=4 * i)
     (tmp_path / "notes.txt").write_text("no image")
     train, test = (shades(load_digits(str(tmp_path), s)) for s in ("train", "test"))
     assert train | test == {4 * i: i % 2 for i in range(60)} and not train.keys() & test.keys()
     assert 1 <= len(test) <= 6 + 4 * 5.4**0.5
     for shade in test:
-        picture(tmp_path / "7" / f"copy{shade}.png", value=shade)
+        image_file(tmp_path / "7" / f"copy{shade}.png", value=shade)
     assert shades(load_digits(str(tmp_path), "train")) == train, "copies of held-out digits stay held out"
 
 
 def test_what_cannot_be_read_in_a_folder_of_digits_is_left_out_and_said(tmp_path):
     for i in range(30):
-        picture(tmp_path / f"{i:02d}.png", value=i)
-    picture(tmp_path / "__MACOSX" / "._00.png"), (tmp_path / "x.png").mkdir()
+        image_file(tmp_path / f"{i:02d}.png", value=i)
+    image_file(tmp_path / "__MACOSX" / "._00.png"), (tmp_path / "x.png").mkdir()
     (tmp_path / "z.png").write_text("no image")
     (tmp_path / "y.png").write_text("none either")
     with pytest.warns(UserWarning, match=r"^[12] files in .* are left out; the first: .*[yz]\.png: it is none of PNG"):
@@ -361,7 +361,7 @@ def test_a_phone_s_image_of_a_digit_is_upright(tmp_path):
 
 def test_a_folder_whose_name_holds_a_plus_is_one_source(tmp_path):
     for i in range(20):
-        picture(tmp_path / "a+b" / f"{i}.png", value=9 * i)
+        image_file(tmp_path / "a+b" / f"{i}.png", value=9 * i)
     assert (
         len(load_digits(str(tmp_path / "a+b"), "train").labels) + len(load_digits(str(tmp_path / "a+b"), "test").labels)
         == 20
@@ -377,7 +377,7 @@ def test_a_folder_without_images_and_an_unknown_source_are_told_apart(tmp_path):
 
 def test_a_grey_image_becomes_a_red_digit(tmp_path):
     for mode, value in (("L", 51), ("RGB", (51, 51, 51))):
-        frame = load_image(picture(tmp_path / f"{mode}.png", mode, value=value))
+        frame = load_image(image_file(tmp_path / f"{mode}.png", mode, value=value))
         assert frame.shape == (3, 28, 28)
         torch.testing.assert_close(frame[0], torch.full((28, 28), 0.2))
         assert frame[1:].abs().max() == 0
@@ -389,14 +389,14 @@ def test_sixteen_bit_grey_keeps_its_shades(tmp_path):
 
 
 def test_a_coloured_image_keeps_its_colours_and_any_size_fits_the_canvas(tmp_path):
-    frame = load_image(picture(tmp_path / "c.png", "RGB", (60, 60), (0, 102, 255)), canvas=56)
+    frame = load_image(image_file(tmp_path / "c.png", "RGB", (60, 60), (0, 102, 255)), canvas=56)
     expected = torch.tensor([0.0, 0.4, 1.0])[:, None, None].expand(3, 56, 56)
     torch.testing.assert_close(frame, expected, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("mode, value", [("RGBA", (255, 0, 0, 128)), ("LA", (255, 128))])
 def test_what_is_transparent_is_laid_on_black(tmp_path, mode, value):
-    frame = load_image(picture(tmp_path / "x.png", mode, (28, 28), value))
+    frame = load_image(image_file(tmp_path / "x.png", mode, (28, 28), value))
     torch.testing.assert_close(frame[0], torch.full((28, 28), 128 / 255))
     assert frame[1:].max() == 0
 
@@ -408,12 +408,12 @@ def test_what_is_transparent_is_laid_on_black(tmp_path, mode, value):
 )  # fmt: skip
 def test_an_image_that_makes_no_frame_is_refused_with_the_reason(tmp_path, size, message):
     with pytest.raises(OSError, match=message):
-        load_image(picture(tmp_path / "x.png", "L", size, 3))
+        load_image(image_file(tmp_path / "x.png", "L", size, 3))
 
 
 def test_a_text_file_a_truncated_image_and_a_missing_one_are_no_images(tmp_path):
     (tmp_path / "text.png").write_text("hello")
-    whole = picture(tmp_path / "whole.png", "RGB", (64, 64), (1, 2, 3)).read_bytes()
+    whole = image_file(tmp_path / "whole.png", "RGB", (64, 64), (1, 2, 3)).read_bytes()
     (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
     for name in ("text.png", "half.png"):
         with pytest.raises(OSError, match=f"{name} could not be read as an image: "):

@@ -41,7 +41,7 @@ def test_every_quarter_turn_of_a_piece_is_a_piece():
 
 
 @pytest.mark.parametrize("settings", [{}, {"objects": (1, 4)}, {"objects": 2, "side": 40}])
-def test_masks_part_the_picture_and_pieces_keep_all_their_pixels(settings):
+def test_masks_part_the_image_and_pieces_keep_all_their_pixels(settings):
     p = draw(**settings)
     assert (p.masks.sum(1) == 1).all()
     present = ~p.attributes.isnan().any(2)
@@ -81,7 +81,7 @@ def test_the_same_generator_draws_the_same_bits_and_the_global_one_is_left_alone
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_rendering_gives_the_drawn_pictures_and_one_does_not_depend_on_the_others():
+def test_rendering_gives_the_drawn_images_and_one_does_not_depend_on_the_others():
     p = draw(6, objects=(1, 3))
     assert torch.equal(Tetrominoes((1, 3)).render(p.attributes).images, p.images)
     assert torch.equal(Tetrominoes(3).render(p.attributes[4:5]).images[0], p.images[4])
@@ -117,7 +117,7 @@ def test_settings_out_of_range_are_refused(settings, message):
 @pytest.mark.parametrize(
     "rows, message",
     [([[17, 0, 0, 0]], "shape 0 .. 16, got 17"), ([[0, 6, 0, 0]], "colour"), ([[0.5, 0, 0, 0]], "shape"),
-     ([[3, 0, 21, 0]], "leaves the picture"), ([[3, 0, 0.5, 0]], "whole pixels"), ([[3, 0, 0]], "attributes")],
+     ([[3, 0, 21, 0]], "leaves the image"), ([[3, 0, 0.5, 0]], "whole pixels"), ([[3, 0, 0]], "attributes")],
 )  # fmt: skip
 def test_pieces_that_cannot_be_are_refused(rows, message):
     with pytest.raises(ValueError, match=message):

@@ -93,3 +93,12 @@ def test_of_a_stochastic_slot_the_content_is_drawn_and_the_place_is_not():
     RecompositionLoss(kl_weight=0.1, tc_weight=0.1)(images, path, 10).loss.backward()
     assert all(p.grad is not None for p in model.encoder.parameters())
     assert model.eval().encode(images).shape == (2, 2, 7)
+
+
+def test_latents_start_with_the_variance_that_is_asked_for(model):
+    """Where the network gives nothing, so that at first latents can be told apart."""
+    torch.nn.init.zeros_(model.encoder.head[-1].weight)
+    torch.nn.init.zeros_(model.encoder.head[-1].bias)
+    images, noise = (torch.rand(2, 3, 32, 32, generator=seeded(s)) for s in (0, 1))
+    _, log_variance = model.train()(noise, images=images, generator=seeded(2)).posterior
+    assert (log_variance == model.initial_log_variance).all() and model.initial_log_variance == -4

@@ -76,8 +76,8 @@ def test_energies_of_two_runs_are_steered_into_a_strip_and_a_film(how, trained, 
         out = tmp_path / f"film{suffix}"
         assert main([*steer, "--out", str(out)]) == 0
         assert capsys.readouterr().out.strip() == str(out)
-        with Image.open(out) as picture:
-            assert getattr(picture, "n_frames", 1) == frames and picture.width > 100
+        with Image.open(out) as image:
+            assert getattr(image, "n_frames", 1) == frames and image.width > 100
 
 
 def test_control_starts_from_a_digit_of_choice_or_an_image(trained, tmp_path):
@@ -140,8 +140,8 @@ def test_recipes_are_listed_for_people_and_for_programs(capsys):
 def test_a_data_set_is_drawn_as_one_sheet(tmp_path, capsys):
     out = tmp_path / "sheet.png"
     assert main(["data", "show", "sequences", "--out", str(out)]) == 0
-    with Image.open(out) as picture:
-        assert picture.width > 18 * 28 and picture.height > 7 * 28
+    with Image.open(out) as image:
+        assert image.width > 18 * 28 and image.height > 7 * 28
 
 
 def status(arguments):

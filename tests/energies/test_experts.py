@@ -9,12 +9,12 @@ from ergosum.energies.gaussian import Gaussian
 from ergosum.energies.masks import Masked, composite
 
 
-def pictures(seed, *shape):
+def images(seed, *shape):
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def three():
-    return [Experts(pictures(k, 3, 4, 4), 0.1 + 5 * pictures(10 + k, 3, 4, 4)) for k in range(3)]
+    return [Experts(images(k, 3, 4, 4), 0.1 + 5 * images(10 + k, 3, 4, 4)) for k in range(3)]
 
 
 def test_the_agreement_is_where_the_sum_has_no_slope_and_its_least_value():
@@ -22,14 +22,14 @@ def test_the_agreement_is_where_the_sum_has_no_slope_and_its_least_value():
     mean, _, _ = agreement(*experts)
     total = And(*experts)
     assert total.gradient(mean[None]).abs().max() < 1e-13
-    elsewhere = mean + 0.1 * (pictures(20, 50, 3, 4, 4) - 0.5)
+    elsewhere = mean + 0.1 * (images(20, 50, 3, 4, 4) - 0.5)
     assert (total(elsewhere) > total(mean[None])).all()
 
 
 def test_the_sum_is_one_expert_with_the_agreed_mean_and_precision():
     experts = three()
     mean, precision, _ = agreement(*experts)
-    x = 2 * pictures(21, 9, 3, 4, 4)
+    x = 2 * images(21, 9, 3, 4, 4)
     apart = And(*experts)(x) - Experts(mean, precision)(x)
     torch.testing.assert_close(apart, apart[:1].expand(9), rtol=1e-12, atol=1e-12)
 
@@ -42,21 +42,21 @@ def test_masks_sum_to_one_and_mix_the_means():
 
 
 def test_the_surest_expert_rules_and_alone_it_gets_its_way():
-    sure, unsure = Experts(pictures(0, 2), 1e6), Experts(pictures(1, 2), 1.0)
+    sure, unsure = Experts(images(0, 2), 1e6), Experts(images(1, 2), 1.0)
     assert (agreement(sure, unsure).mean - sure.mean).abs().max() < 1e-6
     alone = agreement(sure)
     assert isinstance(alone, Agreement) and alone.mean.equal(sure.mean)
 
 
 def test_extreme_precisions_composite_segments():
-    """Precisions 1 and eps off and on a mask leave eps of the other picture: within 1e-9 of a composition of masks."""
-    mask, a, b = (pictures(0, 3, 4, 4) > 0.5).double(), pictures(1, 3, 4, 4), pictures(2, 3, 4, 4)
+    """Precisions 1 and eps off and on a mask leave eps of the other image: within 1e-9 of a composition of masks."""
+    mask, a, b = (images(0, 3, 4, 4) > 0.5).double(), images(1, 3, 4, 4), images(2, 3, 4, 4)
     soft = agreement(Experts(a, mask.clamp_min(1e-9)), Experts(b, (1 - mask).clamp_min(1e-9))).mean
     assert (soft - composite(Masked(mask, a), Masked(1 - mask, b))).abs().max() < 2e-9
 
 
 def test_experts_are_a_gaussian_told_by_precision():
-    mean, precision, x = pictures(0, 2, 3), 0.5 + pictures(1, 2, 3), pictures(2, 5, 2, 3)
+    mean, precision, x = images(0, 2, 3), 0.5 + images(1, 2, 3), images(2, 5, 2, 3)
     expert, gaussian = Experts(mean, precision), Gaussian(mean, 1 / precision)
     torch.testing.assert_close(expert(x), gaussian(x))
     assert expert.log_z == pytest.approx(gaussian.log_z)

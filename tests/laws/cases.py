@@ -16,7 +16,7 @@ from ergosum.energy import Energy, as_energy
 from ergosum.nets.blocks import ConditionedBlock
 from ergosum.nets.body import UNetBody
 from ergosum.nets.broadcast import BroadcastDecoder
-from ergosum.nets.classifier import DigitClassifier, PictureClassifier
+from ergosum.nets.classifier import DigitClassifier, ImageClassifier
 from ergosum.nets.comet import CometEnergy, RecurrentEncoder
 from ergosum.nets.encoders import StridedEncoder
 from ergosum.nets.experts import DrawnExperts, ExpertDecoder, GlobalExperts
@@ -26,6 +26,7 @@ from ergosum.nets.residual import Block, ResidualEncoder, ResidualEnergy
 from ergosum.nets.slots import SlotEncoder
 from ergosum.nets.transport import Bowl, Transport
 from ergosum.nets.unet import UNetInnerProduct
+from ergosum.part import Part
 
 ROOMS = ("nets", "samplers", "energies", "energy", "compose", "formula")
 EXPORTING = ("data", "decomposer", "training", "temporal", "decomposition")
@@ -76,7 +77,7 @@ FAMILIES: dict[str, Callable[[], nn.Module]] = {
     "CometEnergy, placed": lambda: rough(CometEnergy(CODE, 4, SIDE, position=True)),
     "ExpertDecoder": lambda: rough(ExpertDecoder(CODE, 4, SIDE)),
     "GlobalExperts": lambda: rough(GlobalExperts(CODE, 4, SIDE)),
-    "RefinedExperts": lambda: rough(RefinedExperts(GlobalExperts(CODE, 4, SIDE), CODE, 4)),
+    "RefinedExperts": lambda: rough(RefinedExperts(CODE, SIDE, Part(GlobalExperts, width=4), 4)),
     "ResidualEnergy, anchored": lambda: rough(ResidualEnergy(CODE, 4, SIDE, anchored=True)),
 }
 
@@ -134,7 +135,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
     "StridedEncoder": (lambda: StridedEncoder(6, 3, 4), (IMAGE,)),
     "ResidualEncoder": (lambda: ResidualEncoder(6, 3, 4), (IMAGE,)),
     "DigitClassifier": (lambda: DigitClassifier(4), (CANVAS,)),
-    "PictureClassifier": (lambda: PictureClassifier(5, 4), (CANVAS,)),
+    "ImageClassifier": (lambda: ImageClassifier(5, 4), (CANVAS,)),
     "RecurrentEncoder": (lambda: _Asked(RecurrentEncoder(5, 4)), (CANVAS,)),
     "SlotEncoder": (lambda: _Asked(SlotEncoder(9, 4, SIDE)).eval(), (IMAGE,)),
     "Block": (lambda: Block(3, 4, CODE), (IMAGE, CONDITION.z)),
@@ -239,7 +240,7 @@ ELSEWHERE = {
     "composite": "energies/test_masks.py",
     "PLACE": "decomposition/test_recombination.py",
     "Conditional": "laws/test_energies.py",
-    "Terms": "training/test_fit.py",
+    "Losses": "training/test_fit.py",
     "FeedForwardUNet": "temporal/test_baselines.py",
     "FeedForwardTransport": "temporal/test_baselines.py",
     "ImageBaseline": "decomposition/baselines/test_image_baselines.py",

@@ -26,7 +26,7 @@ def vector(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def picture(seed: int, *shape: int) -> Tensor:
+def image(seed: int, *shape: int) -> Tensor:
     """Numbers in [0, 1]."""
     return torch.rand(*shape, generator=seeded(seed), dtype=torch.float64)
 
@@ -38,7 +38,7 @@ def covariance(seed: int, size: int) -> Tensor:
 
 
 def _images() -> Gaussian:
-    return Gaussian(picture(1, 3, 8, 8), covariance(2, 192))
+    return Gaussian(image(1, 3, 8, 8), covariance(2, 192))
 
 
 def _uneven() -> Mixture:
@@ -47,14 +47,14 @@ def _uneven() -> Mixture:
 
 
 def _experts() -> Experts:
-    return Experts(picture(3, 3, 4, 4), 0.5 + 4 * picture(4, 3, 4, 4))
+    return Experts(image(3, 3, 4, 4), 0.5 + 4 * image(4, 3, 4, 4))
 
 
 CLOSED_FORMS: dict[str, Callable[[], Energy]] = {
     "Gaussian, line": lambda: Gaussian(vector(0.7), 0.25),
     "Gaussian, correlated": lambda: Gaussian(vector(1, -2), torch.stack([vector(2, 0.9), vector(0.9, 0.5)])),
     "Gaussian, images": _images,
-    "Gaussian, diagonal": lambda: Gaussian(picture(5, 3, 8, 8), 0.1 + picture(6, 3, 8, 8)),
+    "Gaussian, diagonal": lambda: Gaussian(image(5, 3, 8, 8), 0.1 + image(6, 3, 8, 8)),
     "Mixture": _uneven,
     "Mixture, ring": lambda: Mixture.ring().double(),
     "Mixture, line": lambda: Mixture(vector(-1, 2)[:, None], vector(0.1, 0.4), vector(3, 1)),
@@ -68,7 +68,7 @@ CLOSED_FORMS: dict[str, Callable[[], Energy]] = {
     "DoubleWell, steep": lambda: DoubleWell(1e4, 2.0, tilt=-0.5).double(),
     "DoubleWell, one left": lambda: DoubleWell(0.01, 2.0, tilt=5.0).double(),
     "Box": lambda: Box(vector(-1, 0), vector(2, 0.5), 0.3),
-    "Box, image": lambda: Box(torch.zeros(3, 4, 4).double(), 1 + picture(7, 3, 4, 4), 0.05 + picture(8, 3, 4, 4)),
+    "Box, image": lambda: Box(torch.zeros(3, 4, 4).double(), 1 + image(7, 3, 4, 4), 0.05 + image(8, 3, 4, 4)),
     "Experts": lambda: Experts(vector(1, -1), vector(4, 0.25)),
     "Experts, image": _experts,
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from conftest import shrunk
+from shrink import shrunk
 
 from ergosum.decomposition import BetaVae, Coding
 from ergosum.part import Part

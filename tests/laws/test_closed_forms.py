@@ -8,7 +8,7 @@ import math
 
 import pytest
 import torch
-from closed_forms import CHARTS, CLOSED_FORMS, NO_DENSITY, PLAIN, covariance, picture, seeded, vector
+from closed_forms import CHARTS, CLOSED_FORMS, NO_DENSITY, PLAIN, covariance, image, seeded, vector
 from scipy.special import ive
 from scipy.stats import norm
 
@@ -53,9 +53,9 @@ def enough(energy):
 def points(name, n=8):
     """Where an energy is asked: around its density, and a little beyond."""
     if name == "Masked":
-        return 4 * picture(0, n, 3)
+        return 4 * image(0, n, 3)
     if name == "Clauses":
-        return picture(0, n, 3)
+        return image(0, n, 3)
     energy = EVERY[name]()
     return energy.mean + 1.3 * (energy.draw(n, seeded(0)) - energy.mean)
 
@@ -118,7 +118,7 @@ def test_draws_fit_the_energy_by_the_identities_of_stein(name):
 def test_the_gradient_matches_finite_differences(name):
     energy, x = EVERY[name](), points(name)
     for seed in range(3):
-        direction = picture(10 + seed, *x.shape) - 0.5
+        direction = image(10 + seed, *x.shape) - 0.5
         slope = (energy(x + H * direction) - energy(x - H * direction)) / (2 * H)
         told = (energy.gradient(x) * direction).flatten(1).sum(1)
         torch.testing.assert_close(told, slope, rtol=1e-6, atol=1e-7 * max(1.0, slope.abs().max().item()))
@@ -181,11 +181,11 @@ def test_x_of_another_shape_is_refused(name):
 
 
 def test_the_sum_of_two_gaussians_is_the_gaussian_with_added_precisions():
-    means, covariances = [picture(20, 3), picture(21, 3)], [covariance(22, 3), covariance(23, 3)]
+    means, covariances = [image(20, 3), image(21, 3)], [covariance(22, 3), covariance(23, 3)]
     a, b = (Gaussian(m, c) for m, c in zip(means, covariances, strict=True))
     precision = covariances[0].inverse() + covariances[1].inverse()
     mean = torch.linalg.solve(precision, sum(torch.linalg.solve(c, m) for m, c in zip(means, covariances, strict=True)))
-    product, x = Gaussian(mean, precision.inverse()), 3 * picture(24, 9, 3)
+    product, x = Gaussian(mean, precision.inverse()), 3 * image(24, 9, 3)
     apart = And(a, b)(x) - product(x)
     torch.testing.assert_close(apart, apart[:1].expand(9), rtol=1e-9, atol=1e-9)
     torch.testing.assert_close((a & b).gradient(x), product.gradient(x), rtol=1e-9, atol=1e-9)
@@ -195,7 +195,7 @@ def test_an_alternative_of_gaussians_is_their_mixture_in_closed_form():
     """Equal shares by default; what is summed is twice the mixture, so log Z is log 2."""
     a, b = Gaussian(vector(-1, 0), vector(0.5, 2)), Gaussian(vector(2, 1), 0.3)
     mixture = Mixture(torch.stack([a.mean, b.mean]), torch.stack([a.variance, b.variance]))
-    x = 4 * picture(25, 9, 2) - 2
+    x = 4 * image(25, 9, 2) - 2
     torch.testing.assert_close((a | b)(x) + math.log(2), mixture(x), rtol=1e-12, atol=1e-12)
     assert (a | b).log_z == pytest.approx(math.log(2), abs=1e-12)
     shares = Or(a, b, log_weights=[math.log(0.2) - a.log_z, math.log(0.8) - b.log_z])
@@ -205,7 +205,7 @@ def test_an_alternative_of_gaussians_is_their_mixture_in_closed_form():
 
 
 def test_diagonal_and_full_covariances_describe_one_gaussian():
-    spread, mean, x = 0.1 + picture(26, 2, 3), picture(27, 2, 3), picture(28, 5, 2, 3)
+    spread, mean, x = 0.1 + image(26, 2, 3), image(27, 2, 3), image(28, 5, 2, 3)
     fast, full = Gaussian(mean, spread), Gaussian(mean, spread.flatten().diag())
     torch.testing.assert_close(fast(x), full(x))
     torch.testing.assert_close(fast.draw(4, seeded(0)), full.draw(4, seeded(0)))
@@ -261,9 +261,9 @@ REFUSED = {
     "covariance not symmetric": (lambda: Gaussian(vector(0, 1), vector(1, 2, 0, 1).view(2, 2)), "symmetric"),
     "covariance not positive": (lambda: Gaussian(vector(0, 1), vector(1, 2, 2, 1).view(2, 2)), "eigenvalue -1"),
     "means not (K, D)": (lambda: Mixture(vector(0, 1)), r"expected means \(K, D\)"),
-    "variances of another shape": (lambda: Mixture(picture(0, 2, 3), vector(1, 1, 1)), "variances as a number"),
-    "weights of another number": (lambda: Mixture(picture(0, 2, 3), 1.0, vector(1)), "expected 2 weights"),
-    "a weight of zero": (lambda: Mixture(picture(0, 2, 3), 1.0, vector(1, 0)), "a weight > 0"),
+    "variances of another shape": (lambda: Mixture(image(0, 2, 3), vector(1, 1, 1)), "variances as a number"),
+    "weights of another number": (lambda: Mixture(image(0, 2, 3), 1.0, vector(1)), "expected 2 weights"),
+    "a weight of zero": (lambda: Mixture(image(0, 2, 3), 1.0, vector(1, 0)), "a weight > 0"),
     "a ring of no modes": (lambda: Mixture.ring(modes=0), "at least one mode"),
     "a ring of no width": (lambda: Ring(1.0, 0.0), "a width > 0"),
     "a ring of infinite radius": (lambda: Ring(math.inf, 1.0), "a radius > 0 and finite"),

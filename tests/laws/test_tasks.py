@@ -6,7 +6,7 @@ import pytest
 import torch
 from task_cases import TASKS
 
-from ergosum.training.task import Terms
+from ergosum.training.task import Losses
 
 N = 4
 every_task = pytest.mark.parametrize("name", TASKS)
@@ -61,7 +61,7 @@ def test_a_batch_is_a_named_tuple_of_tensors_with_a_row_per_sample(name, task):
 def test_a_loss_is_one_finite_number_that_moves_the_weights(task):
     model = built(task)
     terms = loss_of(task, model, drawn(task))
-    assert isinstance(terms, Terms) and terms.loss.shape == () and torch.isfinite(terms.loss)
+    assert isinstance(terms, Losses) and terms.loss.shape == () and torch.isfinite(terms.loss)
     for error in (terms.error, terms.reference):
         assert error is None or (error.shape == () and error >= 0 and not error.requires_grad)
     terms.loss.backward()

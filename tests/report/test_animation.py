@@ -17,36 +17,36 @@ def frames():
 
 
 def read(content):
-    """Pictures and durations of an animation."""
+    """Images and durations of an animation."""
     with Image.open(io.BytesIO(content)) as image:
-        pictures, durations = [], []
+        drawn, durations = [], []
         for n in range(image.n_frames):
             image.seek(n)
-            pictures.append(np.asarray(image.convert("RGB")))
+            drawn.append(np.asarray(image.convert("RGB")))
             durations.append(image.info["duration"])
-        return pictures, durations, image.info["loop"]
+        return drawn, durations, image.info["loop"]
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".png"])
 def test_every_frame_is_there_and_the_ends_stand_longer(frames, tmp_path, suffix):
     save_animation(frames, tmp_path / f"move{suffix}", zoom=2, milliseconds=100)
-    pictures, durations, loop = read((tmp_path / f"move{suffix}").read_bytes())
-    assert [p.shape for p in pictures] == [(16, 16, 3)] * 5
+    drawn, durations, loop = read((tmp_path / f"move{suffix}").read_bytes())
+    assert [p.shape for p in drawn] == [(16, 16, 3)] * 5
     assert durations == [HOLD * 100, 100, 100, 100, HOLD * 100]
     assert loop == 0, "plays for ever"
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".png"])
 def test_colours_come_back(frames, suffix):
-    pictures, _, _ = read(encode_animation(frames, suffix, zoom=3))
-    for seen, meant in zip(pictures, pixels(frames, 3), strict=True):
+    drawn, _, _ = read(encode_animation(frames, suffix, zoom=3))
+    for seen, meant in zip(drawn, pixels(frames, 3), strict=True):
         assert np.array_equal(seen, meant)  # 64 colours per frame fit even a GIF
 
 
 def test_images_are_taken_as_large_as_they_come(frames):
     images = [strip(f[None], zoom=1) for f in frames]
-    pictures, _, _ = read(encode_animation(images, ".png"))
-    assert pictures[0].shape == (10, 10, 3) and len(pictures) == 5
+    drawn, _, _ = read(encode_animation(images, ".png"))
+    assert drawn[0].shape == (10, 10, 3) and len(drawn) == 5
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".png"])
@@ -73,7 +73,7 @@ def test_no_frames_unequal_images_and_impossible_times_are_refused(frames):
 
 
 def test_a_saved_strip_is_the_strip(frames, tmp_path):
-    picture = strip(frames)
-    save_strip(picture, tmp_path / "new" / "strip.png")
+    frame = strip(frames)
+    save_strip(frame, tmp_path / "new" / "strip.png")
     with Image.open(tmp_path / "new" / "strip.png") as saved:
-        assert np.array_equal(np.asarray(saved), np.asarray(picture))
+        assert np.array_equal(np.asarray(saved), np.asarray(frame))

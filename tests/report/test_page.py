@@ -39,7 +39,7 @@ class Tags(HTMLParser):
 
 
 def test_the_page_is_well_formed_and_opens_offline(frames, tmp_path):
-    body = page.picture(strip(frames), "a strip") + page.animation(encode_animation(frames), "a move")
+    body = page.figure(strip(frames), "a strip") + page.animation(encode_animation(frames), "a move")
     write_page(tmp_path / "p.html", "Title", "Subtitle", "ergosum train", [Section("One", "text", body)])
     text = (tmp_path / "p.html").read_text()
     tags = Tags(text)
@@ -51,13 +51,13 @@ def test_the_page_is_well_formed_and_opens_offline(frames, tmp_path):
 
 def test_every_text_is_escaped(frames, tmp_path):
     body = (
-        page.picture(strip(frames), EVIL) + page.animation(encode_animation(frames), EVIL) + page.fold(EVIL, EVIL)
+        page.figure(strip(frames), EVIL) + page.animation(encode_animation(frames), EVIL) + page.fold(EVIL, EVIL)
         + page.table([{EVIL: EVIL}], [EVIL]) + page.cards([Card(EVIL, EVIL, EVIL)]) + page.chart("<svg></svg>", EVIL)
     )  # fmt: skip
     write_page(tmp_path / "p.html", EVIL, EVIL, EVIL, [Section(EVIL, EVIL, body)])
     text = (tmp_path / "p.html").read_text()
     assert "<script" not in text and not Tags(text).open
-    assert text.count("&lt;script&gt;") == 18  # captions twice each: below the picture and as its alternative text
+    assert text.count("&lt;script&gt;") == 18  # captions twice each: below the image and as its alternative text
 
 
 def test_the_command_is_shown_to_the_letter(tmp_path):

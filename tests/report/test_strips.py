@@ -7,8 +7,8 @@ import torch
 from ergosum.report.strips import BACKGROUND, BOX, NOT_FINITE, compare, pixels, sheet, strip
 
 
-def red(picture):
-    return (np.asarray(picture) == BOX).all(-1)
+def red(image):
+    return (np.asarray(image) == BOX).all(-1)
 
 
 def grey_frames(count, side=8):
@@ -16,20 +16,20 @@ def grey_frames(count, side=8):
 
 
 def test_only_boxed_frames_have_a_red_border():
-    picture = strip(grey_frames(4), zoom=2, boxed=(0, 2), gap=1)
-    assert picture.size == (4 * 18 + 2, 20)
-    columns = red(picture)[0].nonzero()[0]
+    image = strip(grey_frames(4), zoom=2, boxed=(0, 2), gap=1)
+    assert image.size == (4 * 18 + 2, 20)
+    columns = red(image)[0].nonzero()[0]
     assert set(columns) == {*range(20), *range(36, 56)}
-    border = red(picture)[:, :20]
+    border = red(image)[:, :20]
     assert border[:2].all() and border[-2:].all() and border[:, :2].all() and border[:, -2:].all()
     assert not border[2:-2, 2:-2].any()
 
 
 def test_frames_keep_their_values_and_order():
-    picture = np.asarray(strip(grey_frames(3), zoom=3, boxed=()))
-    centres = [picture[picture.shape[0] // 2, 3 + 12 + i * 27, 0] for i in range(3)]
+    image = np.asarray(strip(grey_frames(3), zoom=3, boxed=()))
+    centres = [image[image.shape[0] // 2, 3 + 12 + i * 27, 0] for i in range(3)]
     assert centres == [0, 128, 255]
-    assert tuple(picture[0, 0]) == BACKGROUND
+    assert tuple(image[0, 0]) == BACKGROUND
 
 
 def test_indices_of_boxes_count_from_the_end_and_may_lie_outside():
@@ -61,8 +61,8 @@ def test_zoom_and_gap_start_at_one():
 
 def test_a_sheet_aligns_rows_of_different_lengths():
     frames = torch.ones(5, 3, 8, 8)
-    picture = red(sheet([("long", frames), ("", frames[:2])], boxed=(1,)))
-    first, second = picture[: len(picture) // 2], picture[len(picture) // 2 :]
+    image = red(sheet([("long", frames), ("", frames[:2])], boxed=(1,)))
+    first, second = image[: len(image) // 2], image[len(image) // 2 :]
     assert (first.any(0) == second.any(0)).all() and first.any()
 
 
@@ -77,8 +77,8 @@ def test_labels_and_captions_take_room_and_leave_ink():
 
 def test_a_caption_too_long_for_its_column_stays_inside_it():
     frames = torch.zeros(2, 3, 28, 28)
-    picture = np.asarray(sheet([("", frames)], ["W" * 60], boxed=()))
-    ink = (picture[..., 0] > 120).any(0).nonzero()[0]
+    image = np.asarray(sheet([("", frames)], ["W" * 60], boxed=()))
+    ink = (image[..., 0] > 120).any(0).nonzero()[0]
     assert len(ink) and ink.max() - ink.min() <= 28 * 3
 
 
@@ -94,5 +94,5 @@ def test_a_sheet_refuses_what_cannot_be_aligned():
 
 def test_compare_puts_the_true_row_above_the_generated_one():
     true, generated = torch.ones(3, 3, 8, 8), torch.full((3, 3, 8, 8), 0.25)
-    picture = np.asarray(compare(true, generated, labels=("", "")))[:, -40]
-    assert np.flatnonzero((picture == 255).all(1)).max() < np.flatnonzero((picture == 64).all(1)).min()
+    image = np.asarray(compare(true, generated, labels=("", "")))[:, -40]
+    assert np.flatnonzero((image == 255).all(1)).max() < np.flatnonzero((image == 64).all(1)).min()

@@ -106,7 +106,7 @@ OLD = json.loads("""
 {"name": "digits-angle", "shows": "(a) one energy learns angle alone and can be steered both ways", "cost": "5 min",
  "task": "prediction", "predictor": "decomposer", "data": {"source": "digits+mnist", "factors": ["angle"], "nuisance":
  ["colour", "angle", "scale"], "mode": "single", "start": "random", "signs": "both", "continuous": true, "lag": 1,
- "scale_min": 0.4, "scale_max": 1.8, "canvas": 28, "limit": 0}, "pictures": {"name": "tetrominoes", "side": 36,
+ "scale_min": 0.4, "scale_max": 1.8, "canvas": 28, "limit": 0}, "images": {"name": "tetrominoes", "side": 36,
  "fewest": 3, "most": 3, "count": 20000}, "model": {"energy": "transport", "anchor": "start", "encoder": "strided",
  "components": ["angle"], "tied": false, "latent": 16, "width": 32, "position": false, "globals": 1, "moves": true},
  "descent": {"steps": 4, "training_steps": 1, "step_size": 1.0, "learned": false, "ramp": true, "clamp": true,
@@ -118,7 +118,7 @@ OLD = json.loads("""
 """The recipe of a card as version 0.1 wrote it."""
 
 
-@pytest.mark.parametrize("without", [(), ("task", "predictor"), ("task", "predictor", "pictures", "descent")])
+@pytest.mark.parametrize("without", [(), ("task", "predictor"), ("task", "predictor", "images", "descent")])
 def test_a_recipe_of_the_first_version_says_what_to_do(without):
     with pytest.raises(ValueError, match=r"form of version 0\.1 .*ergosum train NAME --out RUN.*CHANGELOG"):
         from_dict({k: v for k, v in OLD.items() if k not in without})

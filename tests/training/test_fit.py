@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from ergosum import Energy, Optimiser, Run, Task, Terms, fit, load_predictor
+from ergosum import Energy, Losses, Optimiser, Run, Task, fit, load_predictor
 from ergosum.files import read_json
 from ergosum.report.run_report import write_report
 from ergosum.samplers.guards import NonFiniteError
@@ -48,7 +48,7 @@ class Denoise(Task):
 
     def loss(self, model, batch, generator, progress):
         step = batch.noisy - model.gradient(batch.noisy, create_graph=True)
-        return Terms((step - batch.images).square().mean(), reference=(batch.noisy - batch.images).square().mean())
+        return Losses((step - batch.images).square().mean(), reference=(batch.noisy - batch.images).square().mean())
 
 
 SETTINGS = {"optimiser": Optimiser(iterations=6, batch=4, rate=1e-2, ema=0.9),
@@ -133,7 +133,7 @@ class Least(Task):
         return Noised(*torch.rand(2, n, 1, generator=generator))
 
     def loss(self, model, batch, generator, progress):
-        return Terms((model(batch.images) - batch.noisy).square().mean())
+        return Losses((model(batch.images) - batch.noisy).square().mean())
 
 
 def test_a_task_needs_build_batch_and_loss_alone(tmp_path):
@@ -151,7 +151,7 @@ class Wild(Least):
 
     def loss(self, model, batch, generator, progress):
         terms = super().loss(model, batch, generator, progress)
-        return Terms(terms.loss / (0 if progress > 0.3 else 1))
+        return Losses(terms.loss / (0 if progress > 0.3 else 1))
 
 
 def test_a_loss_that_leaves_the_finite_numbers_names_the_iteration(tmp_path):

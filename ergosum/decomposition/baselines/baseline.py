@@ -10,7 +10,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from ergosum.shapes import Images, Latents
-from ergosum.training.task import Terms
+from ergosum.training.task import Losses
 
 __all__ = ["ImageBaseline", "frozen", "require_least"]
 
@@ -53,14 +53,14 @@ class ImageBaseline(nn.Module):
         """
         raise NotImplementedError
 
-    def forward(self, images: Images, generator: Generator) -> Terms:
+    def forward(self, images: Images, generator: Generator) -> Losses:
         """Loss and plain error of a batch, and as reference the error of its mean image; a coder starts nowhere."""
         loss, made = self.objective(images, generator)
         with torch.no_grad():
             made = made.detach().clamp(0, 1)
             error = F.mse_loss(made, images)
             mean_error = F.mse_loss(images.mean(0, keepdim=True).expand_as(images), images)
-        return Terms(loss, error, mean_error, None, made)
+        return Losses(loss, error, mean_error, None, made)
 
     @torch.no_grad()
     def locate(self, images: Images) -> str:

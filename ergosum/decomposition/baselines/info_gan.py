@@ -28,7 +28,7 @@ from ergosum.shapes import Images, Latents
 __all__ = ["InfoGan"]
 
 ROUGHNESS = 10.0
-"""R, the price of a discriminator that is steep at true images."""
+"""R, the weight of the penalty on a discriminator that is steep at true images."""
 
 
 class InfoGan(ImageBaseline):

@@ -84,8 +84,8 @@ class Monet(ImageBaseline):
         misfit = (means - images[:, None]).square().sum(2) / (2 * deviation.square())
         surprise = -(masks - misfit - 3 * (deviation / DEVIATIONS[0]).log()).logsumexp(1).flatten(1).sum(1)
         untold = (masks.exp() * (masks - drawn)).flatten(1).sum(1)
-        price = divergence(mean.flatten(1), log_variance.flatten(1))
-        loss = surprise + self.beta * price + self.gamma * untold
+        kl = divergence(mean.flatten(1), log_variance.flatten(1))
+        loss = surprise + self.beta * kl + self.gamma * untold
         return loss.mean(), (drawn.exp()[:, :, None] * means).sum(1)
 
     def _attend(self, images: Images) -> Tensor:

@@ -71,8 +71,8 @@ class BetaVae(ImageBaseline):
             surprise = F.binary_cross_entropy_with_logits(drawn, images, reduction="none")
         else:
             surprise = (made - images).square()
-        price = self.beta * divergence(mean, log_variance)
-        return (surprise.flatten(1).sum(1) + price).mean(), made, z
+        kl = self.beta * divergence(mean, log_variance)
+        return (surprise.flatten(1).sum(1) + kl).mean(), made, z
 
     def objective(self, images: Images, generator: Generator) -> tuple[Tensor, Images]:
         """Minus the weighted evidence bound in nats."""

@@ -17,7 +17,7 @@ from ergosum.decomposition.baselines import (
     SlotAttention,
 )
 from ergosum.decomposition.baselines.baseline import frozen
-from ergosum.training.task import Terms
+from ergosum.training.task import Losses
 
 SIDE = 16
 MODELS = {
@@ -57,7 +57,7 @@ def test_latents_images_and_errors_have_their_shapes_and_ranges(name, images):
     again = model.recompose(3 * latents)
     assert again.shape == images.shape and 0 <= again.min() and again.max() <= 1
     terms = model(images, seeded())
-    assert isinstance(terms, Terms) and terms.first is None and terms.last.shape == images.shape
+    assert isinstance(terms, Losses) and terms.first is None and terms.last.shape == images.shape
     assert terms.loss.ndim == 0 and terms.loss.requires_grad
     assert terms.error == F.mse_loss(terms.last, images) and not terms.error.requires_grad
     assert terms.reference == pytest.approx(images.var(0, unbiased=False).mean().item())

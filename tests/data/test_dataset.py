@@ -1,4 +1,4 @@
-"""The store of rendered pictures: exact, whole or not there, going on where it stopped; and the sheets."""
+"""The store of rendered images: exact, whole or not there, going on where it stopped; and the sheets."""
 
 import json
 import re
@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 from torch import Generator
 
-from ergosum.data import pictures
+from ergosum.data import dataset
+from ergosum.data.dataset import BLOCK, Stored, measure_speed, one_hot, store
 from ergosum.data.folder import ImageFolder
 from ergosum.data.glyphs import Glyphs
 from ergosum.data.mixed import Mixed
-from ergosum.data.pictures import BLOCK, Stored, measure_speed, one_hot, store
 from ergosum.data.scenes import Scenes
 from ergosum.data.shapes import Shapes
 from ergosum.data.tetrominoes import Tetrominoes
@@ -44,7 +44,7 @@ def same(a, b):
 
 
 @pytest.mark.parametrize("data", [*SETS, Scenes(3, variant="toy"), Glyphs(side=32)], ids=lambda d: str(d.settings))
-def test_pictures_are_the_same_where_the_caller_computes_in_fewer_digits(data):
+def test_images_are_the_same_where_the_caller_computes_in_fewer_digits(data):
     plain = data.draw(4, Generator().manual_seed(0))
     with torch.autocast("cpu", torch.bfloat16):
         assert same(plain, data.draw(4, Generator().manual_seed(0)))
@@ -56,7 +56,7 @@ def test_what_is_stored_comes_back(data, tmp_path):
     assert len(kept) == 70 and (kept.side, kept.objects) == (data.side, data.objects)
     assert kept.factors == data.factors and kept.attributes == data.attributes
     for block in (0, 1):
-        true = data.draw(BLOCK, Generator().manual_seed(pictures.block_seed(3, block)))
+        true = data.draw(BLOCK, Generator().manual_seed(dataset.block_seed(3, block)))
         rows = torch.arange(block * BLOCK, min(70, (block + 1) * BLOCK))
         back = kept.batch(rows)
         true = type(true)(*(v[: len(rows)] for v in true))
@@ -67,13 +67,13 @@ def test_what_is_stored_comes_back(data, tmp_path):
     assert same(a, b) and a.masks.shape == (9, 1 + data.objects, data.side, data.side)
 
 
-def test_black_and_white_pictures_are_stored_without_loss(tmp_path):
+def test_black_and_white_images_are_stored_without_loss(tmp_path):
     data = Shapes()
     kept = store(data, 5, folder=tmp_path).batch(range(5))
     assert torch.equal(data.from_factors(kept.factors).images, kept.images)
 
 
-def test_stored_pictures_are_opened_and_not_rendered_again(tmp_path):
+def test_stored_images_are_opened_and_not_rendered_again(tmp_path):
     first, again = Counted(), Counted()
     a, b = (store(data, 100, folder=tmp_path) for data in (first, again))
     assert first.drawn == [2, BLOCK, BLOCK] and again.drawn == [2] and same(a.batch(range(100)), b.batch(range(100)))
@@ -81,7 +81,7 @@ def test_stored_pictures_are_opened_and_not_rendered_again(tmp_path):
     assert [re.fullmatch(name, p.name) is not None for p in tmp_path.iterdir()] == [True]
 
 
-def test_pictures_depend_on_the_seed_and_not_on_their_number(tmp_path):
+def test_images_depend_on_the_seed_and_not_on_their_number(tmp_path):
     data = Tetrominoes()
     few, many, other = (store(data, n, s, tmp_path) for n, s in ((70, 0), (130, 0), (70, 1)))
     assert same(few.batch(range(70)), many.batch(range(70)))
@@ -111,7 +111,7 @@ def test_an_interrupted_store_leaves_nothing_under_its_name_and_goes_on_to_the_s
     assert [p.name for p in (tmp_path / "a").iterdir()] == [kept.folder.name]
 
 
-def test_two_that_store_at_once_end_with_the_same_pictures(tmp_path):
+def test_two_that_store_at_once_end_with_the_same_images(tmp_path):
     second = []
 
     def meanwhile(done, n):
@@ -126,7 +126,7 @@ def test_two_that_store_at_once_end_with_the_same_pictures(tmp_path):
 
 def test_the_users_cache_is_the_default_place(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert store(Tetrominoes(), 1).folder.parent == tmp_path / "ergosum" / "pictures"
+    assert store(Tetrominoes(), 1).folder.parent == tmp_path / "ergosum" / "images"
 
 
 @pytest.mark.parametrize("harm", [
@@ -147,7 +147,7 @@ def test_what_cannot_be_stored_or_read_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="`store` makes them"):
         Stored(tmp_path / "none")
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="Could not store pictures in"):
+    with pytest.raises(OSError, match="Could not store images in"):
         store(Tetrominoes(), 1, folder=tmp_path / "file")
     kept = store(Tetrominoes(), 3, folder=tmp_path)
     for wrong in ([3], [-1], torch.tensor([0, 7])):
@@ -176,7 +176,7 @@ def test_the_speed_is_printed(capsys):
 
 
 @pytest.mark.parametrize("name", sorted(set(SHEETS) - {"sequences"}))
-def test_a_sheet_shows_pictures_in_every_row(name, request):
+def test_a_sheet_shows_images_in_every_row(name, request):
     if name in ("mnist", "fashion"):
         request.getfixturevalue(name)
     image = np.asarray(SHEETS[name]("digits", 0, 28))

@@ -1,10 +1,10 @@
-"""The common face of sets of single pictures, and a store that renders a set once and is then read fast.
+"""The common face of sets of single images, and a store that renders a set once and is then read fast.
 
-A set draws pictures from a generator on the generator's device. Rendering again for every update of a training costs
+A set draws images from a generator on the generator's device. Rendering again for every update of a training costs
 more than reading 8-bit pixels from a file that the system keeps in memory, so `store` renders once:
 
-    pictures = store(Tetrominoes(), 60_000)
-    batch = pictures.batch(torch.randint(len(pictures), (64,)))
+    images = store(Tetrominoes(), 60_000)
+    batch = images.batch(torch.randint(len(images), (64,)))
 """
 
 import hashlib
@@ -22,10 +22,10 @@ import torch
 from torch import Generator, Tensor
 
 from ergosum.data.cache import cache_folder
-from ergosum.data.record import Pictures
+from ergosum.data.record import ImageRecord
 
 __all__ = [
-    "PictureSet",
+    "ImageDataset",
     "Stored",
     "block_seed",
     "check_kind",
@@ -38,30 +38,30 @@ __all__ = [
 ]  # fmt: skip
 
 BLOCK = 64
-"""Pictures rendered at a time by `store`, each block with a generator of its own."""
+"""Images rendered at a time by `store`, each block with a generator of its own."""
 
 
-class PictureSet(Protocol):
-    """A source of pictures with their true factors and masks."""
+class ImageDataset(Protocol):
+    """A source of images with their true factors and masks."""
 
     @property
     def side(self) -> int:
-        """Side of a picture in pixels."""
+        """Side of an image in pixels."""
         ...
 
     @property
     def factors(self) -> tuple[str, ...]:
-        """Names of the scene's factors, in the order of `Pictures.factors`."""
+        """Names of the scene's factors, in the order of `ImageRecord.factors`."""
         ...
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        """Names of an object's attributes, in the order of `Pictures.attributes`."""
+        """Names of an object's attributes, in the order of `ImageRecord.attributes`."""
         ...
 
     @property
     def objects(self) -> int:
-        """The most objects in a picture."""
+        """The most objects in an image."""
         ...
 
     @property
@@ -69,22 +69,22 @@ class PictureSet(Protocol):
         """Everything that decides what is drawn, as plain values."""
         ...
 
-    def draw(self, n: int, generator: Generator) -> Pictures:
-        """`n` random pictures, on the generator's device."""
+    def draw(self, n: int, generator: Generator) -> ImageRecord:
+        """`n` random images, on the generator's device."""
         ...
 
 
 @runtime_checkable
 class _Listed(Protocol):
-    """A set with an end, whose pictures have numbers."""
+    """A set with an end, whose images have numbers."""
 
     def __len__(self) -> int: ...
 
-    def at(self, indices: Sequence[int]) -> Pictures: ...
+    def at(self, indices: Sequence[int]) -> ImageRecord: ...
 
 
 def check_objects(objects: int | tuple[int, int], most: int) -> tuple[int, int]:
-    """The fewest and the most objects of a picture; a single number stands for both.
+    """The fewest and the most objects of an image; a single number stands for both.
 
     Raises:
         ValueError: unless 1 <= fewest <= most possible.
@@ -115,7 +115,7 @@ def draw_present(n: int, objects: tuple[int, int], generator: Generator) -> Tens
         ValueError: if `n` < 1.
     """
     if n < 1:
-        raise ValueError(f"draw: expected n >= 1 pictures, got {n!r}.")
+        raise ValueError(f"draw: expected n >= 1 images, got {n!r}.")
     low, high = objects
     count = torch.randint(low, high + 1, (n, 1), generator=generator, device=generator.device)
     return torch.arange(high, device=generator.device) < count
@@ -131,10 +131,10 @@ def one_hot(owners: Tensor, objects: int) -> Tensor:
 
 
 def grid(levels: Sequence[Tensor], index: Tensor) -> Tensor:
-    """Factors of numbered pictures of a full grid, the last factor turning fastest.
+    """Factors of numbered images of a full grid, the last factor turning fastest.
 
     Args:
-        levels: the values that each factor takes. index: numbers of pictures, from 0 to the product of the numbers of
+        levels: the values that each factor takes. index: numbers of images, from 0 to the product of the numbers of
         levels, less one.
     Shape:
         index: (n,), integers. Returns (n, factors), float32, on the device of `index`.
@@ -149,8 +149,8 @@ def grid(levels: Sequence[Tensor], index: Tensor) -> Tensor:
     return torch.stack([v.to(index.device)[p] for v, p in zip(levels, places, strict=True)], 1)
 
 
-def measure_speed(dataset: PictureSet, n: int = 128, device: str = "cpu") -> float:
-    """Print and return how many pictures per second a set draws, after a first draw that does not count."""
+def measure_speed(dataset: ImageDataset, n: int = 128, device: str = "cpu") -> float:
+    """Print and return how many images per second a set draws, after a first draw that does not count."""
     generator = torch.Generator(device).manual_seed(0)
     dataset.draw(n, generator)
     started = time.perf_counter()
@@ -162,7 +162,7 @@ def measure_speed(dataset: PictureSet, n: int = 128, device: str = "cpu") -> flo
 
 
 class Stored:
-    """Rendered pictures on disk, themselves a set of pictures; made by `store`.
+    """Rendered images on disk, themselves a dataset; made by `store`.
 
     Pixels are 8-bit and memory-mapped: reading a batch touches that batch alone. Factors and attributes are exact.
 
@@ -175,7 +175,7 @@ class Stored:
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         if not self.folder.is_dir():
-            raise FileNotFoundError(f"No stored pictures in {self.folder}: `store` makes them.")
+            raise FileNotFoundError(f"No stored images in {self.folder}: `store` makes them.")
         try:
             about = json.loads((self.folder / "about.json").read_text())
             # an array without elements cannot be memory-mapped, and these two are small
@@ -187,23 +187,23 @@ class Stored:
             self.factors, self.attributes = tuple(about["factors"]), tuple(about["attributes"])
             lengths = {len(a) for a in (self._images, self._owners, self._factors, self._attributes)}
             if lengths != {about["n"]}:
-                raise ValueError(f"its files hold {sorted(lengths)} pictures instead of {about['n']}")
+                raise ValueError(f"its files hold {sorted(lengths)} images instead of {about['n']}")
         except (OSError, ValueError, KeyError, EOFError) as error:
-            raise OSError(f"{self.folder} is damaged ({error}). Delete it and store the pictures again.") from error
+            raise OSError(f"{self.folder} is damaged ({error}). Delete it and store the images again.") from error
 
     def __len__(self) -> int:
         return len(self._images)
 
-    def batch(self, indices: Tensor | Sequence[int]) -> Pictures:
-        """The pictures with the given numbers, on the device of `indices`."""
+    def batch(self, indices: Tensor | Sequence[int]) -> ImageRecord:
+        """The images with the given numbers, on the device of `indices`."""
         device = indices.device if isinstance(indices, Tensor) else torch.device("cpu")
         rows = _rows(indices, len(self))
         factors, attributes = (torch.from_numpy(a[rows]).to(device) for a in (self._factors, self._attributes))
         owners = torch.from_numpy(self._owners[rows]).to(device)
-        return Pictures(self.images(indices), factors, one_hot(owners, self.objects), attributes)
+        return ImageRecord(self.images(indices), factors, one_hot(owners, self.objects), attributes)
 
     def images(self, indices: Tensor | Sequence[int]) -> Tensor:
-        """The pixels alone of the pictures with the given numbers, which is all that training needs.
+        """The pixels alone of the images with the given numbers, which is all that training needs.
 
         Shape:
             indices: (n,). Returns (n, 3, side, side), float32 in [0, 1], on the device of `indices`.
@@ -211,44 +211,44 @@ class Stored:
         device = indices.device if isinstance(indices, Tensor) else torch.device("cpu")
         return torch.from_numpy(self._images[_rows(indices, len(self))]).to(device).float().div_(255)
 
-    def draw(self, n: int, generator: Generator) -> Pictures:
-        """`n` of the stored pictures at random, with replacement, on the generator's device."""
+    def draw(self, n: int, generator: Generator) -> ImageRecord:
+        """`n` of the stored images at random, with replacement, on the generator's device."""
         return self.batch(torch.randint(len(self), (n,), generator=generator, device=generator.device))
 
 
 def _rows(indices: Tensor | Sequence[int], count: int) -> np.ndarray:
     rows = np.asarray(indices.cpu() if isinstance(indices, Tensor) else indices)
     if rows.size and (rows.min() < 0 or rows.max() >= count):
-        raise IndexError(f"Expected numbers of pictures 0 .. {count - 1}, got {rows.min()} .. {rows.max()}.")
+        raise IndexError(f"Expected numbers of images 0 .. {count - 1}, got {rows.min()} .. {rows.max()}.")
     return rows
 
 
 def store(
-    dataset: PictureSet,
+    dataset: ImageDataset,
     n: int,
     seed: int = 0,
     folder: Path | str | None = None,
     device: str = "cpu",
     progress: Callable[[int, int], object] | None = None,
 ) -> Stored:
-    """Render `n` pictures of a set once, or open what was rendered before.
+    """Render `n` images of a set once, or open what was rendered before.
 
-    The name of the stored pictures holds the set, a digest of its settings and of a few of its pictures (so that a
+    The name of the stored images holds the set, a digest of its settings and of a few of its images (so that a
     changed renderer does not read old files), seed and n. They appear under that name when they are complete; what was
     rendered before an interruption is kept beside it, and the next call goes on from there to the same bits. Of a set
-    with an end (a folder of images) pictures are taken in a shuffled order, all once before any comes again.
+    with an end (a folder of images) images are taken in a shuffled order, all once before any comes again.
 
     Args:
-        n: number of pictures, >= 1. seed: of the pictures. folder: where to keep them; None takes
-        `$XDG_CACHE_HOME/ergosum/pictures` (`~/.cache/ergosum/pictures`). device: where to render.
-        progress: called with the pictures done and n after each block.
+        n: number of images, >= 1. seed: of the images. folder: where to keep them; None takes
+        `$XDG_CACHE_HOME/ergosum/images` (`~/.cache/ergosum/images`). device: where to render.
+        progress: called with the images done and n after each block.
     Raises:
         ValueError: if `n` < 1. OSError: if the folder cannot be written, or what it holds is damaged.
     """
     if n < 1:
-        raise ValueError(f"store: expected n >= 1 pictures, got {n!r}.")
+        raise ValueError(f"store: expected n >= 1 images, got {n!r}.")
     name = f"{type(dataset).__name__.lower()}-{_digest(dataset)}-seed{seed}-n{n}"
-    final = (Path(folder) if folder is not None else cache_folder("pictures")) / name
+    final = (Path(folder) if folder is not None else cache_folder("images")) / name
     if final.is_dir():
         return Stored(final)
     partial = final.with_name(f".{name}.part")
@@ -257,31 +257,31 @@ def store(
         _render(dataset, n, seed, partial, device, progress)
         partial.replace(final)
     except OSError as error:
-        if not final.is_dir():  # else another process has stored the same pictures meanwhile
-            raise OSError(f"Could not store pictures in {final.parent}: {error}") from error
+        if not final.is_dir():  # else another process has stored the same images meanwhile
+            raise OSError(f"Could not store images in {final.parent}: {error}") from error
         shutil.rmtree(partial, ignore_errors=True)
     return Stored(final)
 
 
-def _digest(dataset: PictureSet) -> str:
-    pictures = dataset.draw(2, torch.Generator().manual_seed(0))
+def _digest(dataset: ImageDataset) -> str:
+    record = dataset.draw(2, torch.Generator().manual_seed(0))
     digest = hashlib.sha256(json.dumps(dataset.settings, sort_keys=True).encode())
-    for array in _arrays(pictures).values():
+    for array in _arrays(record).values():
         digest.update(array.tobytes())
     return digest.hexdigest()[:12]
 
 
-def _arrays(pictures: Pictures) -> dict[str, np.ndarray]:
+def _arrays(record: ImageRecord) -> dict[str, np.ndarray]:
     return {
-        "images": (pictures.images * 255).round().byte().cpu().numpy(),
-        "owners": pictures.masks.byte().argmax(1).byte().cpu().numpy(),
-        "factors": pictures.factors.cpu().numpy(),
-        "attributes": pictures.attributes.cpu().numpy(),
+        "images": (record.images * 255).round().byte().cpu().numpy(),
+        "owners": record.masks.byte().argmax(1).byte().cpu().numpy(),
+        "factors": record.factors.cpu().numpy(),
+        "attributes": record.attributes.cpu().numpy(),
     }
 
 
 def _render(
-    dataset: PictureSet, n: int, seed: int, folder: Path, device: str, progress: Callable[[int, int], object] | None
+    dataset: ImageDataset, n: int, seed: int, folder: Path, device: str, progress: Callable[[int, int], object] | None
 ) -> None:
     """Render the blocks that `folder` does not hold yet.
 
@@ -310,8 +310,8 @@ def _render(
     (folder / "about.json").write_text(json.dumps(about, indent=1) + "\n")
 
 
-def _block(dataset: PictureSet, first: int, seed: int, device: str) -> Pictures:
-    """Always a whole block, so that a picture does not depend on how many there are."""
+def _block(dataset: ImageDataset, first: int, seed: int, device: str) -> ImageRecord:
+    """Always a whole block, so that an image does not depend on how many there are."""
     if not isinstance(dataset, _Listed):
         return dataset.draw(BLOCK, torch.Generator(device).manual_seed(block_seed(seed, first // BLOCK)))
     order = torch.Generator().manual_seed(seed)
@@ -329,7 +329,7 @@ def _header(name: str, shape: tuple[int, ...]) -> bytes:
 
 
 def _rows_in(path: Path, header: int, row: int, n: int) -> int:
-    """Whole pictures that a file holds."""
+    """Whole images that a file holds."""
     if not path.is_file():
         return 0
     return min(n, max(0, path.stat().st_size - header) // row) if row else n

@@ -1,0 +1,35 @@
+"""Experiments so small that an update takes a moment."""
+
+from typing import Any
+
+from ergosum.data.glyphs import Glyphs
+from ergosum.data.shapes import Shapes
+from ergosum.part import Part, parameters
+from ergosum.training.experiment import Experiment
+
+SMALL = {"width": 4, "count": 32, "limit": 32, "source": "digits"}
+"""What every part that takes such an argument gets."""
+OPTIMISER = {"batch": 4, "iterations": 3}
+RUN = {"log_every": 1, "checkpoint_every": 100}
+
+
+def shrunk(value: Any) -> Any:
+    """An experiment, or a part with the parts it holds, so small that an update is quick; nothing is downloaded."""
+    if isinstance(value, Experiment):
+        return value.but(task=shrunk(value.task), optimiser=OPTIMISER, run=RUN)
+    if isinstance(value, tuple):
+        return tuple(map(shrunk, value))
+    if not isinstance(value, Part):
+        return value
+    if value.cls is Glyphs and value.get("source") == "fashion":
+        return Part(Shapes, side=value.get("side"), objects=1)
+    inner = {k: shrunk(v) for k, v in value.settings().items() if isinstance(v, Part | tuple)}
+    held = {k: v for k, v in inner.items() if v != value.get(k)}
+    return value.but(**held, **{k: v for k, v in SMALL.items() if k in parameters(value.cls)})
+
+
+def fill(value: Any) -> Any:
+    """Changes to an experiment, in which new parts are small but for what they state themselves."""
+    if isinstance(value, dict):
+        return {k: fill(v) for k, v in value.items()}
+    return shrunk(value).but(**{k: fill(v) for k, v in value.arguments.items()}) if isinstance(value, Part) else value
