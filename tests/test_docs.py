@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""The pages do what they show, their commands can be given, and their links and pictures exist."""
-=======
-"""The pages do what they show, and their links and images exist."""
->>>>>>> main
+"""The pages do what they show, their commands can be given, and their links and images exist."""
 
 import contextlib
 import doctest
@@ -42,7 +38,6 @@ def test_the_examples_of_a_page_run(page):
     assert done.attempted > 0 and done.failed == 0, "".join(said)
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("page", SCRIPTS, ids=lambda p: p.stem)
 def test_the_scripts_of_a_page_run_one_after_the_other(page, capsys):
     names = {"__name__": "page"}
@@ -77,11 +72,7 @@ def test_a_command_that_a_page_shows_can_be_given(words, capsys):
 
 
 @every_page
-def test_links_and_pictures_of_a_page_exist(page):
-=======
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
 def test_links_and_images_of_a_page_exist(page):
->>>>>>> main
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
