@@ -28,7 +28,7 @@ import torch
 from torch import nn
 
 from ergosum import Conditional
-from ergosum.data.record import Pairs, Images
+from ergosum.data.record import ImageRecord, Pairs
 from ergosum.nets import Encoder
 from ergosum.nets.transport import Bowl
 from ergosum.samplers.state import Info, State
@@ -101,12 +101,12 @@ class MyImages:
     def __init__(self, side: int = 16, split: str = "train") -> None:
         self.side, self.settings = side, {"side": side}
 
-    def draw(self, n: int, generator) -> Images:
+    def draw(self, n: int, generator) -> ImageRecord:
         images = torch.rand(n, 3, 1, 1, generator=generator).expand(-1, -1, self.side, self.side).clone()
         images[:, :, 4:8, 4:8] = 1
         mask = torch.zeros(n, 1, self.side, self.side, dtype=torch.bool)
         mask[:, :, 4:8, 4:8] = True
-        return Images(images, torch.zeros(n, 0), torch.cat([~mask, mask], 1), torch.zeros(n, 1, 0))
+        return ImageRecord(images, torch.zeros(n, 0), torch.cat([~mask, mask], 1), torch.zeros(n, 1, 0))
 
 
 class MyLoss(PredictionObjective):

@@ -150,6 +150,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
 ELSEWHERE = {
     "Energy": "laws/test_energies.py",
     "Term": "test_compose.py",
+    "Terms": "test_compose.py",
     "EqualPartitionWarning": "test_compose.py",
     "TemperatureWarning": "test_compose.py",
     "conjunction": "test_compose.py",
