@@ -17,13 +17,14 @@ import torch
 from torch import Generator, Tensor
 
 from ergosum.energies.arguments import fits, level, positive, real
+from ergosum.energies.quadratic import Quadratic
 from ergosum.energy import Energy, alike
-from ergosum.shapes import Batch, PerSample
+from ergosum.shapes import Batch
 
 __all__ = ["Agreement", "Experts", "agreement"]
 
 
-class Experts(Energy):
+class Experts(Quadratic, Energy):
     """A product of one-dimensional Gaussians, one for each pixel, given by precision.
 
     The same density as `Gaussian` with independent coordinates; here an expert may be as unsure as one likes, and what
@@ -53,9 +54,10 @@ class Experts(Energy):
         self.register_buffer("precision", held.expand(mean.shape).clone())
         self.log_z = (2 * math.pi / self.precision.detach().double()).log().sum().item() / 2
 
-    def log_z_at(self, temperature: float) -> float | None:
-        """Exact: the same density, wider by $sqrt(T)$ in each of D coordinates."""
-        return None if self.log_z is None else self.log_z + self.mean.numel() * math.log(temperature) / 2
+    @property
+    def size(self) -> int:
+        """D, the number of coordinates."""
+        return self.mean.numel()
 
     def at_noise(self, sigma: float) -> "Experts":
         """Exact: the variance $1 / a$ grows by $sigma^2$."""
@@ -66,16 +68,8 @@ class Experts(Energy):
         """$1 / a$, (*event,)."""
         return 1 / self.precision
 
-    def forward(self, x: Batch) -> PerSample:
-        """Half the squared distance to the mean, weighted by precision."""
-        return self._pulled(x)[0]
-
-    def value_and_gradient(self, x: Batch, create_graph: bool = False) -> tuple[PerSample, Batch]:
-        """In closed form: the gradient is $a (x - m)$."""
-        with torch.set_grad_enabled(create_graph):
-            return self._pulled(x)
-
-    def _pulled(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def pulled(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Half the squared distance to the mean, weighted by precision, and $a (x - m)$."""
         fits("Experts", x, self.mean.shape)
         gap = x - self.mean
         pull = self.precision * gap

@@ -11,13 +11,14 @@ import torch
 from torch import Generator, Tensor
 
 from ergosum.energies.arguments import fits, level, positive, real
+from ergosum.energies.quadratic import Quadratic
 from ergosum.energy import Energy, alike
-from ergosum.shapes import Batch, PerSample
+from ergosum.shapes import Batch
 
 __all__ = ["Gaussian"]
 
 
-class Gaussian(Energy):
+class Gaussian(Quadratic, Energy):
     """$-log N(x; m, Sigma)$ without its constant, on events of any shape.
 
     Args:
@@ -60,9 +61,10 @@ class Gaussian(Energy):
             log_det = 2 * factor.diagonal().log().sum().item()
         self.log_z = 0.5 * (mean.numel() * math.log(2 * math.pi) + log_det)
 
-    def log_z_at(self, temperature: float) -> float | None:
-        """Exact: the same density, wider by $sqrt(T)$ in each of D coordinates."""
-        return None if self.log_z is None else self.log_z + self.mean.numel() * math.log(temperature) / 2
+    @property
+    def size(self) -> int:
+        """D, the number of coordinates."""
+        return self.mean.numel()
 
     def at_noise(self, sigma: float) -> "Gaussian":
         """Exact: the covariance grows by $sigma^2$."""
@@ -77,16 +79,8 @@ class Gaussian(Energy):
         variance = self.covariance if self.factor is None else self.covariance.diagonal().view(self.mean.shape)
         return variance.expand(self.mean.shape)
 
-    def forward(self, x: Batch) -> PerSample:
-        """Half the squared Mahalanobis distance to the mean."""
-        return self._pulled(x)[0]
-
-    def value_and_gradient(self, x: Batch, create_graph: bool = False) -> tuple[PerSample, Batch]:
-        """In closed form: the gradient is $Sigma^{-1} (x - m)$."""
-        with torch.set_grad_enabled(create_graph):
-            return self._pulled(x)
-
-    def _pulled(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def pulled(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Half the squared Mahalanobis distance to the mean, and $Sigma^{-1} (x - m)$."""
         fits("Gaussian", x, self.mean.shape)
         gap = x - self.mean
         pull = gap / self.covariance if self.precision is None else (gap.flatten(1) @ self.precision).view_as(gap)

@@ -31,13 +31,13 @@ import torch
 from torch import Tensor
 
 from ergosum.energies.arguments import fits, level, real
+from ergosum.energies.quadratic import Quadratic
 from ergosum.energy import Energy, alike
-from ergosum.shapes import Batch, PerSample
 
 __all__ = ["Masked", "composite"]
 
 
-class Masked(Energy):
+class Masked(Quadratic, Energy):
     """$sum_p m_p (x_p - f_p)^2$: an image where its mask is, nothing elsewhere.
 
     By itself it has a density only if no pixel is free, and `log_z` only then; a sum of several whose masks cover the
@@ -69,24 +69,17 @@ class Masked(Energy):
         if (mask > 0).all():
             self.log_z = (math.pi / mask.detach().double()).log().sum().item() / 2
 
-    def log_z_at(self, temperature: float) -> float | None:
-        """Exact: the same density, wider by $sqrt(T)$ in each of D coordinates."""
-        return None if self.log_z is None else self.log_z + self.mask.numel() * math.log(temperature) / 2
+    @property
+    def size(self) -> int:
+        """D, the number of coordinates."""
+        return self.mask.numel()
 
     def at_noise(self, sigma: float) -> "Masked":
         """Exact up to a constant: the precision 2 m becomes $2 m / (1 + 2 m sigma^2)$, and what is free stays free."""
         return alike(Masked(self.mask / (1 + 2 * level("Masked", sigma) * self.mask), self.image), self)
 
-    def forward(self, x: Batch) -> PerSample:
-        """Squared distance to the image under the mask."""
-        return self._pulled(x)[0]
-
-    def value_and_gradient(self, x: Batch, create_graph: bool = False) -> tuple[PerSample, Batch]:
-        """In closed form: the gradient is $2 m (x - f)$."""
-        with torch.set_grad_enabled(create_graph):
-            return self._pulled(x)
-
-    def _pulled(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def pulled(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Squared distance to the image under the mask, and $2 m (x - f)$."""
         fits("Masked", x, self.image.shape)
         gap = x - self.image
         pull = self.mask * gap

@@ -149,6 +149,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
 
 ELSEWHERE = {
     "Energy": "laws/test_energies.py",
+    "Quadratic": "energies/test_quadratic.py",
     "Term": "test_compose.py",
     "Terms": "test_compose.py",
     "EqualPartitionWarning": "test_compose.py",
