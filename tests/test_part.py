@@ -7,9 +7,12 @@ from typing import Any, Literal, Protocol
 
 import pytest
 
+from ergosum.data.dataset import ImageDataset
 from ergosum.data.mixed import Mixed
 from ergosum.data.sequences import DigitSequences
+from ergosum.data.tetrominoes import Tetrominoes
 from ergosum.decomposer import InnerDescent
+from ergosum.energies.box import Box
 from ergosum.energy import Conditional
 from ergosum.metrics.error import psnr
 from ergosum.nets.encoders import Encoder, StridedEncoder
@@ -234,6 +237,7 @@ def test_a_class_fits_a_kind_by_descent_and_a_protocol_by_its_methods():
     assert fits(Dog, Loud) and not fits(Transport, Loud) and not fits(Loud, Loud)
     assert fits(Mala, Sampler) and fits(DigitSequences, PairData) and not fits(Mixed, PairData)
     assert not fits(psnr, Conditional)
+    assert fits(Tetrominoes, ImageDataset) and not fits(Box, ImageDataset)  # whose `draw` gives points, no record
 
 
 def test_every_exported_part_is_found_by_its_short_and_by_its_full_name():

@@ -165,6 +165,10 @@ class Prediction(Task):
                 f"data: {self.data.cls.__name__} takes no 'canvas'; give its constructor one, the side of a frame in "
                 "pixels, with a default."
             )
+        if self.persistent and not hasattr(self.data.cls, "pair"):
+            raise ValueError(
+                f"persistent: expected 0 with {self.data.cls.__name__}, which draws no pair from given factors."
+            )
         told, model = self.objective, self.model.settings()
         steps = model["descent"].settings() if "descent" in model else None
         if isinstance(told, PredictionLoss) and told.on != "last" and steps is not None:

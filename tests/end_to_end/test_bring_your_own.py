@@ -85,7 +85,7 @@ class MyPairs:
     """
 
     def __init__(self, canvas: int = 28, step: float = 0.1, split: str = "train") -> None:
-        self.canvas, self.step = canvas, step
+        self.canvas, self.step = canvas, step if split == "train" else step + 0.1
 
     def pairs(self, n: int, generator) -> Pairs:
         start = 0.5 * torch.rand(n, 3, 1, 1, generator=generator).expand(-1, -1, self.canvas, self.canvas)
@@ -228,7 +228,9 @@ def test_a_yaml_file_puts_parts_of_ones_own_everywhere(place, capsys):
     capsys.readouterr()
     assert main(["score", "runs/mine", "--trust", "my_parts", "--json", "--n", "8"]) == 0
     scores = json.loads(capsys.readouterr().out)
-    assert scores["source"] == "MyPairs" and 0 < scores["error"] and scores["reference"] == pytest.approx(0.04)
+    assert (
+        scores["source"] == "MyPairs" and 0 < scores["error"] and scores["reference"] == pytest.approx(0.09)
+    )  # of the part that is held out
     assert 0 < scores["worst_pixel"] < 0.5
     assert main(["score", "runs/mine", "--trust", "my_parts", "--n", "8"]) == 0
     assert "worst_pixel" in capsys.readouterr().out
@@ -290,6 +292,8 @@ def test_parts_of_ones_own_from_python_need_no_trust(place, monkeypatch):
     assert load_predictor("runs/python")[0].task == task  # the module is one that this program imported itself
     changed = find("colour").but(task={"model": {"energy": Part(my_parts.MyEnergy)}})
     assert type(changed.built().build().energies[0]) is my_parts.MyEnergy
+    with pytest.raises(ValueError, match="persistent: expected 0 with MyPairs, which draws no pair from given factors"):
+        task.but(persistent=0.5).build()
     with pytest.raises(ValueError, match="MyEnergy takes no 'widht'; did you mean width"):
         changed.but(task={"model": {"energy": {"widht": 3}}})
 

@@ -61,8 +61,8 @@ def test_json_is_alone_on_stdout(run, capsys):
 
 def test_a_warning_is_one_line_on_stderr_said_once_without_a_source_line(monkeypatch, capsys):
     def warn(arguments):
-        for _ in range(3):
-            warnings.warn("Mind\n  the gap.", UserWarning, stacklevel=1)
+        warnings.warn("Mind\n  the gap.", UserWarning, stacklevel=1)
+        warnings.warn("Mind the gap.", UserWarning, stacklevel=1)
         warnings.warn("not for users", DeprecationWarning, stacklevel=1)
         print("result")
 

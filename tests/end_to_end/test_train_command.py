@@ -76,6 +76,12 @@ def test_print_config_trains_nothing_and_shows_what_was_changed(tmp_path, capsys
     assert list(tmp_path.iterdir()) == []
 
 
+def test_parts_that_do_not_go_together_are_not_printed_as_if_they_did(capsys):
+    assert main(["train", "colour", "--model.moves", "false", "--model.ramp", "false", "--print_config"]) == 1
+    out, errors = capsys.readouterr()
+    assert out == "" and "data.signs: expected 'forward'" in errors
+
+
 @pytest.mark.parametrize(
     "recipe, path, text, value",
     [
