@@ -47,7 +47,7 @@ def test_the_score_is_printed_with_timelines_and_compositions(trained, tmp_path,
     monkeypatch.setattr(temporal_scores, "summarise", lambda *_, **__: measured)
     shutil.copytree(trained, tmp_path / "run")
     assert main(["score", str(tmp_path / "run"), "--source", "digits"]) == 0
-    assert [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()] == [
+    assert [" ".join(line.split()) for line in capsys.readouterr().out.splitlines() if line.strip()] == [
         "run digits, n = 2, seed = 0",
         "timeline hue_deg angle_deg log_scale psnr identity",
         "scale:6 colour:6 1.25 0.50 0.0125 30.00 0.900",
