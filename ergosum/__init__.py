@@ -14,7 +14,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "composition_file": ("load", "save"),
     "formula": ("parse_formula",),
     "partition": ("annealed_importance", "bridge", "log_z_difference", "weighted"),
-    "calibrate": ("calibrate",),
+    "calibration": ("calibrate",),
     "energies": (
         "Box", "Clauses", "DoubleWell", "Experts", "Funnel", "Gaussian", "Masked", "Mixture", "Ring", "as_score",
     ),

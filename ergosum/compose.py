@@ -42,9 +42,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ergosum.composition_terms import Terms, terms
 from ergosum.energy import Energy, Term, as_energy
 from ergosum.nodes import Named, Node, leaves, warn
-from ergosum.terms import Terms, terms
 from ergosum.weights import Weight, keep, per_batch, positive_weight, tiled
 
 __all__ = [

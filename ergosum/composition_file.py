@@ -20,12 +20,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ergosum.compose import And, Named, Not, Or, Scaled
+from ergosum.composition_terms import titles
 from ergosum.construction import arguments_of, class_called, path_of
 from ergosum.energy import Closed, Conditional, Energy, Term, as_energy
 from ergosum.files import write_atomically
 from ergosum.nodes import silence
 from ergosum.part import Part, part_from
-from ergosum.terms import titles
 from ergosum.weights import Weight
 
 __all__ = ["CompositionFileError", "load", "save"]

@@ -96,11 +96,15 @@ def _from_file(path: str, canvas: int, invert: str, colour: str) -> Start:
     from ergosum.data.own_digit import as_digit
 
     image = read_image(path, background=None)
-    digit = as_digit(
-        image, canvas,
-        invert={"auto": None, "yes": True, "no": False}[invert],
-        colour=None if colour == "auto" else colour,  # type: ignore[arg-type]
-    )  # fmt: skip
+    try:
+        digit = as_digit(
+            image,
+            canvas,
+            invert={"auto": None, "yes": True, "no": False}[invert],
+            colour=None if colour == "auto" else colour,  # type: ignore[arg-type]
+        )
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     side = min(max(canvas, *image.shape[-2:]), 512)
     notes = list(digit.notes)
     if side != canvas:

@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from ergosum.calibrate import scale_of
+from ergosum.calibration import scale_of
 from ergosum.compose import And, Scaled
 from ergosum.decomposition.model import ImageDecomposer
 from ergosum.nets.slots import PLACE

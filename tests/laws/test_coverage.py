@@ -4,6 +4,7 @@ import ast
 import inspect
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 from cases import ELSEWHERE, ENERGIES, NETS, family, public_names
@@ -29,15 +30,11 @@ def test_a_name_tested_elsewhere_is_named_there(name):
     assert name in (Path(__file__).parents[1] / ELSEWHERE[name]).read_text()
 
 
-SHADOWED = pytest.mark.xfail(reason="a module of the same name hides the function", strict=True)
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=SHADOWED if n in ("calibrate", "terms") else ()) for n in ergosum.__all__]
-)
+@pytest.mark.parametrize("name", ergosum.__all__)
 def test_every_name_of_the_package_can_be_imported_whatever_was_imported_before(name):
-    import_module("ergosum.recipes")
-    import_module("ergosum.calibrate")
+    for module in iter_modules(ergosum.__path__):  # one of the same name would hide a function
+        if module.name != "__main__":
+            import_module(f"ergosum.{module.name}")
     assert getattr(ergosum, name).__name__ == name
     assert not inspect.ismodule(getattr(ergosum, name))
 

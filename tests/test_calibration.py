@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ergosum.calibrate import Scale, calibrate, scale_of
+from ergosum.calibration import Scale, calibrate, scale_of
 from ergosum.compose import And
 from ergosum.energies.gaussian import Gaussian
 from ergosum.energies.mixture import Mixture
