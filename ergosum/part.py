@@ -78,7 +78,7 @@ class Part(Generic[T]):
             return functools.partial(self.cls, **given)  # type: ignore[return-value]
         missing = [n for n, p in known.items() if p.default is inspect.Parameter.empty and n not in given]
         if missing:
-            raise ValueError(f"{self.cls.__name__} needs {', '.join(missing)}; give it in the recipe.")
+            raise ValueError(f"{self.cls.__name__} needs {', '.join(missing)}; pass it.")
         return self.cls(**given)
 
     def but(self, **changes: Any) -> "Part[T]":

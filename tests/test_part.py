@@ -42,7 +42,7 @@ def test_a_part_is_built_late_with_what_the_surrounding_supplies():
 
 
 def test_what_is_missing_is_named():
-    with pytest.raises(ValueError, match="Transport needs code; give it in the recipe"):
+    with pytest.raises(ValueError, match="Transport needs code; pass it"):
         Part(Transport).build()
 
 

@@ -85,6 +85,9 @@ def change(recipe: dict[str, Any], path: str, text: str, trust: tuple[str, ...] 
     elif first not in parameters(cls) and path in get_type_hints(Run):
         _change_section(recipe["run"], Run, path, path, text)
     else:
+        near = get_close_matches(first, [*SECTIONS, "task"], 1)
+        if near and rest and first not in parameters(cls):
+            raise ValueError(f"There is no field --{path}; did you mean --{near[0]}.{rest}?")
         deeper = [f"--{f.path}" for f in listed(recipe, trust) if f.path.endswith(f".{path}")]
         if first not in parameters(cls) and deeper:
             raise ValueError(f"There is no field --{path}; did you mean {' or '.join(deeper)}?")

@@ -41,11 +41,13 @@ def run(arguments: list[str]) -> None:
 
 
 def _sampler(chosen: Any) -> Any:
-    """A sampler's name, or one of a class of the user's own with its step size."""
-    from ergosum.part import Part, resolve
+    """A sampler's name, or one of a class, the package's or the user's own, with its step size."""
+    from ergosum.part import Part, exported, resolve
+    from ergosum.report.sampling import SAMPLERS
     from ergosum.samplers.state import Sampler
 
-    if "." not in chosen.sampler:
+    parts = {part.__name__ for part in exported()}
+    if chosen.sampler in SAMPLERS or not ("." in chosen.sampler or chosen.sampler in parts):
         return chosen.sampler
     cls = resolve(chosen.sampler, trusted(chosen.trust), Sampler, "--sampler")
     return Part(cls).build(**({"step_size": chosen.step_size} if chosen.step_size else {}))

@@ -32,7 +32,7 @@ from ergosum.data.record import Digits
 from ergosum.data.split import split_files
 
 __all__ = ["FASHION_FILES", "MNIST_FILES", "SOURCES", "centre", "checksum", "cut", "default_source", "fit_canvas",
-           "load_digits", "load_image"]  # fmt: skip
+           "load_digits", "load_image", "source_at_hand"]  # fmt: skip
 
 Split = Literal["train", "test"]
 
@@ -85,6 +85,15 @@ def load_digits(source: str, split: Split, canvas: int = 28, limit: int = 0) -> 
 def default_source() -> str:
     """`mnist` where all of its files are at hand, so that nothing is downloaded unasked; else the bundled `digits`."""
     return "mnist" if all(_at_hand("mnist", _packed(name)) for name in MNIST_FILES) else "digits"
+
+
+def source_at_hand(source: str) -> str:
+    """The source, or the default one where it is empty or its files are neither at hand nor can be downloaded."""
+    try:
+        load_digits(source or default_source(), "test")
+    except OSError:
+        return default_source()
+    return source or default_source()
 
 
 def checksum(digits: Digits) -> str:
@@ -226,7 +235,7 @@ def _download(what: str, folder: str, urls: Sequence[str], decode: _Decode) -> P
             partial.unlink(missing_ok=True)
     raise OSError(
         f"Could not download {what} ({'; '.join(errors)}). Set ERGOSUM_DATA to a folder that has it, or use "
-        "the bundled source 'digits', which needs no network."
+        "the bundled source 'digits' (--data.source digits, --source digits), which needs no network."
     )
 
 

@@ -21,7 +21,7 @@ from ergosum.formula import parse_formula
 from ergosum.samplers.chain import State
 from ergosum.samplers.descent import Descent
 from ergosum.shapes import Frames, Images
-from ergosum.temporal.timeline import Timeline
+from ergosum.temporal.timeline import Timeline, parse_timeline
 
 __all__ = ["Bank", "as_moves"]
 
@@ -141,15 +141,16 @@ class Bank:
         return torch.stack(made, 1)
 
     def play(
-        self, start: Images, timeline: Timeline, how: Literal["split", "sum"] = "split", substeps: int = 4
+        self, start: Images, timeline: Timeline | str, how: Literal["split", "sum"] = "split", substeps: int = 4
     ) -> Frames:
         """The start frame and all that the timeline makes of it: (batch, frames + 1, 3, side, side).
 
         Args:
-            start: (batch, 3, side, side) in [0, 1], or bytes; tensors or arrays.
+            start: (batch, 3, side, side) in [0, 1], or bytes; tensors or arrays. timeline: as an object or as text.
         Raises:
             ValueError: if the timeline uses a factor that the bank does not hold, or the start is no batch of images.
         """
+        timeline = parse_timeline(timeline) if isinstance(timeline, str) else timeline
         missing = [f for f in timeline.factors if f not in self.members]
         if missing:
             raise ValueError(f"No energy for {', '.join(missing)}; this bank holds {', '.join(self.factors)}.")

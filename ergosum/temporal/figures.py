@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ergosum.data.render import FACTORS
 from ergosum.data.sequences import DigitSequences
-from ergosum.data.sources import default_source
+from ergosum.data.sources import source_at_hand
 from ergosum.report.animation import encode_animation
 from ergosum.report.numerals import enumeration, is_number, number, percent
 from ergosum.report.page import animation, figure, row
@@ -47,7 +47,7 @@ def sections(
     """
     if not issubclass(task.data.cls, DigitSequences):  # type: ignore[arg-type]
         return [Section("Predictions", "Held-out pairs of frames.", figure(_pairs(task, model, seed), ""))]
-    source = scores.get("source") or default_source()
+    source = source_at_hand(scores.get("source") or "")
     held = [c for c in model.components if c in FACTORS]  # type: ignore[union-attr]
     strips: list[tuple[str, Image.Image]] = []
     played: list[tuple[str, Image.Image]] = []
@@ -133,7 +133,7 @@ def _side_by_side(true: Tensor, made: Tensor) -> Tensor:
 
 
 def _unlabelled(task: "Prediction", model: nn.Module, seed: int) -> Image.Image:
-    data = task.data.build(split="test")
+    data = task.data.but(source=source_at_hand(str(task.data.get("source")))).build(split="test")
     sequence = data.sequences(1, 8, torch.Generator().manual_seed(seed)).frames  # type: ignore[attr-defined]
     names = list(model.components)  # type: ignore[arg-type]
     rows = [("true", sequence[0])]

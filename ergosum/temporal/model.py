@@ -64,6 +64,8 @@ class TemporalDecomposer(Decomposer):
             raise ValueError(f"latent: expected an integer >= 1, got {latent!r}.")
         if ramp and not moves:
             raise ValueError("ramp: expected False where energies are not conditioned on the move (moves = False).")
+        if getattr(encoder.cls, "exchangeable", False):
+            raise ValueError(f"encoder: {encoder.cls.__name__} reads sets of components; expected one of K fixed ones.")
         code = latent + (len(FACTORS) if moves else 0)
         super().__init__(
             lambda: encoder.build(outputs=len(components) * latent, side=side),

@@ -23,6 +23,13 @@ def require(condition: bool, name: str, expected: str, got: object) -> None:
         raise ValueError(f"{name}: expected {expected}, got {got!r}.")
 
 
+def check_types(section: str, settings: Any) -> None:
+    """Raise unless every field of a section has a value of its type."""
+    for name, hint in get_type_hints(type(settings)).items():
+        value = getattr(settings, name)
+        require(admits(value, hint), f"{section}.{name}", described(hint), value)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Optimiser:
     """The outer minimisation: AdamW on the task's loss."""
@@ -43,6 +50,7 @@ class Optimiser:
     """Arithmetic of the networks: 32-bit, or bfloat16 autocast with 32-bit weights."""
 
     def __post_init__(self) -> None:
+        check_types("optimiser", self)
         require(self.iterations >= 1, "optimiser.iterations", "an integer >= 1", self.iterations)
         require(self.batch >= 1, "optimiser.batch", "an integer >= 1", self.batch)
         require(self.rate > 0, "optimiser.rate", "a number > 0", self.rate)
@@ -68,6 +76,7 @@ class Run:
     """Updates between lines of metrics.jsonl, >= 1."""
 
     def __post_init__(self) -> None:
+        check_types("run", self)
         for name in ("threads", "devices", "checkpoint_every", "log_every"):
             require(getattr(self, name) >= 1, f"run.{name}", "an integer >= 1", getattr(self, name))
 
@@ -158,9 +167,6 @@ def _section(name: str, kind: type, values: Any) -> Any:
         return values
     if not isinstance(values, Mapping):
         raise ValueError(f"{name}: expected fields by name, got {values!r}.")
-    known = get_type_hints(kind)
-    for key, value in values.items():
-        require(admits(value, known.get(key)), f"{name}.{key}", described(known.get(key)), value)
     return _made(name, kind, dict(values))
 
 

@@ -85,15 +85,18 @@ def _train(experiment: Experiment, task: Task, out: Path, resume: bool, accelera
         checkpoint_of(out)  # nothing to resume is said before anything is made
     fabric = launch(experiment, task, accelerator)
     task.device = str(fabric.device)
+    state = State(experiment, fabric, task)  # builds the model, so that its settings are checked before data are read
     task.ready()
-    state = State(experiment, fabric, task)
     first = fabric.global_rank == 0  # the first process writes, the others compute
     with owned(out) if first else nullcontext():
         if not resume and (out / "checkpoint.pt").exists():
-            raise FileExistsError(f"{out} already holds a run; add --resume to go on with it, or choose another --out.")
+            raise FileExistsError(
+                f"{out} already holds a run; add --resume (resume=True) to go on with it, or choose another --out."
+            )
         if resume:
             _refuse_other_settings(experiment, out)
             state.load(out)
+            _refuse_fewer(experiment, state.iteration, out)
         log = _begin_log(state, out) if first else None
         with _signals() as asked:
             try:
@@ -164,6 +167,15 @@ def _refuse_other_settings(experiment: Experiment, out: Path) -> None:
         raise ValueError(
             f"{out} was started with other settings: {changed[0]} was {before.get(changed[0])!r}, now "
             f"{now.get(changed[0])!r}. Resume with those of the start, or choose another --out."
+        )
+
+
+def _refuse_fewer(experiment: Experiment, done: int, out: Path) -> None:
+    """A resumed run cannot end before it is."""
+    asked = experiment.optimiser.iterations
+    if asked < done:
+        raise ValueError(
+            f"{out} has made {done} updates already; expected optimiser.iterations >= {done}, got {asked}."
         )
 
 

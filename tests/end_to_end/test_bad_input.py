@@ -134,7 +134,7 @@ def test_other_commands_refuse(arguments, code, message, place, capsys):
 
 
 def test_a_run_is_not_trained_over(place, capsys):
-    refused(f"train colour --out run {' '.join(TINY)}", place, capsys, 1, "add --resume to go on with it")
+    refused(f"train colour --out run {' '.join(TINY)}", place, capsys, 1, "add --resume (resume=True) to go on with it")
 
 
 @pytest.mark.parametrize("out", ["file/run", "/proc/ergosum/run"])

@@ -163,3 +163,8 @@ def test_pulls_are_shares_of_minus_the_gradient(bank_of_cards, frame):
     pull = torch.stack([-energies["colour"].gradient(frame), -0.5 * energies["angle"].gradient(frame)])
     assert names == ["colour", "angle"] and maps.min() >= 0 and maps.max() <= 1
     torch.testing.assert_close(maps, 0.5 + 0.5 * pull / pull.abs().max())
+
+
+def test_a_timeline_may_be_given_as_text(bank_of_cards, frame):
+    told = bank_of_cards.play(frame, parse_timeline("colour:1 angle:-1"))
+    assert torch.equal(bank_of_cards.play(frame, "colour:1 angle:-1"), told)

@@ -8,9 +8,11 @@ from ergosum.decomposer import InnerDescent
 from ergosum.energy import Conditional
 from ergosum.nets.encoders import PairEncoder, StridedEncoder
 from ergosum.nets.residual import ResidualEnergy
+from ergosum.nets.slots import SlotEncoder
 from ergosum.nets.transport import Bowl, Transport
 from ergosum.nets.unet import UNetInnerProduct
 from ergosum.part import Part
+from ergosum.samplers.mala import Mala
 from ergosum.temporal import TemporalDecomposer
 
 SIDE = 12
@@ -133,3 +135,10 @@ def test_a_step_size_that_blows_up_is_located_in_the_sum(frames, moves):
     assert "sum of all components (Descent left" in make(UNetInnerProduct, step_size=1e30, steps=4).locate(
         frames, None, moves
     )
+
+
+def test_parts_that_do_not_go_together_are_refused_when_they_are_put_together():
+    with pytest.raises(ValueError, match="encoder: SlotEncoder reads sets of components"):
+        TemporalDecomposer(encoder=Part(SlotEncoder))
+    with pytest.raises(ValueError, match=r"descent\.sampler: steps of Mala cannot be differentiated"):
+        InnerDescent(sampler=Part(Mala))

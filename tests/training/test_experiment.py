@@ -155,3 +155,11 @@ def test_an_unknown_recipe_is_answered_with_near_names():
         find("color")
     with pytest.raises(ValueError, match="ergosum recipes"):
         find("zzz")
+
+
+@pytest.mark.parametrize("kind, values", [(Optimiser, {"iterations": "3"}), (Optimiser, {"rate": True}),
+                                          (Run, {"seed": 1.5}), (Run, {"warm_start": None})])  # fmt: skip
+def test_a_value_of_another_type_is_refused_from_python_too(kind, values):
+    (name,) = values
+    with pytest.raises(ValueError, match=rf"\.{name}: expected (an integer|a number|text), got"):
+        kind(**values)

@@ -262,3 +262,18 @@ def test_the_weights_do_not_depend_on_what_else_drew_random_numbers(learn, tmp_p
     torch.rand(5)
     learn(tmp_path / "b")
     assert same_run(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_resumed_run_is_not_shortened(learn, tmp_path):
+    learn(tmp_path, optimiser={"iterations": 4})
+    before = (tmp_path / "recipe.json").read_bytes()
+    with pytest.raises(ValueError, match="has made 4 updates already; expected optimiser.iterations >= 4, got 3"):
+        learn(tmp_path, resume=True, optimiser={"iterations": 3})
+    assert (tmp_path / "recipe.json").read_bytes() == before
+
+
+def test_the_model_is_checked_before_data_are_read(tiny, tmp_path, no_mnist):
+    wrong = tiny("colour", task={"model": {"descent": {"steps": 0}}}).but(task={"data": {"source": "mnist"}})
+    with pytest.raises(ValueError, match=r"descent\.steps: expected a number >= 1"):
+        next(train(wrong, tmp_path / "run", accelerator="cpu"))
+    assert not (tmp_path / "run").exists()
