@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ergosum.cli.arguments import UsageError, add_trust, parser_for, trusted
+from ergosum.cli.arguments import Parser, UsageError, add_trust, parser_for, trusted
 from ergosum.cli.progress import is_main_process, train_with_progress
 
 __all__ = ["run"]
@@ -30,11 +30,7 @@ def run(arguments: list[str]) -> None:
     add_trust(parser)
     name, arguments = _recipe_first(arguments)
     if {"-h", "--help"} & set(arguments):
-        if not name:
-            parser.epilog = "`ergosum train RECIPE --help` lists that recipe's own fields"
-        parser.print_help()
-        if name:
-            _print_fields(_base(name, trusted(_values(arguments, "--trust"))), trusted(_values(arguments, "--trust")))
+        _help(parser, name, [a for a in arguments if a not in ("-h", "--help")])
         return
     chosen, rest = parser.parse_known_args(arguments)
     trust = trusted(chosen.trust)
@@ -62,6 +58,22 @@ def run(arguments: list[str]) -> None:
     if is_main_process():
         added = "".join(f" --trust {module}" for module in chosen.trust)
         print(f"{folder}  (ergosum score {folder}{added}; ergosum report {folder}{added})")
+
+
+def _help(parser: Parser, name: str, arguments: list[str]) -> None:
+    """The options, and the fields of the recipe as the arguments change it."""
+    from ergosum.cli.fields import change
+
+    if not name:
+        parser.epilog = "`ergosum train RECIPE --help` lists that recipe's own fields"
+    parser.print_help()
+    if name:
+        chosen, rest = parser.parse_known_args(arguments)
+        trust = trusted(chosen.trust)
+        recipe = _base(name, trust)
+        for path, text in _pairs(rest):
+            change(recipe, path, text, trust)
+        _print_fields(recipe, trust)
 
 
 def _folder(name: Any) -> Path:
@@ -140,10 +152,6 @@ def _recipe_first(arguments: list[str]) -> tuple[str, list[str]]:
         if not word.startswith("-") and not takes_value:
             return word, [word, *arguments[:place], *arguments[place + 1 :]]
     return "", arguments
-
-
-def _values(arguments: list[str], option: str) -> list[str]:
-    return [b for a, b in pairwise(arguments) if a == option]
 
 
 def _print_fields(recipe: dict[str, Any], trust: tuple[str, ...]) -> None:
