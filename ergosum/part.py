@@ -193,6 +193,8 @@ def resolve(name: str, trust: tuple[str, ...] = (), kind: Any = None, where: str
     Raises:
         ValueError: if there is no such class, its module is not trusted, or it is no part of the kind that fits here.
     """
+    if not isinstance(name, str):
+        raise ValueError(f"{where}: expected the name of a class, got {name!r}.")
     module, _, short = name.rpartition(".")
     if not module or module.split(".")[0] == "ergosum":
         found = _of_room(module, short) if module else next((c for c in exported() if c.__name__ == short), None)
@@ -232,13 +234,18 @@ def _foreign(name: str, module: str, short: str, trust: tuple[str, ...], where: 
         raise ValueError(f"{where}: cannot import {module} ({error}); run where Python finds it.") from error
     if not (inspect.isclass(found) or inspect.isfunction(found)):
         raise ValueError(f"{where}: {module} has no class {short!r}.")
+    home = found.__module__
+    if home.split(".")[0] not in (module.split(".")[0], "ergosum"):  # what a module imported is not its own
+        raise ValueError(f"{where}: {name} is no part: {module} has it from {home}; name it there.")
     return found
 
 
 def _from_user(module: str) -> bool:
     """Whether a loaded module is a program's own, rather than a library that something else imported."""
     path = getattr(sys.modules[module], "__file__", None)
-    return path is None or not {"site-packages", "dist-packages"} & set(Path(path).parts)
+    if path is None:  # a prompt's own; other modules without a file belong to libraries
+        return module == "__main__"
+    return not {"site-packages", "dist-packages"} & set(Path(path).parts)
 
 
 @functools.cache

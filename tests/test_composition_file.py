@@ -286,6 +286,7 @@ def damaged(path, change):
     (lambda told, _: told["modules"][0].update({"class": "os:system"}), "Energy or Conditional at 'os:system'"),
     (lambda told, _: told["modules"][0].update({"class": "ergosum.energy:Nothing"}), "Nothing', got 'nothing'"),
     (lambda told, _: told["modules"][0].update({"class": "ergosum.nowhere:A"}), "cannot be imported"),
+    (lambda told, _: told["modules"][0].update({"class": "ergosum.__main__:A"}), "got 'nothing'"),
     (lambda told, _: told["modules"][0].update({"class": "antigravity:A"}), "not trusted.*trust=\\['antigravity'\\]"),
     (lambda told, _: told["modules"][0].update({"class": "torch.nn:Linear"}), "expected a class of Energy"),
     (lambda told, _: told["modules"][0]["arguments"].update(wrong=1), "unexpected keyword argument 'wrong'"),

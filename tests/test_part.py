@@ -122,6 +122,8 @@ def test_settings_are_all_arguments_but_those_supplied():
         ({"class": "TemporalDecomposer", "encoder": {"class": "Transport"}}, r"here\.encoder: Transport is no Encoder"),
         ({"class": "InnerDescent", "sampler": {"class": "Transport"}}, r"here\.sampler: Transport is no Sampler"),
         ({"class": "Mixed", "sets": [{"class": "Transport"}]}, r"here\.sets: Transport is no "),
+        ({"class": "Recomposition", "objective": {"class": "Shapes"}}, r"here\.objective: Shapes is no Recomposition"),
+        ({"class": "Recomposition", "objective": {"class": "PredictionLoss"}}, r"PredictionLoss is no Recomposition"),
         ({"class": "Mixed", "sets": {"class": "Shapes"}}, r"here\.sets: expected a list"),
     ],
 )  # fmt: skip
@@ -169,8 +171,6 @@ def test_a_trusted_module_gives_its_classes_and_nothing_else(foreign):
     for name in ("value", "Path.home", "nothing"):
         with pytest.raises(ValueError, match=r"has no class|cannot import|is no"):
             part_from({"class": f"foreign_parts.{name}"}, ("foreign_parts",), Conditional)
-    with pytest.raises(ValueError, match=r"foreign_parts\.Path is no Conditional"):
-        part_from({"class": "foreign_parts.Path"}, ("foreign_parts",), Conditional)
 
 
 def test_a_module_that_the_caller_imported_itself_is_trusted_and_a_library_is_not(foreign):
@@ -188,6 +188,18 @@ def test_a_library_that_something_else_imported_is_not_the_callers_own(room, mon
     monkeypatch.setitem(sys.modules, "someones_library", module)
     with pytest.raises(ValueError, match=r"someones_library\.Mine is from a module that is not trusted"):
         resolve("someones_library.Mine")
+
+
+def test_what_a_trusted_module_imported_from_elsewhere_is_no_part_of_it(foreign):
+    with pytest.raises(ValueError, match=r"foreign_parts\.Path is no part: foreign_parts has it from pathlib"):
+        part_from({"class": "foreign_parts.Path"}, ("foreign_parts",))
+    assert resolve("foreign_parts.Transport", ("foreign_parts",)) is Transport
+
+
+def test_a_loaded_module_without_a_file_is_not_the_callers_own(monkeypatch):
+    monkeypatch.setitem(sys.modules, "someones_compiled", ModuleType("someones_compiled"))
+    with pytest.raises(ValueError, match=r"someones_compiled\.Mine is from a module that is not trusted"):
+        resolve("someones_compiled.Mine")
 
 
 def test_a_trusted_module_that_cannot_be_imported_says_why(tmp_path, monkeypatch):

@@ -2,14 +2,18 @@
 
 import copy
 import textwrap
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ergosum.cli.arguments import UsageError, add_trust, parser_for, trusted
+from ergosum.cli.arguments import Parser, UsageError, add_trust, parser_for, trusted
 from ergosum.cli.progress import is_main_process, train_with_progress
 
 __all__ = ["run"]
+
+SWITCHES = ("--help", "--resume", "--print_config")
+"""Options without a value."""
 
 
 def run(arguments: list[str]) -> None:
@@ -24,26 +28,23 @@ def run(arguments: list[str]) -> None:
     parser.add_argument("--accelerator", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--print_config", action="store_true", help="print all fields as YAML and stop")
     add_trust(parser)
-    name = next((a for a in arguments if not a.startswith("-")), "")
-    if {"-h", "--help"} & set(arguments) and not (name and _after_option(arguments, name)):
-        if not name:
-            parser.epilog = "`ergosum train RECIPE --help` lists that recipe's own fields"
-        parser.print_help()
-        if name:
-            _print_fields(_base(name, trusted(_values(arguments, "--trust"))), trusted(_values(arguments, "--trust")))
+    name, arguments = _recipe_first(arguments)
+    if {"-h", "--help"} & set(arguments):
+        _help(parser, name, [a for a in arguments if a not in ("-h", "--help")])
         return
     chosen, rest = parser.parse_known_args(arguments)
     trust = trusted(chosen.trust)
     recipe = _base(chosen.recipe, trust)
     changes = list(_pairs(rest))
-    folder = Path(chosen.out or f"runs/{dict(changes).get('name', recipe['name'])}")
+    config = _yaml(Path(chosen.config)) if chosen.config else {}
+    folder = Path(chosen.out) if chosen.out else _folder({**recipe, **config, **dict(changes)}["name"])
     from ergosum.cli.fields import change, merge
     from ergosum.files import read_json
-    from ergosum.training.experiment import from_dict
+    from ergosum.training.experiment import from_dict, to_dict
 
     if chosen.resume and (folder / "recipe.json").is_file():  # go on with the run's own settings, not the recipe's
-        recipe = read_json(folder / "recipe.json")
-    recipe = merge(recipe, _yaml(Path(chosen.config)), trust) if chosen.config else recipe
+        recipe = to_dict(from_dict(read_json(folder / "recipe.json"), trust))
+    recipe = merge(recipe, config, trust)
     for path, text in changes:
         change(recipe, path, text, trust)
     experiment = from_dict(recipe, trust)
@@ -59,6 +60,29 @@ def run(arguments: list[str]) -> None:
         print(f"{folder}  (ergosum score {folder}{added}; ergosum report {folder}{added})")
 
 
+def _help(parser: Parser, name: str, arguments: list[str]) -> None:
+    """The options, and the fields of the recipe as the arguments change it."""
+    from ergosum.cli.fields import change
+
+    if not name:
+        parser.epilog = "`ergosum train RECIPE --help` lists that recipe's own fields"
+    parser.print_help()
+    if name:
+        chosen, rest = parser.parse_known_args(arguments)
+        trust = trusted(chosen.trust)
+        recipe = _base(name, trust)
+        for path, text in _pairs(rest):
+            change(recipe, path, text, trust)
+        _print_fields(recipe, trust)
+
+
+def _folder(name: Any) -> Path:
+    """The folder of a run that has no `--out`, which the name of a recipe from elsewhere must not lead out of."""
+    if Path(str(name)).name != str(name) or name == "..":
+        raise ValueError(f"name: expected a name that a folder can have, got {name!r}; change it, or choose --out.")
+    return Path("runs") / str(name)
+
+
 def _base(name: str, trust: tuple[str, ...]) -> dict[str, Any]:
     """The recipe to start from: of that name, or a YAML file, whose `recipe` names the one that it changes."""
     from ergosum.cli.fields import merge
@@ -71,6 +95,8 @@ def _base(name: str, trust: tuple[str, ...]) -> dict[str, Any]:
         raise FileNotFoundError(f"No such recipe file: {name}.")
     fields = _yaml(Path(name))
     base = fields.pop("recipe", "")
+    if not isinstance(base, str):
+        raise ValueError(f"{name}: expected the name of one recipe under `recipe`, got {base!r}.")
     if base:
         return merge({**to_dict(find(base)), "name": Path(name).stem}, fields, trust)
     if not isinstance(fields.get("task"), dict) or "class" not in fields["task"]:
@@ -90,7 +116,18 @@ def _yaml(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not valid YAML ({' '.join(str(error).split())}).") from error
     if not isinstance(fields, dict):
         raise ValueError(f"{path}: expected fields by name, got {type(fields).__name__}.")
+    other = [name for name in _names(fields) if not isinstance(name, str)]
+    if other:
+        raise ValueError(f"{path}: expected fields by name, got a field called {other[0]!r}.")
     return fields
+
+
+def _names(value: Any) -> Iterator[Any]:
+    """The names of all fields, those within others included."""
+    if isinstance(value, dict):
+        yield from value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _names(inner)
 
 
 def _pairs(rest: list[str]) -> Any:
@@ -108,14 +145,13 @@ def _pairs(rest: list[str]) -> Any:
         yield path, text
 
 
-def _after_option(arguments: list[str], name: str) -> bool:
-    """Whether the first word that is no option is the value of one."""
-    before = arguments[arguments.index(name) - 1] if arguments.index(name) else ""
-    return before.startswith("--") and before not in ("--help", "--resume", "--print_config")
-
-
-def _values(arguments: list[str], option: str) -> list[str]:
-    return [b for a, b in pairwise(arguments) if a == option]
+def _recipe_first(arguments: list[str]) -> tuple[str, list[str]]:
+    """The recipe, the first word that is no option and no option's value, or ''; and the words with it in front."""
+    for place, (before, word) in enumerate(pairwise(["", *arguments])):
+        takes_value = before.startswith("--") and "=" not in before and before not in SWITCHES
+        if not word.startswith("-") and not takes_value:
+            return word, [word, *arguments[:place], *arguments[place + 1 :]]
+    return "", arguments
 
 
 def _print_fields(recipe: dict[str, Any], trust: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ from ergosum.decomposition.baselines import (
     SlotAttention,
 )
 from ergosum.decomposition.model import ImageDecomposer
-from ergosum.decomposition.objective import RecompositionLoss
+from ergosum.decomposition.objective import RecompositionLoss, RecompositionObjective
 from ergosum.decomposition.task import Coding, Recomposition
 
 __all__ = [
@@ -28,5 +28,6 @@ __all__ = [
     "Monet",
     "Recomposition",
     "RecompositionLoss",
+    "RecompositionObjective",
     "SlotAttention",
 ]  # fmt: skip

@@ -22,11 +22,19 @@ from ergosum.decomposition.bottleneck import divergence, total_correlation
 from ergosum.metrics.decorrelation import decorrelation
 from ergosum.training.task import Losses
 
-__all__ = ["RecompositionLoss"]
+__all__ = ["RecompositionLoss", "RecompositionObjective"]
+
+
+class RecompositionObjective:
+    """What a recomposed image is compared with: the base class of objectives of images, yours included."""
+
+    def __call__(self, images: Tensor, path: Trajectory, rows: int = 1, progress: float = 1.0) -> Losses:
+        """Loss, plain error, error of the mean image; `rows` is the size of the dataset, `progress` 0 .. 1."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecompositionLoss:
+class RecompositionLoss(RecompositionObjective):
     """Error of a trajectory against the images it should end in, and the weights of what is added to it.
 
     Raises:

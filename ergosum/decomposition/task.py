@@ -13,7 +13,7 @@ from ergosum.data.record import ImageRecord
 from ergosum.data.tetrominoes import Tetrominoes
 from ergosum.decomposition.baselines.baseline import ImageBaseline
 from ergosum.decomposition.model import ImageDecomposer
-from ergosum.decomposition.objective import RecompositionLoss
+from ergosum.decomposition.objective import RecompositionLoss, RecompositionObjective
 from ergosum.part import Part, parameters, within
 from ergosum.training.task import Losses, Section, Shelf, Table, Task
 
@@ -121,7 +121,7 @@ class Recomposition(OfImages):
         self,
         data: Part[ImageDataset] = Part(Tetrominoes, side=36),  # noqa: B008
         model: Part[ImageDecomposer] = Part(ImageDecomposer),  # noqa: B008
-        objective: Part[Any] = Part(RecompositionLoss),  # noqa: B008
+        objective: Part[RecompositionObjective] = Part(RecompositionLoss),  # noqa: B008
         count: int = 20_000,
         metrics: tuple[Part[Any], ...] = (),
     ) -> None:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import torch
 from safetensors import SafetensorError
@@ -48,21 +49,13 @@ def owned(folder: Path) -> Iterator[None]:
         BlockingIOError: if another process holds the folder; it is named.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ".lock"
-    try:
-        import fcntl
-    except ImportError:  # not a POSIX system
-        yield
-        return
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+    with (folder / ".lock").open("a+") as file:
+        if not _lock(file):
             file.seek(0)
             raise BlockingIOError(
                 f"{folder} is being trained by another process ({file.read().strip() or 'unknown'}); wait for it, or "
                 "choose another --out."
-            ) from None
+            )
         file.truncate(0)
         file.write(f"process {os.getpid()}")
         file.flush()
@@ -70,6 +63,19 @@ def owned(folder: Path) -> Iterator[None]:
             yield
         finally:
             file.truncate(0)
+
+
+def _lock(file: TextIO) -> bool:
+    """Lock an open file; False if another process holds it. Where there are no locks, nobody does."""
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):  # not a POSIX system, or a file system without locks
+        return True
+    return True
 
 
 def save_weights(path: Path, state: dict[str, Tensor]) -> None:

@@ -85,6 +85,25 @@ def test_training_refuses(arguments, code, message, place, capsys):
     refused(arguments, place, capsys, code, message)
 
 
+@pytest.mark.parametrize("text, message", [
+    ("{recipe: colour, model: {class: 5}}", "class: expected the name of a class, got 5"),
+    ("task: {class: 5}", "class: expected the name of a class, got 5"),
+    ("recipe: [colour]", "expected the name of one recipe under `recipe`, got ['colour']"),
+    ("{recipe: colour, data: {1: 2}}", "mine.yaml: expected fields by name, got "),
+    ("{recipe: colour, name: ../mine}", "name: expected a name that a folder can have, got '../mine'"),
+    ("{recipe: colour, task: {objective: {class: os.system}}}", "os.system is no part: os belongs to Python itself"),
+    ("task: !!python/object/apply:os.system [ls]", "mine.yaml is not valid YAML"),
+])  # fmt: skip
+def test_a_file_of_fields_that_makes_no_recipe_is_refused(text, message, place, capsys):
+    (place / "mine.yaml").write_text(text)
+    refused("train mine.yaml", place, capsys, 1, message)
+
+
+def test_a_run_of_the_first_version_is_refused_before_fields_are_changed(place, capsys):
+    (place / "run" / "recipe.json").write_text('{"task": "pairs", "data": {}, "model": {}}')
+    refused("train colour --out run --resume --seed 3", place, capsys, 1, "has the form of version 0.1")
+
+
 CONTROL = [
     ("--timeline colour:2 run", 0, ""),
     ("--timeline angle:2 run", 1, "unknown factor 'angle'; the energies given are colour"),

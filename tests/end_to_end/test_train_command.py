@@ -37,6 +37,17 @@ def test_help_lists_the_fields_of_the_recipe_alone(capsys):
     assert "Seed of weights, data and noise" in colour["seed"]
 
 
+def test_help_lists_the_arguments_of_the_part_that_was_chosen(capsys):
+    told = fields_of(said(["train", "colour", "--model.energy", "CometEnergy", "--help"], capsys))
+    assert "CometEnergy" in told["model.energy"] and "model.energy.position" in told
+
+
+def test_options_may_stand_before_the_recipe(capsys):
+    first = ["train", "--optimiser.iterations", "5", "--trust", "my_parts", "colour"]
+    assert "optimiser.iterations" in fields_of(said([*first, "--help"], capsys))
+    assert yaml.safe_load(said([*first, "--print_config"], capsys))["optimiser"]["iterations"] == 5
+
+
 def test_help_names_the_choices_of_a_part_and_what_each_takes(capsys):
     told = fields_of(said(["train", "colour", "--help"], capsys))
     energy = told["model.energy"]

@@ -1,5 +1,6 @@
 """What lies on disk is old or new, never half, and what is broken is named."""
 
+import errno
 import os
 import shutil
 
@@ -110,6 +111,15 @@ def test_a_folder_belongs_to_one_run_at_a_time_and_is_free_after_it(tmp_path):
     with pytest.raises(KeyError), owned(tmp_path / "run"):
         raise KeyError
     assert (tmp_path / "run" / ".lock").read_text() == ""
+
+
+def test_a_file_system_without_locks_trains_without_one(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with owned(tmp_path):
+        assert (tmp_path / ".lock").is_file()
 
 
 def test_a_second_training_is_refused_at_once_even_before_there_is_a_checkpoint(tiny, tmp_path):
