@@ -3,9 +3,7 @@
 The names below are imported when first used, so that `import ergosum` stays quick.
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 __version__ = "0.2.0"
@@ -40,14 +38,3 @@ def __getattr__(name: str) -> Any:
     if name in _FOUND:
         return getattr(import_module(f"ergosum.{_FOUND[name]}"), name)
     raise AttributeError(f"module 'ergosum' has no attribute {name!r}")
-
-
-class _Package(ModuleType):
-    """Importing `ergosum.terms` or `ergosum.calibrate` does not cover the function of the same name."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _FOUND and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -262,6 +262,7 @@ ELSEWHERE = {
     "Predictor": "end_to_end/test_bring_your_own.py",
     "PredictionLoss": "temporal/test_objective.py",
     "PredictionObjective": "end_to_end/test_bring_your_own.py",
+    "RecompositionObjective": "decomposition/test_objective_of_images.py",
     "TemporalDecomposer": "temporal/test_model.py",
     "Timeline": "temporal/test_timeline.py",
     "parse_timeline": "temporal/test_timeline.py",

@@ -267,7 +267,7 @@ def test_the_weights_do_not_depend_on_what_else_drew_random_numbers(learn, tmp_p
 def test_a_resumed_run_is_not_shortened(learn, tmp_path):
     learn(tmp_path, optimiser={"iterations": 4})
     before = (tmp_path / "recipe.json").read_bytes()
-    with pytest.raises(ValueError, match="has made 4 updates already; expected optimiser.iterations >= 4, got 3"):
+    with pytest.raises(ValueError, match=r"has made 4 updates already; expected optimiser\.iterations >= 4, got 3"):
         learn(tmp_path, resume=True, optimiser={"iterations": 3})
     assert (tmp_path / "recipe.json").read_bytes() == before
 
