@@ -115,7 +115,7 @@ class ImageDecomposer(Decomposer):
         if self.exchangeable:
             told = self.encoder(images, k, generator, places) if self.placed else self.encoder(images, k, generator)
         elif k != len(self.components):
-            raise ValueError(f"This encoder reads {len(self.components)} components off an image, not {k}.")
+            raise ValueError(f"This encoder gives {len(self.components)} components of an image, not {k}.")
         else:
             told = self.encoder(images).unflatten(1, (k, -1))
         told = told.float()

@@ -75,7 +75,7 @@ class TemporalDecomposer(Decomposer):
         if self.anchored and anchor == "none":
             raise ValueError(f"anchor: expected start or step, since {energy.cls.__name__} moves its anchor's pixels.")
         if moves and self.reads_pairs:
-            raise ValueError("moves: expected False with an encoder that reads the move off two frames.")
+            raise ValueError("moves: expected False with an encoder that computes the move from two frames.")
 
     def encode(self, start: Images, target: Images | None = None) -> Latents:
         """Latents (batch, K, latent) of a frame, or of two for an encoder that reads pairs.
@@ -85,7 +85,7 @@ class TemporalDecomposer(Decomposer):
         """
         if self.reads_pairs:
             if target is None:
-                raise ValueError("A pair encoder reads the change off two frames: pass the later frame as target.")
+                raise ValueError("A pair encoder computes the change from two frames: pass the later frame as target.")
             start = torch.cat([start, target], 1)
         return self.encoder(start).float().unflatten(1, (len(self.components), -1))
 
