@@ -28,7 +28,7 @@ class TemporalDecomposer(Decomposer):
     """Encoder, K conditional energies and the descent from one frame to a later one.
 
     Args:
-        encoder: reads latents off a frame, or off two (`PairEncoder`).
+        encoder: computes latents from a frame, or from two (`PairEncoder`).
         energy: the family of each component's energy; gets `code`, `side` and, if it takes it, `anchored`.
         components: names of the K energies; a factor's name (or a+b) says which move an energy is conditioned on, any
             other name all of them.
