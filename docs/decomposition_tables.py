@@ -149,9 +149,9 @@ def write(runs: Path, page: Path, seeds: int) -> None:
 
 
 def write_objects(runs: Path, page: Path, seeds: int) -> None:
-    """Segments, recomposition and counts of the recipes that find objects: a line for a set and a way to segment."""
+    """Segments, recomposition and counts of the recipes that find objects: a line for a dataset and a way to segment."""
     heads = [
-        "set",
+        "dataset",
         "row",
         "seeds",
         "foreground ARI",

@@ -42,7 +42,7 @@ def calibrate(
     Args:
         energies: trained apart. data: for each, what it should find likely, (n, *event). noise: see `scale_of`.
     Raises:
-        ValueError: if there are not as many data sets as energies; else as `scale_of`.
+        ValueError: if there are not as many datasets as energies; else as `scale_of`.
     """
     if len(energies) != len(data):
         raise ValueError(f"calibrate: expected data for each of {len(energies)} energies, got {len(data)} sets.")

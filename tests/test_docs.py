@@ -71,6 +71,13 @@ def test_a_command_that_a_page_shows_can_be_given(words, capsys):
         assert option.partition("=")[0] in told, f"ergosum {name} has no {option}"
 
 
+def test_the_glossary_explains_the_columns_of_the_results():
+    heads = next(line for line in (ROOT / "docs/results.md").read_text().splitlines() if line.startswith("| row |"))
+    bold = {term.lower() for term in re.findall(r"\*\*(.+?)\*\*", (ROOT / "docs/glossary.md").read_text())}
+    columns = {re.sub(r" \[dB\]| at( frame)? 12", "", head.strip()).lower() for head in heads.split("|")[3:-1]}
+    assert columns <= bold
+
+
 @every_page
 def test_links_and_images_of_a_page_exist(page):
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):

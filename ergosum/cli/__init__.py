@@ -89,7 +89,7 @@ def _dispatch(arguments: list[str]) -> None:
     parser = parser_for("", "Compositional energy-based models: train small energies, add them up, steer the sum.")
     parser.add_argument("--version", action="version", version=f"ergosum {__version__}")
     parser.add_argument("command", choices=COMMANDS, help="`ergosum COMMAND --help` explains it")
-    parser.epilog = "demo: the whole story in 5 minutes"
+    parser.epilog = "demo: trains one energy and steers with three, in 5 minutes"
     if arguments:
         parser.parse_args(arguments)
     else:

@@ -1,4 +1,4 @@
-"""`ergosum data`: what a data set looks like."""
+"""`ergosum data`: what a dataset looks like."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ NAMES = (
     "sequences, tetrominoes, shapes, scenes, toy, lighting, still, digits, mnist, fashion, or datasets joined "
     "by '+', such as digits+fashion"
 )
-"""Help text of the data set's name."""
+"""Help text of the dataset's name."""
 
 
 def run(arguments: list[str]) -> None:
-    """Draw a sheet of a data set."""
-    parser = parser_for("data", "Look at a data set.")
-    parser.add_argument("action", choices=["show"], help="show: draw a sheet")
+    """Draw a contact sheet of a dataset."""
+    parser = parser_for("data", "Draw a contact sheet of a dataset.")
+    parser.add_argument("action", choices=["show"], help="show: draw a contact sheet")
     parser.add_argument("name", help=NAMES)
     parser.add_argument("--out", required=True, help="image to write (.png)")
     parser.add_argument("--source", default="digits", help=SOURCES)

@@ -25,8 +25,8 @@ def run(arguments: list[str]) -> None:
         "decompose",
         "Decompose images into components. Of an image or a folder, every image's latents, masks, components and PSNR "
         "are written as NAME.npz, with a list of all in index.jsonl and a contact sheet of the first; the same command "
-        "goes on with a job that was stopped, and under torchrun the processes share the folder. Of held-out images "
-        "the contact sheets alone.",
+        "goes on with a job that was stopped, and under torchrun the processes share the folder. Without --images "
+        "only contact sheets of held-out images are written.",
     )
     parser.add_argument("run", help="run folder, or name of a card such as tetrominoes")
     parser.add_argument(

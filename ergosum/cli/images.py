@@ -25,7 +25,9 @@ def recomposer(name: str, trust: tuple[str, ...] = ()) -> "tuple[OfImages, Image
     experiment, model = load_predictor(name, trust)
     task = experiment.built()
     if isinstance(model, ImageBaseline):
-        raise ValueError(f"{name} is a {type(model).__name__}, which is trained to be scored; expected a decomposer.")
+        raise ValueError(
+            f"{name} is a {type(model).__name__}, a baseline that is only trained and scored; expected a decomposer."
+        )
     if not isinstance(task, OfImages) or not isinstance(model, ImageDecomposer):
         raise ValueError(f"{name} does not decompose images; expected a run such as tetrominoes.")
     return task, model

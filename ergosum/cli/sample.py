@@ -16,7 +16,9 @@ def run(arguments: list[str]) -> None:
     parser.add_argument("formula", help='such as "ring & ~box"; --list names the energies and samplers')
     parser.add_argument("--sampler", default="mala", help="a name that --list shows, or a class: my_package.MySampler")
     parser.add_argument("--steps", type=int, default=500, help="steps, >= 10; the first fifth is discarded")
-    parser.add_argument("--chains", type=int, default=200, help="chains, >= 2; torchrun shares out blocks of 200")
+    parser.add_argument(
+        "--chains", type=int, default=200, help="chains, >= 2; torchrun divides them into blocks of 200"
+    )
     parser.add_argument("--step_size", type=float, default=0.0, help="> 0; 0: found in a warm-up, or the preset")
     parser.add_argument("--extent", type=float, default=4.0, help="half the side of the image, > 0")
     parser.add_argument("--seed", type=int, default=0, help="seed of starts and noise")

@@ -1,4 +1,4 @@
-"""Several modalities in one set: each image comes from one of several sets, which nothing but the image tells."""
+"""Several modalities in one dataset: each image comes from one of several datasets, and only the image shows which."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,15 +16,15 @@ __all__ = ["Mixed"]
 
 
 class Mixed:
-    """Images of two or more sets, each with equal probability.
+    """Images of two or more datasets, each with equal probability.
 
-    The one factor is the number of the set, from 0; factors and attributes of the sets are left out, since they differ
-    in meaning. Masks have room for the most objects of all sets.
+    The one factor is the number of the dataset, from 0; factors and attributes of the datasets are left out, since they
+    differ in meaning. There are as many masks as the dataset with the most objects needs.
 
     Args:
-        sets: of images of one side, or parts that build them. split: offered to parts, `train` or `test`.
+        sets: datasets of images of one side, or parts that build them. split: offered to parts, `train` or `test`.
     Raises:
-        ValueError: if there are fewer than two sets, or their sides differ.
+        ValueError: if there are fewer than two datasets, or their sides differ.
     """
 
     factors: tuple[str, ...] = ("set",)
@@ -34,7 +34,7 @@ class Mixed:
         sets = [part.build(split=split) if isinstance(part, Part) else part for part in sets]
         sides = [part.side for part in sets]
         if len(sets) < 2:
-            raise ValueError(f"Mixed: expected two or more sets, got {len(sets)}.")
+            raise ValueError(f"Mixed: expected two or more datasets, got {len(sets)}.")
         if len(set(sides)) > 1:
             raise ValueError(f"Mixed: expected images of one side, got {', '.join(map(str, sides))}.")
         self.sets = tuple(sets)

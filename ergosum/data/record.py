@@ -1,4 +1,4 @@
-"""What a data set hands out: a typed record with the true factors beside the pixels."""
+"""What a dataset hands out: a typed record with the true factors beside the pixels."""
 
 from typing import NamedTuple
 

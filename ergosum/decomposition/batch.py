@@ -210,7 +210,7 @@ def _claim(out: Path, about: dict[str, Any], least: float | None) -> float | Non
             raise ValueError(f"{out} holds the results of another job ({other} {then}; here {now}). {advice}")
         return known.get("least_psnr")
     if results is not None:
-        raise ValueError(f"{out} holds results but no job.json, which would tell what made them. {advice}")
+        raise ValueError(f"{out} holds results but no job.json, which would say which job made them. {advice}")
     write_json(path, about | {"least_psnr": least})
     return least
 

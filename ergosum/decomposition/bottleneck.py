@@ -34,7 +34,7 @@ def total_correlation(z: Tensor, mean: Tensor, log_variance: Tensor, rows: int) 
     constant that depends on n, B and D: use its gradient, and compare values at equal sizes only.
 
     Args:
-        z: drawn from $q(z|x)$. rows: n, size of the data set.
+        z: drawn from $q(z|x)$. rows: n, size of the dataset.
     Shape:
         z, mean, log_variance: (batch, ...) with the same numbers.
     """

@@ -102,7 +102,7 @@ def factor_scores(task: OfImages, model: nn.Module, n: int = 5_000, seed: int = 
 
 
 def on_grid(dataset: ImageDataset) -> bool:
-    """Whether a set draws two or more factors from stated levels."""
+    """Whether a dataset draws two or more factors from stated levels."""
     levels = getattr(dataset, "levels", ())
     if len(levels) < 2:
         return False

@@ -27,7 +27,7 @@ class ImageDecomposer(Decomposer):
     """Encoder, K conditional energies and the descent from noise that recomposes them.
 
     Args:
-        encoder: reads latents off an image; gets `outputs` or `latent`, `side`, and `stochastic` if it takes it.
+        encoder: computes latents from an image; gets `outputs` or `latent`, `side`, and `stochastic` if it takes it.
         energy: the family of each component's energy; gets `code` and `side`.
         components: names of the K energies; where nothing is supervised any names, such as one, two, three.
         latent: numbers per latent z_k, >= 1 (an encoder with places: at least 4, since 3 are the place).
@@ -115,7 +115,7 @@ class ImageDecomposer(Decomposer):
         if self.exchangeable:
             told = self.encoder(images, k, generator, places) if self.placed else self.encoder(images, k, generator)
         elif k != len(self.components):
-            raise ValueError(f"This encoder reads {len(self.components)} components off an image, not {k}.")
+            raise ValueError(f"This encoder gives {len(self.components)} components of an image, not {k}.")
         else:
             told = self.encoder(images).unflatten(1, (k, -1))
         told = told.float()

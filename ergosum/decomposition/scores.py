@@ -47,7 +47,7 @@ def score_images(
     held_out = task.dataset("test")
     if isinstance(held_out, Sized) and len(held_out) < n:
         warnings.warn(
-            f"Only {len(held_out)} images of {task.name} are held out: of the {n} that are scored some come again.",
+            f"Only {len(held_out)} images of {task.name} are held out: some of the {n} that are scored are repeated.",
             stacklevel=2,
         )
     told: dict[str, Any] = {"card": name, "source": task.name, "n": n, "seed": seed}
@@ -79,7 +79,7 @@ def tables(scores: Mapping[str, Any]) -> list[Table]:
         made.append(Table(("row",), FIDELITY, scores["kid_rows"], "Kernel distance to held-out images"))
     if "factor_rows" in scores:
         rows = list(_of_codes(scores["factor_rows"]))
-        made.append(Table(("row",), FACTORS, rows, "What latents tell of the factors"))
+        made.append(Table(("row",), FACTORS, rows, "Latents against the true factors"))
     return made
 
 

@@ -187,7 +187,7 @@ def sheet_of(name: str) -> Callable[[str, int, int], Image.Image]:
     """What draws the sheet of a dataset, or of datasets joined by '+'.
 
     Raises:
-        ValueError: if there is no such set.
+        ValueError: if there is no such dataset.
     """
     if name in SHEETS:
         return SHEETS[name]

@@ -80,7 +80,8 @@ class Bank:
         for factor, levels in acting.items():
             if not getattr(self.members[factor][0], "knows_moves", True) and levels != 1:
                 raise ValueError(
-                    f"The {factor} energy is not conditioned on the move: it knows one level forwards, not {levels:g}."
+                    f"The {factor} energy is not conditioned on the move: it can only move one level "
+                    f"forwards, not {levels:g}."
                 )
         if how == "split" or len(acting) < 2:
             for factor, levels in acting.items():

@@ -28,7 +28,7 @@ class TemporalDecomposer(Decomposer):
     """Encoder, K conditional energies and the descent from one frame to a later one.
 
     Args:
-        encoder: reads latents off a frame, or off two (`PairEncoder`).
+        encoder: computes latents from a frame, or from two (`PairEncoder`).
         energy: the family of each component's energy; gets `code`, `side` and, if it takes it, `anchored`.
         components: names of the K energies; a factor's name (or a+b) says which move an energy is conditioned on, any
             other name all of them.
@@ -77,7 +77,7 @@ class TemporalDecomposer(Decomposer):
         if self.anchored and anchor == "none":
             raise ValueError(f"anchor: expected start or step, since {energy.cls.__name__} moves its anchor's pixels.")
         if moves and self.reads_pairs:
-            raise ValueError("moves: expected False with an encoder that reads the move off two frames.")
+            raise ValueError("moves: expected False with an encoder that computes the move from two frames.")
 
     def encode(self, start: Images, target: Images | None = None) -> Latents:
         """Latents (batch, K, latent) of a frame, or of two for an encoder that reads pairs.
@@ -87,7 +87,7 @@ class TemporalDecomposer(Decomposer):
         """
         if self.reads_pairs:
             if target is None:
-                raise ValueError("A pair encoder reads the change off two frames: pass the later frame as target.")
+                raise ValueError("A pair encoder computes the change from two frames: pass the later frame as target.")
             start = torch.cat([start, target], 1)
         return self.encoder(start).float().unflatten(1, (len(self.components), -1))
 

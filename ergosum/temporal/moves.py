@@ -92,7 +92,8 @@ def score_row(
     """One row of the table; `metrics` adds columns, means over all single moves.
 
     `mse`, `psnr`, `skill` and `sharpness` are of single moves from true frames, over all 12 moves of each sequence; the
-    roll-out columns start from the first frame only; `identity` is over all roll-out frames; `ffrl` is E_k.
+    roll-out columns start from the first frame only; `identity` is over all roll-out frames; `ffrl` is the equivariance
+    error of the flow-factorised protocol, and `ffrl_skill` its skill over copying.
     """
     truth, factors = tests.main.frames, tests.main.factors
     steps = truth.shape[1] - 1

@@ -26,7 +26,7 @@ EXACT = 90.0
 _HEADINGS = {
     "row": "", "mse": "MSE", "psnr": "PSNR [dB]", "skill": "Skill", "psnr_12": "PSNR, frame\u00a012",
     "sharpness": "Sharpness", "sharpness_12": "Sharpness, frame\u00a012", "identity": "Identity",
-    "ffrl": "E\u00a0(FFRL)", "ffrl_skill": "Skill in\u00a0E", "hue_deg": "Hue error\u00a0[°]",
+    "ffrl": "Equivariance error", "ffrl_skill": "Equivariance skill", "hue_deg": "Hue error\u00a0[°]",
     "angle_deg": "Angle error\u00a0[°]", "log_scale": "Scale error\u00a0[ln]",
 }  # fmt: skip
 _BEST: dict[str, Literal["max", "min"]] = {
@@ -40,6 +40,8 @@ _DECIMALS = {
 _ROW = {"mse": 5, "psnr": 3, "skill": 3, "psnr_12": 3, "sharpness": 3, "sharpness_12": 3, "identity": 3, "ffrl": 3,
         "ffrl_skill": 3}  # fmt: skip
 """Columns of single moves and roll-outs on a terminal, and their decimals."""
+_SHOWN = {"set": "test set", "ffrl": "equivariance error", "ffrl_skill": "equivariance skill"}
+"""What the terminal calls keys of a score whose own name says too little."""
 _READ = {"hue_deg": 2, "angle_deg": 2, "log_scale": 4, "psnr": 2}
 """Columns of what is read off the frames of timelines and compositions: mean absolute errors, PSNR."""
 _GROUPING = ("factor", "set", "factors")
@@ -60,7 +62,9 @@ def tables(scores: Scores) -> list[Table]:
     if scores.get("rows"):
         told = {"factor", "set", "row", "rollout_psnr", "mse_copy", *_ROW}
         more = {k: 4 for k in scores["rows"][0] if k not in told}
-        made.append(Table(("factor", "set", "row"), _ROW | more, scores["rows"]))
+        rows = [{_SHOWN.get(key, key): value for key, value in row.items()} for row in scores["rows"]]
+        columns = {_SHOWN.get(key, key): decimals for key, decimals in (_ROW | more).items()}
+        made.append(Table(("factor", "test set", "row"), columns, rows))
     if "response" in scores:
         rows = [
             {"levels per frame": name, **dict(zip(scores["response_factors"], values, strict=True))}

@@ -92,7 +92,7 @@ def parse_timeline(text: str, known: tuple[str, ...] | None = None) -> Timeline:
             if known is not None and factor not in known:
                 raise ValueError(f"Timeline: unknown factor {factor!r}; the energies given are {', '.join(known)}.")
             if factor in moves:
-                raise ValueError(f"Timeline: {factor!r} stands twice in {part!r}.")
+                raise ValueError(f"Timeline: {factor!r} is named twice in {part!r}.")
             moves[factor] = float(move["speed"] or 1) * (1 if count > 0 else -1)
         segments.append(Segment(tuple(moves.items()), abs(count)))
     if not segments:

@@ -1,6 +1,6 @@
 """An experiment: a task, how it is optimised, and how it runs. A recipe is a function that returns one.
 
-`recipe.json` and YAML files hold the same fields as plain data. What belongs to a network, a data set or an objective
+`recipe.json` and YAML files hold the same fields as plain data. What belongs to a network, a dataset or an objective
 is an argument of that part's own class; here is only what every run has.
 """
 

@@ -247,7 +247,7 @@ def _watch(state: State, error: float, copied: float, terms: Losses) -> None:
     state.still = state.still + 1 if moved < DEAD_SHARE * copied else 0
     if state.still >= DEAD_AFTER:
         raise DeadRunError(
-            f"The model has given back its input for {DEAD_AFTER} updates (iteration {state.iteration}). Lower "
+            f"The model has returned its input unchanged for {DEAD_AFTER} updates (iteration {state.iteration}). Lower "
             "optimiser.rate, choose another run.seed, or anchor the energy (model.anchor)."
         )
 

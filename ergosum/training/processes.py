@@ -51,7 +51,9 @@ def _shares(devices: int) -> tuple[int, int]:
         return devices, 1
     world, here = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     if world % here:
-        raise ValueError(f"torchrun: expected as many processes on every machine, got {here} here of {world} in all.")
+        raise ValueError(
+            f"torchrun: expected the same number of processes on every machine, got {here} here of {world} in all."
+        )
     if devices not in (1, here, world):
         raise ValueError(f"run.devices: torchrun started {here} processes here, {world} in all; leave out {devices}.")
     return here, world // here

@@ -63,7 +63,7 @@ def test_the_same_generator_draws_the_same_bits_and_the_global_one_is_left_alone
 
 
 def test_what_makes_no_mixture_is_refused():
-    with pytest.raises(ValueError, match="two or more sets, got 1"):
+    with pytest.raises(ValueError, match="two or more datasets, got 1"):
         Mixed([Tetrominoes()])
     with pytest.raises(ValueError, match="images of one side, got 36, 28"):
         Mixed([Tetrominoes(side=36), Glyphs()])

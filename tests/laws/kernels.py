@@ -1,6 +1,9 @@
 """Samplers and targets before the laws. A new sampler is one row here."""
 
+import doctest
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -24,7 +27,11 @@ class Row(NamedTuple):
     """A sampler under law: its step for a target whose narrowest width is `width`, at a temperature.
 
     `accepts`: whether it accepts and refuses proposals, and tells the probability. `exact`: whether it leaves its
-    target as it is. `noisy`: whether two generators differ. `binary`: whether it flips zeros and ones.
+    target as it is. `noisy`: whether two generators differ. `binary`: whether it flips zeros and ones. `order`: the
+    power of the width with which the share of refused proposals vanishes. Where proposals follow the gradient, the
+    error of energy and momentum over a step is of third order (Roberts & Rosenthal 1998 for MALA, whose step size goes
+    as the square of the width; leapfrog's local error for HMC); of a random walk, the energy itself changes by
+    $s \\nabla E \\cdot \\epsilon$, of first order.
     """
 
     make: Callable[[float, float], Any]
@@ -33,6 +40,7 @@ class Row(NamedTuple):
     noisy: bool = True
     masks: bool = True
     binary: bool = False
+    order: int = 3
 
 
 ROWS: dict[str, Row] = {
@@ -64,6 +72,24 @@ ROWS: dict[str, Row] = {
         masks=False,
     ),
 }
+
+PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
+
+
+def _of_the_page() -> tuple[str, Row]:
+    """Name and row of the sampler that docs/extending.md shows: its class as it stands there, made as its row says."""
+    text = PAGE.read_text()
+    block = next(b for b in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "class RandomWalk" in b)
+    sources = [example.source for example in doctest.DocTestParser().get_examples(block)]
+    names: dict[str, Any] = {"__name__": "extending", "Row": Row}
+    exec("".join(s for s in sources if s.startswith(("from ", "import ", "@dataclass"))), names)
+    name, row = re.findall(r'^`"(\w+)": (Row\(.*\))`$', text, re.MULTILINE)[0]
+    return name, eval(row, names)
+
+
+EXAMPLE, _row = _of_the_page()
+"""The sampler of the page is no public name; it is before all laws like those that are."""
+ROWS[EXAMPLE] = _row
 
 EXACT = [name for name, row in ROWS.items() if row.exact and not row.binary]
 """On real x. Of several replicas only all together are at rest, so the ladder has a law of its own."""

@@ -21,7 +21,7 @@ def test_a_wrong_proposal_variance_is_caught(h, target):
 
 def test_a_wrong_proposal_variance_is_refused_even_at_small_steps():
     with BROKEN:
-        acceptance_tends_to_one(lambda w: WrongVariance(step_size=w**2))
+        acceptance_tends_to_one(lambda w: WrongVariance(step_size=w**2), order=3)
 
 
 def test_a_shared_accept_test_is_caught():

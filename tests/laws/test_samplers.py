@@ -1,5 +1,7 @@
 """What every sampler obeys, and what the one loop promises."""
 
+from dataclasses import fields, replace
+
 import pytest
 import torch
 from cases import CONDITION, ENERGIES, IMAGE
@@ -82,8 +84,6 @@ def test_going_on_from_a_state_is_the_same_as_never_stopping(name):
 
 @every_sampler
 def test_only_what_the_mask_frees_moves(name):
-    from dataclasses import replace
-
     if not ROWS[name].masks:
         pytest.skip("its kernel has the mask")
     mask = torch.zeros(3, 12, 12, dtype=torch.float64)
@@ -287,7 +287,19 @@ def test_a_setting_out_of_range_is_refused(build, message):
         build()
 
 
+@every_sampler
+def test_a_sampler_refuses_a_temperature_or_a_mask_out_of_range(name):
+    sampler = made(name)
+    if "temperature" in {field.name for field in fields(sampler)}:
+        with pytest.raises(ValueError, match="temperature"):
+            replace(sampler, temperature=-1.0)
+    if ROWS[name].masks:
+        with pytest.raises(ValueError, match="expected a mask of booleans"):
+            replace(sampler, mask=torch.tensor(0.5))
+
+
 PER_CHAIN = {
+    "RandomWalk": lambda h, t: replace(ROWS["RandomWalk"].make(1.0, 1.0), scale=h, temperature=t),
     "Langevin": lambda h, t: Langevin(step_size=h, temperature=t),
     "Mala": lambda h, t: Mala(step_size=h, temperature=t),
     "Hmc": lambda h, t: Hmc(step_size=h, length=3, temperature=t),

@@ -61,7 +61,7 @@ def test_every_chain_has_an_accept_test_of_its_own(name):
 
 @pytest.mark.parametrize("name", [n for n in EXACT if n != "Annealed"])
 def test_acceptance_tends_to_one_with_the_step(name):
-    acceptance_tends_to_one(lambda width: ROWS[name].make(width, 1.0))
+    acceptance_tends_to_one(lambda width: ROWS[name].make(width, 1.0), ROWS[name].order)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])

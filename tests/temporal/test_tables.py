@@ -90,8 +90,10 @@ def test_a_report_has_every_section_of_a_model_of_sequences(trained, tiny):
 def test_tables_for_a_terminal_name_what_was_measured():
     told = tables({**SCORES, "timelines": [{"timeline": "colour:12", "psnr": 24.0}], "timeline_psnr": 24.0})
     assert [table.names for table in told] == [
-        ("factor", "set", "row"), ("levels per frame",), ("timeline",), ("at once", "way")
+        ("factor", "test set", "row"), ("levels per frame",), ("timeline",), ("at once", "way")
     ]  # fmt: skip
+    assert {"equivariance error", "equivariance skill"} <= set(told[0].decimals)
+    assert told[0].rows[0]["equivariance error"] == 402.0
     assert [row["timeline"] for row in told[2].rows] == ["colour:12", "all timelines", "reader on true frames"]
     assert told[1].rows[0] == {"levels per frame": "colour", "colour": 0.98, "angle": 0.02}
     (share,) = tables({"assigned_share": 0.4})

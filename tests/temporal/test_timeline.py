@@ -55,7 +55,7 @@ def test_a_negative_count_goes_backwards():
         ("colour:3 scale:0", "'scale:0' has no frames"),
         ("colour+:3", "cannot read '' in 'colour+:3'"),
         ("colour*fast:3", r"cannot read 'colour\*fast'"),
-        ("colour+colour:3", "'colour' stands twice in 'colour+colour:3'"),
+        ("colour+colour:3", "'colour' is named twice in 'colour+colour:3'"),
         ("hue:3", "unknown factor 'hue'; the energies given are colour, scale"),
         ("  ", "got nothing"),
     ],

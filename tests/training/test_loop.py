@@ -178,9 +178,9 @@ def test_a_model_that_gives_back_its_input_is_declared_dead(learn, tmp_path, mon
     monkeypatch.setattr(loop, "DEAD_AFTER", 5)
     learn(tmp_path / "alive", optimiser={"iterations": 8, "rate": 0.05})
     monkeypatch.setattr(Prediction, "build", lambda _: Parrot())
-    with pytest.raises(DeadRunError, match=r"given back its input for 5 updates \(iteration 5\)"):
+    with pytest.raises(DeadRunError, match=r"returned its input unchanged for 5 updates \(iteration 5\)"):
         learn(tmp_path / "dead", optimiser={"iterations": 8})
-    assert "given back its input" in read_json(tmp_path / "dead" / "run.json")["died"]
+    assert "returned its input unchanged" in read_json(tmp_path / "dead" / "run.json")["died"]
 
 
 @pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("write failed")])

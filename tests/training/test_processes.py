@@ -126,7 +126,7 @@ def test_two_machines_learn_what_one_process_learns(tmp_path):
 @pytest.mark.parametrize(
     "world, here, changes, message",
     [
-        ("3", "2", {}, "as many processes on every machine, got 2 here of 3 in all"),
+        ("3", "2", {}, "the same number of processes on every machine, got 2 here of 3 in all"),
         (
             "4",
             "2",

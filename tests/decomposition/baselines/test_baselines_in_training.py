@@ -145,7 +145,7 @@ def test_a_run_is_scored_from_the_command_line(coded, capsys):
 def test_commands_for_energies_refuse_a_published_model(command, coded, tmp_path, capsys):
     assert main(command.format(run=coded, out=tmp_path / "out").split()) == 1
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "is a Monet, which is trained to be scored" in said
+    assert said.count("\n") == 1 and "is a Monet, a baseline that is only trained and scored" in said
 
 
 def test_a_run_can_be_trained_from_the_command_line(tmp_path, capsys):
