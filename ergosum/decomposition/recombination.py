@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ergosum.calibration import scale_of
 from ergosum.compose import And, Scaled
+from ergosum.data.images_given import as_images
 from ergosum.decomposition.model import ImageDecomposer
 from ergosum.nets.slots import PLACE
 from ergosum.samplers.chain import run
@@ -56,18 +57,16 @@ class Decomposed(NamedTuple):
 
 @torch.no_grad()
 def decompose(
-    model: ImageDecomposer, images: Images, generator: Generator, components: int | None = None
+    model: ImageDecomposer, images: Images, generator: Generator | None = None, components: int | None = None
 ) -> Decomposed:
     """Latents, recomposition, masks and components of images.
 
     Args:
         generator: of the noise that descents start from. components: K, if another than was trained with.
     Raises:
-        ValueError: if images are not of the model's canvas.
+        TypeError, ValueError: if they are no batch of images of the model's canvas, see `as_images`.
     """
-    side = model.canvas
-    if images.shape[-2:] != (side, side):
-        raise ValueError(f"decompose: expected images of {side} x {side} pixels, got {tuple(images.shape[-2:])}.")
+    images = as_images(images, model.canvas)
     latents = encode_best(model, images, generator, components)
     alone = [recompose(model, latents, generator, [k]) for k in range(latents.shape[1])]
     return Decomposed(
@@ -79,7 +78,7 @@ def decompose(
 def encode_best(
     model: ImageDecomposer,
     images: Images,
-    generator: Generator,
+    generator: Generator | None = None,
     components: int | None = None,
     attempts: int = ATTEMPTS,
 ) -> Latents:
@@ -90,8 +89,9 @@ def encode_best(
     Other encoders, whose latents are always the same, are asked once.
 
     Raises:
-        ValueError: if `components` < 1.
+        TypeError, ValueError: if `components` < 1, or as `decompose`.
     """
+    images = as_images(images, model.canvas)
     if components is not None and components < 1:
         raise ValueError(f"components: expected at least 1, got {components}.")
     found = model.eval().encode(images, components=components)
@@ -111,7 +111,9 @@ def encode_best(
     return found
 
 
-def _missed(model: ImageDecomposer, latents: Latents, images: Images, generator: Generator) -> tuple[Tensor, Tensor]:
+def _missed(
+    model: ImageDecomposer, latents: Latents, images: Images, generator: Generator | None
+) -> tuple[Tensor, Tensor]:
     """Squared error of every pixel of the recomposed images, (batch, side, side), and masks."""
     path = model(torch.rand(images.shape, generator=generator).to(images), generator=generator, latents=latents)
     assert path.masks is not None
@@ -145,7 +147,7 @@ def _elsewhere(latents: Latents, missed: Tensor, masks: Tensor, failures: Tensor
 
 @torch.no_grad()
 def recompose(
-    model: ImageDecomposer, latents: Latents, generator: Generator, active: Sequence[int] | None = None
+    model: ImageDecomposer, latents: Latents, generator: Generator | None = None, active: Sequence[int] | None = None
 ) -> Images:
     """The image at the bottom of the (active) components' energies, found from noise; pixels in [0, 1]."""
     shape = (len(latents), 3, model.canvas, model.canvas)
@@ -208,7 +210,9 @@ class Share(NamedTuple):
     weight: float = 1.0
 
 
-def energy_scale(model: ImageDecomposer, images: Images, generator: Generator, noise: float = 0.1) -> float:
+def energy_scale(
+    model: ImageDecomposer, images: Images, generator: Generator | None = None, noise: float = 0.1
+) -> float:
     """The weight that brings a model's energy to unit temperature on its own images (see `calibrate.scale_of`).
 
     Models trained apart have energies of any scale; in an uncalibrated sum the one of the larger scale decides alone.
@@ -229,7 +233,7 @@ def refuse_unlike(models: Sequence[ImageDecomposer]) -> None:
 
 
 @torch.no_grad()
-def recombine(shares: Sequence[Share], generator: Generator) -> tuple[Images, Tensor]:
+def recombine(shares: Sequence[Share], generator: Generator | None = None) -> tuple[Images, Tensor]:
     """The image at the bottom of a sum of several models' components, and each component's share of its pixels.
 
     Experts take Newton steps, of which one lands on the minimum; other energies descend with each model's step size.

@@ -94,7 +94,7 @@ class Box(Energy):
         return (x - self.high).clamp_min(0) - (self.low - x).clamp_min(0)
 
     @torch.no_grad()
-    def draw(self, n: int, generator: Generator) -> Batch:
+    def draw(self, n: int, generator: Generator | None = None) -> Batch:
         """n independent samples, exact."""
         inside, walls = self._masses()
         like = {"dtype": self.low.dtype, "device": self.low.device}

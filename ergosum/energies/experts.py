@@ -76,7 +76,7 @@ class Experts(Quadratic, Energy):
         return (gap * pull).flatten(1).sum(1) / 2, pull
 
     @torch.no_grad()
-    def draw(self, n: int, generator: Generator) -> Batch:
+    def draw(self, n: int, generator: Generator | None = None) -> Batch:
         """n independent samples, exact."""
         noise = torch.randn(n, *self.mean.shape, generator=generator, dtype=self.mean.dtype, device=self.mean.device)
         return self.mean + noise / self.precision.sqrt()

@@ -68,7 +68,7 @@ class Funnel(Energy):
         return (v / self.sigma).square() / 2 + spread / 2 + constant
 
     @torch.no_grad()
-    def draw(self, n: int, generator: Generator) -> Batch:
+    def draw(self, n: int, generator: Generator | None = None) -> Batch:
         """n independent samples, exact."""
         size = len(self.origin)
         noise = torch.randn(n, size, generator=generator, dtype=self.origin.dtype, device=self.origin.device)

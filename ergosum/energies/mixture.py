@@ -106,7 +106,7 @@ class Mixture(Energy):
         return constant - ((x[:, None] - self.means).square() / self.variances).sum(2) / 2
 
     @torch.no_grad()
-    def draw(self, n: int, generator: Generator) -> Batch:
+    def draw(self, n: int, generator: Generator | None = None) -> Batch:
         """n independent samples, exact."""
         like = {"dtype": self.means.dtype, "device": self.means.device}
         # rounding may leave the last sum below one, hence the clamp

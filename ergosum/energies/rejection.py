@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 __all__ = ["rejection"]
 
 
-def rejection(n: int, propose: Callable[[int], tuple[Tensor, Tensor]], generator: Generator) -> Tensor:
+def rejection(n: int, propose: Callable[[int], tuple[Tensor, Tensor]], generator: Generator | None) -> Tensor:
     """The first n accepted proposals.
 
     Args:

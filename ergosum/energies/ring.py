@@ -75,7 +75,7 @@ class Ring(Energy):
         return ((torch.linalg.vector_norm(x, dim=1) - self.radius) / self.width).square() / 2
 
     @torch.no_grad()
-    def draw(self, n: int, generator: Generator) -> Batch:
+    def draw(self, n: int, generator: Generator | None = None) -> Batch:
         r"""n independent samples, exact.
 
         The distance is drawn by rejection. For any c > 0, $s <= c exp(s/c - 1)$, so s exp(-E(s)) lies below a multiple

@@ -115,7 +115,7 @@ class DoubleWell(Energy):
         return self.barrier * (u * u - 1).square() + self.tilt * u / 2 + x[:, 1:].square().sum(1) / 2
 
     @torch.no_grad()
-    def draw(self, n: int, generator: Generator) -> Batch:
+    def draw(self, n: int, generator: Generator | None = None) -> Batch:
         """n independent samples; rejection in float64 under the step envelope, so exact in any dtype."""
         device = self.origin.device
         left, width, least = (c.to(device) for c in self._cells)

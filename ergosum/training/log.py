@@ -42,6 +42,7 @@ class Log:
             self.board = None
 
     def write(self, update: Update) -> None:
+        """Add a line."""
         with self.path.open("a") as file:
             file.write(json.dumps(update._asdict()) + "\n")
         if self.board:
@@ -49,5 +50,6 @@ class Log:
                 self.board.add_scalar(name, getattr(update, name), update.iteration)
 
     def close(self) -> None:
+        """Finish the TensorBoard events."""
         if self.board:
             self.board.close()

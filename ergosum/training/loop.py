@@ -225,12 +225,24 @@ def _updates(state: State, fabric: Fabric, task: Task) -> Iterator[Update]:
 
 
 def _moved(batch: Any, device: torch.device) -> Any:
-    """A batch on the device; where it is there already, the same tensors."""
+    """A batch on the device; where it is there already, the same tensors.
+
+    Raises:
+        TypeError: if it is no NamedTuple, whose fields can be shared out.
+    """
+    if not hasattr(batch, "_fields"):
+        raise TypeError(f"Task.batch: expected a NamedTuple of tensors, got {type(batch).__name__}.")
     return type(batch)(*(v.to(device) for v in batch))
 
 
 def _errors(terms: Losses) -> Tensor:
-    """Loss, error and reference; the loss stands for an error that the task does not give, 0 for a reference."""
+    """Loss, error and reference; the loss stands for an error that the task does not give, 0 for a reference.
+
+    Raises:
+        TypeError: if a task gives something else.
+    """
+    if not isinstance(terms, Losses):
+        raise TypeError(f"Task.loss: expected training.Losses, got {type(terms).__name__}.")
     loss = terms.loss.detach()
     error = loss if terms.error is None else terms.error
     return torch.stack([loss, error, torch.zeros_like(error) if terms.reference is None else terms.reference])
@@ -254,8 +266,9 @@ def _watch(state: State, error: float, copied: float, terms: Losses) -> None:
 
 def _diagnose(state: State, who: str) -> str:
     return (
-        f"Training left the finite numbers at iteration {state.iteration + 1}, first seen in {who}. The last "
-        "checkpoint is intact; lower optimiser.rate or the step size of descent and --resume."
+        f"Training left the finite numbers at iteration {state.iteration + 1}, first seen in {who}. Start "
+        "again in another folder with a lower optimiser.rate or step size of descent; run.warm_start takes the weights "
+        "of the last checkpoint."
     )
 
 

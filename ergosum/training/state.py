@@ -54,13 +54,17 @@ class State:
         self.model.load_state_dict(fitting, strict=False)
 
     def update_average(self) -> None:
+        """Move the running average towards the weights; what a layer counts by itself (buffers) is taken as it is."""
         decay = self.experiment.optimiser.ema
         decay = min(decay, self.iteration / (self.iteration + 10)) if decay else 0.0
         with torch.no_grad():
             for mean, now in zip(self.ema.parameters(), self.model.parameters(), strict=True):
                 mean.lerp_(now, 1 - decay)
+            for kept, now in zip(self.ema.buffers(), self.model.buffers(), strict=True):
+                kept.copy_(now)
 
     def save(self, folder: Path) -> None:
+        """Write checkpoint.pt, and the running average as model.safetensors."""
         content = {
             "model": self.model.state_dict(), "ema": self.ema.state_dict(), "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(), "rollouts": self.task.state(),
@@ -70,6 +74,11 @@ class State:
         save_weights(folder / "model.safetensors", self.ema.state_dict())
 
     def load(self, folder: Path) -> None:
+        """Take up a run's checkpoint.
+
+        Raises:
+            FileNotFoundError, ValueError: if there is none, or it is broken or of other settings.
+        """
         path = checkpoint_of(folder)
         try:
             content = torch.load(path, weights_only=True, map_location="cpu")

@@ -173,9 +173,22 @@ def test_the_same_seed_gives_the_same_bits(model, images):
     assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def test_images_of_another_size_are_refused(model):
-    with pytest.raises(ValueError, match="images of 16 x 16 pixels"):
-        decompose(model, torch.rand(1, 3, 20, 20), seeded())
+@pytest.mark.parametrize("unlike, advice", [
+    (torch.rand(1, 3, 20, 20), "resize them"),
+    (torch.rand(3, 16, 16), "add the batch"),
+    (torch.rand(1, 16, 16, 3), "put the channels second"),
+    (255 * torch.rand(1, 3, 16, 16), "x / 255"),
+    (torch.zeros(1, 3, 16, 16, dtype=torch.complex64), "numbers of type complex64"),
+])  # fmt: skip
+def test_images_unlike_the_models_are_refused_with_what_to_do(unlike, advice, model):
+    for reads in (decompose, encode_best):
+        with pytest.raises(ValueError, match=f"expected .batch, 3, .*{advice}"):
+            reads(model, unlike, seeded())
+
+
+def test_bytes_and_arrays_are_images_too_and_a_generator_is_optional(model, images):
+    stored = (255 * images).round().byte()
+    torch.testing.assert_close(encode_best(model, stored.numpy()), encode_best(model, stored / 255))
 
 
 def test_of_several_attempts_the_best_recomposed_image_by_image_is_kept(images):

@@ -69,6 +69,13 @@ def test_draws_have_the_mean_and_the_variance_that_are_told(name):
     agrees((draws - energy.mean).square(), chart.variance(energy))
 
 
+@every_closed_form
+def test_draws_need_no_generator(name):
+    energy = CLOSED_FORMS[name]()
+    torch.manual_seed(0)
+    assert torch.isfinite(energy.draw(3)).all()
+
+
 @every_energy
 def test_a_batch_of_none_has_no_energies_and_no_gradients(name):
     x = points(name)[:0]

@@ -172,3 +172,32 @@ def test_progress_runs_from_0_towards_1(tmp_path):
 
     list(fit(Watching(), tmp_path, **SETTINGS))
     assert seen == pytest.approx([n / 6 for n in range(6)])
+
+
+class Normalised(Denoise):
+    """With a layer that counts by itself."""
+
+    def build(self):
+        return nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+
+    def loss(self, model, batch, generator, progress):
+        return Losses((model(batch.noisy) - batch.images.mean((1, 2, 3))[:, None]).square().mean())
+
+
+def test_running_statistics_of_the_network_are_saved_with_the_averaged_weights(task, tmp_path):
+    task = Normalised(task.images)
+    assert list(fit(task, tmp_path, **SETTINGS, accelerator="cpu"))
+    held = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["model"]
+    norm = load_predictor(tmp_path, task=task)[1][2]
+    assert norm.num_batches_tracked == SETTINGS["optimiser"].iterations
+    assert torch.equal(norm.running_mean, held["2.running_mean"]) and norm.running_mean.abs().min() > 0
+
+
+@pytest.mark.parametrize("method, gives, message", [
+    ("batch", {"x": torch.zeros(4)}, "Task.batch: expected a NamedTuple of tensors, got dict"),
+    ("loss", torch.zeros(()), "Task.loss: expected training.Losses, got Tensor"),
+])  # fmt: skip
+def test_a_task_that_gives_something_else_is_told_what_was_expected(method, gives, message, task, tmp_path):
+    setattr(task, method, lambda *_: gives)
+    with pytest.raises(TypeError, match=message):
+        next(fit(task, tmp_path, **SETTINGS, accelerator="cpu"))

@@ -143,7 +143,7 @@ def test_weights_that_turn_nan_are_located_in_their_component(learn, tmp_path, m
 
     built = Prediction.build
     monkeypatch.setattr(Prediction, "build", poisoned)
-    with pytest.raises(NonFiniteError, match=r"iteration 1, first seen in component 'scale'.*--resume"):
+    with pytest.raises(NonFiniteError, match=r"iteration 1, first seen in component 'scale'.*run.warm_start"):
         learn(tmp_path, task={"model": {"components": ("colour", "scale", "angle")}})
 
 
