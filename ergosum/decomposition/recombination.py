@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ergosum.calibration import scale_of
 from ergosum.compose import And, Scaled
+from ergosum.data.images_given import as_images
 from ergosum.decomposition.model import ImageDecomposer
 from ergosum.nets.slots import PLACE
 from ergosum.samplers.chain import run
@@ -61,13 +62,14 @@ def decompose(
     """Latents, recomposition, masks and components of images.
 
     Args:
+        images: floats in 0 .. 1, or bytes 0 .. 255, of the side of the model's canvas.
         generator: of the noise that descents start from. components: K, if another than was trained with.
+    Shape:
+        images: (batch, 3, side, side).
     Raises:
-        ValueError: if images are not of the model's canvas.
+        TypeError, ValueError: if images are of another kind, shape, layout or range (see `as_images`).
     """
-    side = model.canvas
-    if images.shape[-2:] != (side, side):
-        raise ValueError(f"decompose: expected images of {side} x {side} pixels, got {tuple(images.shape[-2:])}.")
+    images = as_images(images, model.canvas)
     latents = encode_best(model, images, generator, components)
     alone = [recompose(model, latents, generator, [k]) for k in range(latents.shape[1])]
     return Decomposed(
@@ -90,8 +92,9 @@ def encode_best(
     Other encoders, whose latents are always the same, are asked once.
 
     Raises:
-        ValueError: if `components` < 1.
+        TypeError, ValueError: if `components` < 1, or images are none that can be decomposed (see `as_images`).
     """
+    images = as_images(images, model.canvas)
     if components is not None and components < 1:
         raise ValueError(f"components: expected at least 1, got {components}.")
     found = model.eval().encode(images, components=components)
@@ -212,7 +215,9 @@ def energy_scale(model: ImageDecomposer, images: Images, generator: Generator, n
     """The weight that brings a model's energy to unit temperature on its own images (see `calibrate.scale_of`).
 
     Models trained apart have energies of any scale; in an uncalibrated sum the one of the larger scale decides alone.
+    A single image is noised twice.
     """
+    images = images if len(images) > 1 else images.repeat(2, 1, 1, 1)
     latents = encode_best(model, images, generator)
     return scale_of(model.bind(latents, None), images, noise=noise, generator=generator).weight
 

@@ -174,8 +174,26 @@ def test_the_same_seed_gives_the_same_bits(model, images):
 
 
 def test_images_of_another_size_are_refused(model):
-    with pytest.raises(ValueError, match="images of 16 x 16 pixels"):
+    with pytest.raises(ValueError, match=r"expected \(batch, 3, 16, 16\), .*: resize them"):
         decompose(model, torch.rand(1, 3, 20, 20), seeded())
+
+
+STRANGE = {
+    "x / 255": lambda x: 255 * x,
+    "grey channel": lambda x: x[:, :1],
+    "add the batch": lambda x: x[0],
+    "int64": lambda x: x.long(),
+}
+
+
+@pytest.mark.parametrize("message, wrong", STRANGE.items(), ids=STRANGE)
+def test_images_of_another_kind_are_refused_and_bytes_are_taken(model, images, message, wrong):
+    for read in (decompose, encode_best):
+        with pytest.raises(ValueError, match=message):
+            read(model, wrong(images), seeded())
+    bytes_ = (255 * images).round().byte()
+    a, b = (decompose(model, x, seeded()) for x in (bytes_, bytes_.float() / 255))
+    assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
 def test_of_several_attempts_the_best_recomposed_image_by_image_is_kept(images):
