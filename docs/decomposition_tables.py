@@ -25,6 +25,7 @@ from ergosum.files import read_json
 from ergosum.recipes import find
 from ergosum.samplers.guards import NonFiniteError
 from ergosum.training.loop import DeadRunError, train
+from ergosum.zoo import CARDS
 
 OURS: dict[str, dict[str, str]] = {
     "still": {
@@ -62,6 +63,7 @@ def main() -> None:
     measure(wanted, chosen)
     write(RUNS, PAGE, chosen.seeds)
     write_objects(RUNS, PAGE, chosen.seeds)
+    write_composites(PAGE)
 
 
 def options(description: str | None) -> argparse.ArgumentParser:
@@ -177,6 +179,19 @@ def write_objects(runs: Path, page: Path, seeds: int) -> None:
                 cells += ["–"] * 5
             lines.append("| " + " | ".join([f"`{name}`", rows[0]["row"], str(len(rows)), *cells]) + " |")
     replace_block(page, "objects", lines)
+
+
+def write_composites(page: Path, cards: Path = CARDS) -> None:
+    """Counts of composites of the cards that find objects, beside those of their architectures with random weights."""
+    heads = ["card", "row", "composites", "objects in each", "count accuracy", "every object matched"]
+    lines = heading(heads)
+    for name in OBJECTS:
+        told = read_json(cards / name / "scores.json")[name.removesuffix("-objects")]
+        for row in told["composite_rows"]:
+            cells = [str(told[k]) for k in ("composites", "composite_objects")]
+            cells += [cell([row[k]], 3) for k in ("count_accuracy", "count_matched")]
+            lines.append("| " + " | ".join([f"`{name}`", row["row"], *cells]) + " |")
+    replace_block(page, "composites", lines)
 
 
 def table(runs: Path, of: str, seeds: Iterable[int]) -> list[str]:

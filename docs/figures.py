@@ -8,9 +8,10 @@ from torch import Generator
 from ergosum.data.record import ImageRecord
 from ergosum.data.render import render
 from ergosum.data.sources import load_digits
+from ergosum.decomposition.composites import compatible
 from ergosum.decomposition.figures import addition_sheet, components_sheet, exchange_sheet, union_sheet
 from ergosum.decomposition.model import ImageDecomposer
-from ergosum.decomposition.segmentation import HELD_OUT, compatible
+from ergosum.decomposition.task import HELD_OUT
 from ergosum.formula import parse_formula
 from ergosum.report.animation import save_animation, save_strip
 from ergosum.report.plane import draw_densities, on_grid

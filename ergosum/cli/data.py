@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from ergosum.cli.arguments import SOURCES, parser_for
+from ergosum.cli.arguments import SOURCES, add_trust, parser_for, trusted
 
 __all__ = ["run"]
 
 NAMES = (
-    "sequences, tetrominoes, shapes, scenes, toy, lighting, still, digits, mnist, fashion, or datasets joined "
-    "by '+', such as digits+fashion"
+    "sequences, tetrominoes, shapes, scenes, toy, lighting, still, digits, mnist, fashion, a folder of images, a class "
+    "such as Glyphs or my_package.Stripes (with --trust my_package), or datasets joined by '+', such as digits+fashion"
 )
 """Help text of the dataset's name."""
 
@@ -21,10 +21,14 @@ def run(arguments: list[str]) -> None:
     parser.add_argument("--out", required=True, help="image to write (.png)")
     parser.add_argument("--source", default="digits", help=SOURCES)
     parser.add_argument("--seed", type=int, default=0, help="digits and trajectories to draw")
-    parser.add_argument("--canvas", type=int, default=28, help="side of a frame in pixels, a multiple of 4")
+    parser.add_argument(
+        "--canvas", type=int, default=0, help="side of an image in pixels; 0: 28, or of your own dataset its default"
+    )
+    add_trust(parser)
     chosen = parser.parse_args(arguments)
     from ergosum.report.animation import save_strip
     from ergosum.report.sheets import sheet_of
 
-    save_strip(sheet_of(chosen.name)(chosen.source, chosen.seed, chosen.canvas), Path(chosen.out))
+    draw = sheet_of(chosen.name, trusted(chosen.trust))
+    save_strip(draw(chosen.source, chosen.seed, chosen.canvas), Path(chosen.out))
     print(chosen.out)

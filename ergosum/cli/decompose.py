@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ergosum.cli.arguments import add_trust, parser_for, trusted
-from ergosum.cli.images import images_of, recomposer
+from ergosum.cli.images import UNLIKE, images_of, recomposer, scores_of
 from ergosum.cli.progress import is_main_process
 
 if TYPE_CHECKING:
@@ -66,10 +66,9 @@ def _decompose(chosen, task: "OfImages", model: "ImageDecomposer") -> None:  # n
 
     from ergosum.data.listing import shown
     from ergosum.decomposition.batch import decompose_folder, least_psnr
-    from ergosum.training.runfolder import locate
 
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    least = least_psnr(task, model, _scores(locate(chosen.run), task.name))
+    least = least_psnr(task, model, scores_of(chosen.run, task.name))
     settings = task.model.to_dict()  # type: ignore[attr-defined]
     job = decompose_folder(
         model, chosen.start, chosen.out, seed=chosen.seed, least=least, settings=settings, process=(rank, world)
@@ -87,8 +86,7 @@ def _decompose(chosen, task: "OfImages", model: "ImageDecomposer") -> None:  # n
     for path, why in done.skipped.items():
         print(f"  skipped {shown(path)}: {why}")
     if done.unlike:
-        print(f"  {len(done.unlike)} unlike what this model was trained on: their PSNR is below that of every held-out "
-              "image, and their components mean little")  # fmt: skip
+        print(f"  {len(done.unlike)} {UNLIKE}")
         for path in done.unlike[:NAMED]:
             print(f"    {shown(path)}")
         if len(done.unlike) > NAMED:
@@ -97,13 +95,3 @@ def _decompose(chosen, task: "OfImages", model: "ImageDecomposer") -> None:  # n
 
 def _counted(done: "Done") -> str:
     return f"{done.written} images written, {done.before} done before, {len(done.skipped)} skipped"
-
-
-def _scores(folder: Path, source: str) -> dict:  # type: ignore[type-arg]
-    """The scores kept in a run folder, or by source in a card's."""
-    from ergosum.files import read_json
-
-    if not (folder / "scores.json").is_file():
-        return {}
-    stored = read_json(folder / "scores.json")
-    return stored if "card" in stored else stored.get(source, {})

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ergosum.cli.arguments import add_trust, parser_for, trusted
-from ergosum.cli.images import images_of, recomposer
+from ergosum.cli.images import UNLIKE, images_of, recomposer, unlike
 
 __all__ = ["run"]
 
@@ -24,6 +24,7 @@ def run(arguments: list[str]) -> None:
         raise ValueError(f"--start: expected two images, got {len(chosen.start)}.")
     import torch
 
+    from ergosum.data.listing import shown
     from ergosum.decomposition.figures import recombination_sheet, union_sheet
     from ergosum.report.animation import save_strip
 
@@ -32,12 +33,14 @@ def run(arguments: list[str]) -> None:
     first, second = chosen.start or ("", "")
     one = images_of(first, task, chosen.seed)
     generator = torch.Generator().manual_seed(chosen.seed)
+    other = (chosen.other, *recomposer(chosen.other, trust)) if chosen.other else (chosen.run, task, model)
+    two = images_of(second, other[1], chosen.seed + 1)
     if chosen.other:
-        theirs, other = recomposer(chosen.other, trust)
-        two = images_of(second, theirs, chosen.seed + 1)
-        sheet = union_sheet(model, other, (one, two), generator)
+        sheet = union_sheet(model, other[2], (one, two), generator)
     else:
-        two = images_of(second, task, chosen.seed + 1)
         sheet = recombination_sheet(model, one, two, generator)
     save_strip(sheet, Path(chosen.out))
     print(chosen.out)
+    for path, (name, source, reader) in zip(chosen.start, [(chosen.run, task, model), other], strict=False):
+        if unlike(name, source, reader, path, chosen.seed):
+            print(f"  {shown(path)} is {UNLIKE}")

@@ -62,9 +62,12 @@ def decompose(
     """Latents, recomposition, masks and components of images.
 
     Args:
+        images: floats in 0 .. 1, or bytes 0 .. 255, of the side of the model's canvas.
         generator: of the noise that descents start from. components: K, if another than was trained with.
+    Shape:
+        images: (batch, 3, side, side).
     Raises:
-        TypeError, ValueError: if they are no batch of images of the model's canvas, see `as_images`.
+        TypeError, ValueError: if images are of another kind, shape, layout or range (see `as_images`).
     """
     images = as_images(images, model.canvas)
     latents = encode_best(model, images, generator, components)
@@ -89,7 +92,7 @@ def encode_best(
     Other encoders, whose latents are always the same, are asked once.
 
     Raises:
-        TypeError, ValueError: if `components` < 1, or as `decompose`.
+        TypeError, ValueError: if `components` < 1, or images are none that can be decomposed (see `as_images`).
     """
     images = as_images(images, model.canvas)
     if components is not None and components < 1:
@@ -216,7 +219,9 @@ def energy_scale(
     """The weight that brings a model's energy to unit temperature on its own images (see `calibrate.scale_of`).
 
     Models trained apart have energies of any scale; in an uncalibrated sum the one of the larger scale decides alone.
+    A single image is noised twice.
     """
+    images = images if len(images) > 1 else images.repeat(2, 1, 1, 1)
     latents = encode_best(model, images, generator)
     return scale_of(model.bind(latents, None), images, noise=noise, generator=generator).weight
 

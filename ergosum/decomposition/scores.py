@@ -26,8 +26,10 @@ TARGETS = {
 SEGMENTS = {"fg_ari": 3, "ari": 3, "covering": 3}
 """Columns of segmentations and their decimals."""
 RECOMPOSED = {"mse": 5, "mse_mean": 5, "psnr": 2, "ssim": 3, "swap_consistency": 3, "swap_share": 3,
-              "swap_arrival": 3, "count_accuracy": 3}  # fmt: skip
+              "swap_arrival": 3}  # fmt: skip
 """Columns of images recomposed and recombined."""
+COMPOSITES = {"count_accuracy": 3, "count_matched": 3}
+"""Columns of counts of composites."""
 FIDELITY = {"kid": 4, "kid_error": 4}
 """Columns of kernel distances to true images."""
 FACTORS = {"beta_vae": 3, "factor_vae": 3, "mig": 3, "mcc": 3, "sap": 3, "disentanglement": 3, "completeness": 3,
@@ -68,13 +70,16 @@ def score_images(
 
 
 def tables(scores: Mapping[str, Any]) -> list[Table]:
-    """Segmentation, recomposition, kernel distances, factors: those that were measured."""
+    """Segmentation, recomposition, composites, kernel distances, factors: those that were measured."""
     made = []
     if scores.get("fg_ari") is not None:
         made.append(Table(("row",), SEGMENTS, scores["rows"], "Segmentation of images that show two objects or more"))
     if "mse_mean" in scores:
         own = dict.fromkeys(scores.get("metrics", ()), 4)
         made.append(Table(("card",), RECOMPOSED | own, [scores], "Recomposition and recombination"))
+    if scores.get("count_accuracy") is not None:
+        told = f"Two images in one: {scores['composites']} composites, decomposed again into as many slots as they need"
+        made.append(Table(("row",), COMPOSITES, scores.get("composite_rows", [{"row": "ours", **scores}]), told))
     if "kid_rows" in scores:
         made.append(Table(("row",), FIDELITY, scores["kid_rows"], "Kernel distance to held-out images"))
     if "factor_rows" in scores:

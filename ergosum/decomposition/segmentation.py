@@ -9,21 +9,18 @@ from scipy.ndimage import label as connected
 from scipy.optimize import linear_sum_assignment
 from torch import Generator, Tensor
 
+from ergosum.decomposition.composites import composite_scores
 from ergosum.decomposition.fidelity import Features, kid_rows
 from ergosum.decomposition.model import ImageDecomposer
-from ergosum.decomposition.recombination import by_unit, combine, decompose, encode_best, masks_of, recompose
+from ergosum.decomposition.recombination import by_unit, decompose, encode_best, recompose
 from ergosum.decomposition.task import HELD_OUT, OfImages
-from ergosum.metrics.counting import count_accuracy, object_count
 from ergosum.metrics.error import mse, psnr
 from ergosum.metrics.segmentation import ari, covering, foreground_ari, objects_shown
 from ergosum.metrics.ssim import ssim
 from ergosum.metrics.swap import swap_consistency
 from ergosum.part import Part
 
-__all__ = ["colour_patches", "compatible", "decomposition_scores", "own_metrics"]
-
-SMALLEST = 9
-"""Pixels of the smallest segment that counts as an object."""
+__all__ = ["colour_patches", "decomposition_scores", "own_metrics"]
 
 
 @torch.no_grad()
@@ -35,14 +32,10 @@ def decomposition_scores(
     Keys: `mse`, `psnr`, `ssim`, `mse_mean` (of the mean image) and `psnr_least` (of the worst image) of the
     recomposition; `fg_ari`, `ari`, `covering` of the images that show two objects or more (None if there is none, or
     one component); `swap_consistency` with `swap_share` and `swap_arrival`, means over what can be exchanged
-    (components; of a single one its numbers; slots are matched); `count_accuracy` of `composites`; `rows`: the
-    segmentation of what needs no model; with features, `kid` and `kid_recombined`, the kernel distance to other
+    (components; of a single one its numbers; slots are matched); counts of composites, see `composite_scores`; `rows`:
+    the segmentation of what needs no model; with features, `kid` and `kid_recombined`, the kernel distance to other
     held-out images of what was recomposed and of images with one component exchanged, and `kid_rows`; and the means of
     the task's own metrics, which `metrics` lists.
-
-    Composites: all objects of two images of `composite_objects` / 2 objects each, at most as many as n, of which
-    none hides more than a fifth of another's. The composite is decomposed again and its segments are counted;
-    `count_shown` counts the components that it was composed of and that can be seen in it.
     """
     if n < 2:
         raise ValueError(f"decomposition_scores: expected n >= 2 images, got {n}.")
@@ -72,7 +65,7 @@ def decomposition_scores(
     if n < 4:
         return result
     swaps, swapped = _swaps(model, latents, masks, generator)
-    result |= swaps | _composites(task, model, n, generator)
+    result |= swaps | composite_scores(task, model, n, generator, seed)
     if features is None:
         return result
     true, others = task.held_out(2 * n, generator).images.chunk(2)
@@ -158,42 +151,3 @@ def _matched(found: Tensor, expected: Tensor) -> Tensor:
     order = [linear_sum_assignment(cost)[1] for cost in torch.cdist(expected.double(), found.double()).numpy()]
     index = torch.from_numpy(np.stack(order))[..., None].expand_as(found)
     return found.gather(1, index)
-
-
-def _composites(task: OfImages, model: ImageDecomposer, n: int, generator: Generator) -> dict[str, Any]:
-    """All objects of two images in one: are they all there?"""
-    each = min(4, max(1, task.dataset("test").objects))
-    data = task.dataset("test", each).draw(n, generator)
-    none = data.masks.shape[1] == 1  # of images without true objects
-    one, two = (torch.empty(0),) * 2 if none else compatible(data.masks[:, 1:], n, generator)
-    told: dict[str, Any] = {"composites": len(one), "composite_objects": 2 * each}
-    if not model.placed or not len(one):
-        return told | {"count_accuracy": None, "count_shown": None}
-    latents = torch.cat([encode_best(model, part, generator) for part in data.images.split(64)])
-    both = combine(latents[one], latents[two], globals=model.globals)
-    counted, shown = [], []
-    for part in both.split(64):
-        image = recompose(model, part, generator)
-        again = encode_best(model, image, generator, model.globals + 2 * each)
-        shown.append(object_count(masks_of(model, part, image), SMALLEST))
-        counted.append(object_count(masks_of(model, again, image), SMALLEST))
-    expected = torch.full((len(one),), 2 * each)
-    return told | {
-        "count_accuracy": count_accuracy(torch.cat(counted), expected),
-        "count_shown": count_accuracy(torch.cat(shown), expected),
-    }
-
-
-def compatible(objects: Tensor, most: int, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Up to `most` random pairs of images of which no object hides more than a fifth of one of the other's.
-
-    Shape:
-        objects: Boolean masks (n, objects, side, side). Returns numbers of images (pairs,), twice.
-    """
-    flat = objects.flatten(2).float()
-    size, any_object = flat.sum(2), flat.sum(1)
-    hidden = (torch.einsum("nop,mp->nmo", flat, any_object) / size.clamp(min=1)[:, None]).amax(2)
-    one, two = torch.triu_indices(len(objects), len(objects), 1)
-    free = (torch.maximum(hidden, hidden.T)[one, two] <= 0.2).nonzero()[:, 0]
-    free = free[torch.randperm(len(free), generator=generator)[:most]]
-    return one[free], two[free]

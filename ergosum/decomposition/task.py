@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
+from ergosum.data.contract import check_images
 from ergosum.data.dataset import ImageDataset, Stored, store
 from ergosum.data.named import name_of
 from ergosum.data.record import ImageRecord
@@ -67,7 +68,8 @@ class OfImages(Task):
         return store(self.dataset(), self.count, seed=0)
 
     def ready(self) -> None:
-        """Render the training images, or open what was rendered before."""
+        """Test a small record of the dataset, then render the training images, or open what was rendered before."""
+        check_images(self.dataset(), self.side)
         self.stored  # noqa: B018
 
     def drawn(self, n: int, generator: Generator) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["ConditionedBlock", "coordinates", "widen"]
+__all__ = ["ConditionedBlock", "coordinates", "reduced", "widen"]
 
 
 class ConditionedBlock(nn.Module):
@@ -38,6 +38,17 @@ def coordinates(side: int) -> Tensor:
     """Pixel centres as (1, 2, side, side): x then y, from -1 to 1."""
     line = torch.linspace(-1, 1, side)
     return torch.stack(torch.meshgrid(line, line, indexing="xy"))[None]
+
+
+def reduced(side: int, factor: int) -> int:
+    """The side of maps that are `factor` times coarser than an image of `side` pixels.
+
+    Raises:
+        ValueError: unless `side` is a multiple of `factor`.
+    """
+    if side < factor or side % factor:
+        raise ValueError(f"side: expected a multiple of {factor} pixels, got {side!r}.")
+    return side // factor
 
 
 def widen(x: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ergosum.nets.blocks import ConditionedBlock, coordinates
+from ergosum.nets.blocks import ConditionedBlock, coordinates, reduced
 
 __all__ = ["UNetBody"]
 
@@ -40,7 +40,7 @@ class UNetBody(nn.Module):
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
         with torch.no_grad():
             self.head.weight.mul_(0.1)
-        self.register_buffer("grid", coordinates(side // 2), persistent=False)
+        self.register_buffer("grid", coordinates(2 * reduced(side, 4)), persistent=False)
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         """Features for every 2x2 block of pixels."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ergosum.nets.blocks import coordinates
+from ergosum.nets.blocks import coordinates, reduced
 
 __all__ = ["BroadcastDecoder"]
 
@@ -26,7 +26,7 @@ class BroadcastDecoder(nn.Module):
     def __init__(self, code: int, channels: int = 4, width: int = 32, side: int = 64) -> None:
         super().__init__()
         self.code, self.place = nn.Linear(code, width), nn.Conv2d(2, width, 1)
-        self.register_buffer("grid", coordinates(side // 4), persistent=False)
+        self.register_buffer("grid", coordinates(reduced(side, 4)), persistent=False)
         self.convs = nn.Sequential(
             nn.ReLU(), nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1),
             nn.ReLU(), nn.ConvTranspose2d(width, width, 4, stride=2, padding=1), nn.ReLU(),

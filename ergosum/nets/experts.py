@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ergosum.energy import Conditional, Energy
-from ergosum.nets.blocks import coordinates, widen
+from ergosum.nets.blocks import coordinates, reduced, widen
 from ergosum.nets.pyramid import PyramidDecoder
 from ergosum.nets.slots import PLACE
 from ergosum.shapes import Batch, PerSample
@@ -64,7 +64,7 @@ class ExpertDecoder(Conditional):
     def __init__(self, code: int, width: int = 32, side: int = 36, spread: float = 0.4) -> None:
         super().__init__()
         self.spread, content = spread, code - PLACE
-        self.register_buffer("grid", coordinates(side // 4)[0], persistent=False)
+        self.register_buffer("grid", coordinates(reduced(side, 4))[0], persistent=False)
         self.relative = nn.Conv2d(2, content, 1)
         self.convs = nn.Sequential(
             nn.Conv2d(content, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, 4 * width, 3, padding=1),

@@ -18,7 +18,7 @@ one start for all contents, and places drawn instead of contents.
 import torch
 from torch import Generator, Tensor, nn
 
-from ergosum.nets.blocks import coordinates, widen
+from ergosum.nets.blocks import coordinates, reduced, widen
 from ergosum.nets.encoders import Encoder
 
 __all__ = ["PLACE", "SlotEncoder"]
@@ -37,6 +37,8 @@ class SlotEncoder(Encoder):
         of fewer are read off. globals: components without place.
         iterations: rounds of attention. spread: s, half-width of a component's neighbourhood, image from -1 to 1.
         stochastic: say also how sure contents are.
+    Raises:
+        ValueError: unless `side` is a multiple of 4.
     Shape:
         x: (batch, 3, side, side), side a multiple of 4. Returns (batch, K, latent); if stochastic, the logarithm of the
         contents' variance follows, (batch, K, 2 * latent - PLACE).
@@ -56,7 +58,7 @@ class SlotEncoder(Encoder):
         self.feature = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, d), nn.LayerNorm(d)
         )
-        self.register_buffer("grid", coordinates(side // 4).flatten(2)[0].T.contiguous(), persistent=False)
+        self.register_buffer("grid", coordinates(reduced(side, 4)).flatten(2)[0].T.contiguous(), persistent=False)
         self.start = nn.Parameter(nn.init.normal_(torch.empty(2, d), std=0.1))
         self.key, self.value, self.query = (nn.Linear(d, d, bias=False) for _ in range(3))
         self.relative = nn.Linear(2, d)

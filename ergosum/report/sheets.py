@@ -1,14 +1,19 @@
 """Contact sheets: what a dataset looks like."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from ergosum.data.contract import check_images
+from ergosum.data.dataset import ImageDataset
+from ergosum.data.folder import ImageFolder
 from ergosum.data.glyphs import Glyphs
 from ergosum.data.mixed import Mixed
-from ergosum.data.named import NAMES, dataset
+from ergosum.data.named import class_called, dataset
 from ergosum.data.record import ImageRecord
 from ergosum.data.render import FACTORS
 from ergosum.data.scenes import Scenes
@@ -17,12 +22,16 @@ from ergosum.data.shapes import LEVELS as SHAPE_LEVELS
 from ergosum.data.shapes import Shapes
 from ergosum.data.sources import SOURCES
 from ergosum.data.tetrominoes import SIDE, Tetrominoes
+from ergosum.part import Part, parameters
 from ergosum.report.strips import sheet
 
-__all__ = ["SHEETS", "glyphs", "mixed", "overlay", "scenes", "sequences", "shapes", "sheet_of", "tetrominoes"]
+__all__ = ["SHEETS", "glyphs", "images", "mixed", "overlay", "pairs", "scenes", "sequences", "shapes", "sheet_of",
+           "tetrominoes"]  # fmt: skip
 
 COLUMNS = 8
 """Images per row of a sheet."""
+LEAST = 96
+"""Pixels of an image on the sheet, at least."""
 MASK_COLOURS = torch.tensor(
     [[0.08, 0.08, 0.10], [0.90, 0.36, 0.32], [0.35, 0.65, 0.95], [0.98, 0.79, 0.33], [0.45, 0.78, 0.49],
      [0.72, 0.53, 0.90], [0.96, 0.60, 0.36], [0.38, 0.80, 0.80], [0.93, 0.60, 0.78],
@@ -140,22 +149,47 @@ def glyphs(source: str, seed: int = 0, canvas: int = 28) -> Image.Image:
     return sheet(rows, zoom=max(2, 112 // canvas), boxed=())
 
 
-def mixed(names: str, seed: int = 0, canvas: int = 28) -> Image.Image:
+def mixed(names: str, seed: int = 0, canvas: int = 28, trust: tuple[str, ...] = ()) -> Image.Image:
     """Images as they come from datasets joined by '+', with their masks; then each dataset by itself.
 
     `canvas` counts from 64 unless all sets are of digits or Fashion-MNIST.
     """
     parts = names.split("+")
     small = set(parts) <= set(SOURCES)
-    data = dataset(names, canvas if small else max(64, canvas)).build(split="train")
-    if not isinstance(data, Mixed):
-        raise ValueError(f"{names} is a folder, and not datasets joined by '+'.")
+    data = dataset(names, canvas if small else max(64, canvas), trust=trust).build(split="train")
+    assert isinstance(data, Mixed), names
     generator = torch.Generator().manual_seed(seed)
     rows = [row for _ in range(3) for row in _with_masks(data.draw(COLUMNS, generator), "mixed")]
     for name, part in zip(parts, data.sets, strict=True):
         drawn = part.draw(2 * COLUMNS, generator)
         rows += [(name, images) for images in drawn.images.split(COLUMNS)]
     return sheet(rows, zoom=max(2, 112 // data.side), boxed=())
+
+
+def images(data: Part[ImageDataset], seed: int = 0) -> Image.Image:
+    """Any dataset of images: of the training part and held-out ones, or of all where there are no parts, with masks."""
+    divided = "split" in parameters(data.cls) and data.cls is not ImageFolder
+    parts = {"training": {"split": "train"}, "held out": {"split": "test"}} if divided else {"images": {}}
+    generator, rows, side = torch.Generator().manual_seed(seed), [], LEAST
+    for name, part in parts.items():
+        built = data.build(**part)
+        check_images(built)
+        side = built.side
+        for _ in range(4 // len(parts)):
+            rows += _with_masks(built.draw(COLUMNS, generator), name)
+    return sheet(rows, zoom=-(-LEAST // side), boxed=())
+
+
+def pairs(data: Part[Any], seed: int = 0) -> Image.Image:
+    """Any dataset of pairs: first frames over the frames to predict, of the training part and of held-out pairs."""
+    generator, rows, side = torch.Generator().manual_seed(seed), [], LEAST
+    for name, split in {"training": "train", "held out": "test"}.items():
+        built = data.build(split=split)
+        for _ in range(2):
+            drawn = built.pairs(COLUMNS, generator)
+            rows += [(name, drawn.start), ("next", drawn.target)]
+            side = drawn.start.shape[-1]
+    return sheet(rows, zoom=-(-LEAST // side), boxed=())
 
 
 def _with_masks(drawn: ImageRecord, name: str) -> list[tuple[str, Tensor]]:
@@ -180,19 +214,32 @@ SHEETS: dict[str, Callable[[str, int, int], Image.Image]] = {
     "still": _scenes("still"),
     **{source: _glyphs(source) for source in SOURCES},
 }
-"""Datasets that `ergosum data show` knows; datasets may be joined by '+'."""
+"""Datasets with a sheet that says more than `images` and `pairs`, which draw those of all others."""
 
 
-def sheet_of(name: str) -> Callable[[str, int, int], Image.Image]:
-    """What draws the sheet of a dataset, or of datasets joined by '+'.
+def sheet_of(name: str, trust: tuple[str, ...] = ()) -> Callable[[str, int, int], Image.Image]:
+    """What draws the sheet of a dataset: source, seed and canvas -> image; a canvas of 0 is the dataset's own.
 
+    Args:
+        name: one of `SHEETS`, a folder of images, a class of `ergosum.data` or of your own by its name, or several
+            joined by '+'. trust: modules of your own that may be imported.
     Raises:
         ValueError: if there is no such dataset.
     """
-    if name in SHEETS:
-        return SHEETS[name]
-    if "+" in name and set(name.split("+")) <= set(NAMES):
-        return lambda source, seed, canvas: mixed(name, seed, canvas)
-    raise ValueError(
-        f"There is no dataset {name!r} to show; expected one of {', '.join(SHEETS)}, or several joined by '+'."
-    )
+    folder = bool(name) and Path(name).is_dir()
+    known = name if name in SHEETS or "." in name or class_called(name) is None else name.lower()
+    if known in SHEETS and (known == name or not folder):
+        return lambda source, seed, canvas: SHEETS[known](source, seed, canvas or 28)
+    found = None if folder or "+" in name else class_called(name, trust)
+    if found is not None and hasattr(found, "pairs"):
+        return lambda source, seed, canvas: pairs(Part(found, **({"canvas": canvas} if canvas else {})), seed)
+    try:
+        data = dataset(name, None, trust=trust)
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"There is no dataset {name!r} to show; expected one of {', '.join(SHEETS)}, or several joined by '+', a "
+            "folder of images, or a class of your own, MODULE.CLASS, with --trust MODULE."
+        ) from error
+    if data.cls is Mixed and "sets" in data.arguments:
+        return lambda source, seed, canvas: mixed(name, seed, canvas or 28, trust)
+    return lambda source, seed, canvas: images(dataset(name, canvas or None, trust=trust), seed)

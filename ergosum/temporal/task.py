@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from torch import Generator, Tensor, nn
 
+from ergosum.data.contract import check_pairs
 from ergosum.data.record import Pairs
 from ergosum.data.sequences import DigitSequences
 from ergosum.part import Part
@@ -87,8 +88,8 @@ class Prediction(Task):
         return RollOuts(self.data.build(split="train", device=self.device), self.persistent)  # type: ignore[arg-type]
 
     def ready(self) -> None:
-        """Read the digits."""
-        self.rollouts  # noqa: B018
+        """Read the digits, and test a small record of pairs."""
+        check_pairs(self.rollouts.data, self.canvas)
 
     def prepare(self, model: nn.Module) -> None:
         """Freeze the encoder, and the energies that are not active, where this was asked for."""

@@ -14,7 +14,9 @@ __all__ = ["card_text", "lineage", "write_card"]
 
 Runs = list[dict[str, Any]]
 MEASURES = {"mse": "mean squared error", "mse_mean": "of the mean image", "psnr": "PSNR [dB]", "ssim": "SSIM",
-            "swap_consistency": "swap consistency", "count_accuracy": "count accuracy", "composites": "composites",
+            "swap_consistency": "swap consistency", "count_accuracy": "count accuracy",
+            "count_matched": "every object matched", "count_random": "of random weights: count accuracy",
+            "matched_random": "every object matched", "composites": "composites",
             "kid": "kernel distance", "kid_recombined": "of images with one component exchanged",
             "beta_vae": "beta-VAE metric", "mig": "MIG", "mcc": "MCC"}  # fmt: skip
 """What else a card of images tells."""

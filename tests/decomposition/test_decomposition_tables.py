@@ -112,3 +112,14 @@ def test_every_bias_changes_one_setting_of_the_one_before():
     steps = list(BIASES.values())
     changes = [{k: now[k] for k in now if now[k] != before[k]} for before, now in itertools.pairwise(steps)]
     assert changes == [{"encoder": Part(RecurrentEncoder)}, {"latent": 16}, {"position": True}]
+
+
+def test_counts_of_composites_stand_beside_those_of_random_weights_and_are_those_of_the_cards(tables, tmp_path):
+    page = tmp_path / "decompose.md"
+    page.write_text("<!-- composites -->\n<!-- /composites -->\n")
+    tables.write_composites(page)
+    lines = page.read_text().splitlines()
+    assert "| `tetrominoes` | ours | 200 | 6 | 1.000 | 0.780 |" in lines
+    assert "| `tetrominoes` | random weights, seed 2 | 200 | 6 | 0.965 | 0.000 |" in lines and len(lines) == 4 + 16
+    text = (DOCS / "decompose.md").read_text()
+    assert "\n".join(lines[1:-1]) in text

@@ -119,13 +119,27 @@ def test_two_models_share_a_image(apart, tmp_path, capsys, learn):
     assert "expected one canvas, and experts with experts" in capsys.readouterr().err
 
 
+def test_images_unlike_the_training_s_are_named_when_they_are_recombined(tmp_path, capsys):
+    own, noise = tmp_path / "own.png", tmp_path / "noise.png"
+    pixels = Tetrominoes(3, 36).draw(1, torch.Generator().manual_seed(0)).images[0].permute(1, 2, 0)
+    Image.fromarray((255 * pixels).byte().numpy()).save(own)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (36, 36, 3), dtype=np.uint8)).save(noise)
+    for other in ([], ["--with", "tetrominoes"]):
+        start = ["--start", str(own), str(noise)]
+        assert main(["recombine", "tetrominoes", *other, "--out", str(tmp_path / "r.png"), *start]) == 0
+        first, *told = capsys.readouterr().out.splitlines()
+        assert first == str(tmp_path / "r.png") and len(told) == 1
+        assert told[0].startswith(f"  {noise} is unlike what this model was trained on")
+
+
 def test_a_run_that_decomposes_is_scored(apart, capsys):
     assert main(["score", str(apart), "--json", "--n", "12"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert set(told) >= SCORES and told["rows"][0]["row"] == "ours"
     assert told["rows"][2]["fg_ari"] == 0, "one segment finds no object"
     assert main(["score", str(apart), "--n", "4"]) == 0
-    assert "connected patches" in capsys.readouterr().out
+    assert "connected patches" in (said := capsys.readouterr().out)
+    assert "Two images in one" in said and "random weights, seed 2" in said and "count_matched" in said
 
 
 @pytest.mark.parametrize(

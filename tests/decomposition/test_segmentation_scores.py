@@ -3,8 +3,9 @@
 import torch
 
 from ergosum import zoo
+from ergosum.decomposition.composites import all_matched, compatible, composite_scores
 from ergosum.decomposition.recipes import recipes
-from ergosum.decomposition.segmentation import _unobtrusive, compatible, decomposition_scores
+from ergosum.decomposition.segmentation import _unobtrusive, decomposition_scores
 from ergosum.training.runfolder import load_predictor
 
 
@@ -48,6 +49,7 @@ def test_a_trained_card_swaps_counts_and_looks_true_and_random_weights_do_not():
     models = {"card": card, "random": task.build()}
     told = {k: decomposition_scores(task, m, 24, 0, features) for k, m in models.items()}
     assert told["card"]["count_accuracy"] >= 0.8 > 0.5 > told["random"]["count_accuracy"]
+    assert told["card"]["count_matched"] >= 0.6 and told["random"]["count_matched"] == 0
     assert told["card"]["swap_consistency"] > 0.4 and told["card"]["swap_arrival"] > 0.7
     assert told["card"]["kid"] < 2 and told["card"]["kid_recombined"] < 3
     assert told["random"]["kid"] > 5 and told["random"]["kid_recombined"] > 5
@@ -67,3 +69,32 @@ def test_a_small_object_behind_a_large_one_is_hidden_whichever_comes_first():
     small, large = _square(2, 2, 1)[None], _square(0, 0, 6)[None]
     for objects in (torch.stack([small, large]), torch.stack([large, small])):
         assert not len(compatible(objects, 10, torch.Generator().manual_seed(0))[0])
+
+
+def test_random_weights_may_count_well_and_match_no_object_and_the_score_says_so():
+    experiment, card = load_predictor("tetrominoes")
+    before = torch.random.get_rng_state()
+    told = composite_scores(experiment.built(), card, 24, torch.Generator().manual_seed(0))
+    assert torch.equal(before, torch.random.get_rng_state())
+    ours, *untrained = told["composite_rows"]
+    assert (ours["count_accuracy"], ours["count_matched"]) == (told["count_accuracy"], told["count_matched"])
+    assert [row["row"] for row in untrained] == [f"random weights, seed {k}" for k in range(3)]
+    assert max(row["count_accuracy"] for row in untrained) > 0.8 and all(not row["count_matched"] for row in untrained)
+    assert told["count_random"] == sum(row["count_accuracy"] for row in untrained) / 3 and told["matched_random"] == 0
+
+
+def test_an_object_is_matched_by_a_segment_of_its_own_that_covers_more_than_half():
+    ground, a, b = torch.zeros(8, 8, dtype=torch.bool), _square(0, 0, 4), _square(4, 4, 4)
+    objects = torch.stack([a, b])[None]
+    segments = torch.stack([~(a | b), a, b])[None].float()
+    assert all_matched(segments, objects).tolist() == [True]
+    assert all_matched(segments[:, [2, 0, 1]], objects).tolist() == [True], "in any order"
+    both = torch.stack([~(a | b), a | b, ground])[None].float()
+    assert all_matched(both, objects).tolist() == [False], "one segment for two objects"
+    half = a & (torch.arange(8) < 2)  # 8 of 16 pixels are no more than half
+    assert all_matched(torch.stack([~(half | b), half, b])[None].float(), objects).tolist() == [False]
+    most = a & (torch.arange(8)[:, None] > 0)  # 12 of 16
+    assert all_matched(torch.stack([~(most | b), most, b])[None].float(), objects).tolist() == [True]
+    twice = torch.stack([a, a])[None]  # the same place twice asks for two segments
+    assert all_matched(segments, twice).tolist() == [False]
+    assert all_matched(segments, torch.stack([a, ground])[None]).tolist() == [True], "what is not there asks for none"

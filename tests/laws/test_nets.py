@@ -4,7 +4,11 @@ import pytest
 import torch
 from cases import BATCH, NETS, noise, rough
 
-from ergosum.nets.blocks import ConditionedBlock, coordinates, widen
+from ergosum.nets.blocks import ConditionedBlock, coordinates, reduced, widen
+from ergosum.nets.body import UNetBody
+from ergosum.nets.broadcast import BroadcastDecoder
+from ergosum.nets.experts import ExpertDecoder
+from ergosum.nets.slots import SlotEncoder
 
 every_net = pytest.mark.parametrize("name", NETS)
 
@@ -53,3 +57,20 @@ def test_widen_lifts_half_precision_and_keeps_the_rest():
     given = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
     made = [widen(torch.zeros(1, dtype=d)).dtype for d in given]
     assert made == [torch.float32, torch.float32, torch.float32, torch.float64]
+
+
+QUARTERED = {
+    "SlotEncoder": lambda side: SlotEncoder(9, 4, side),
+    "ExpertDecoder": lambda side: ExpertDecoder(9, 4, side),
+    "BroadcastDecoder": lambda side: BroadcastDecoder(5, side=side),
+    "UNetBody": lambda side: UNetBody(3, 7, 5, 4, side),
+}
+
+
+@pytest.mark.parametrize("make", QUARTERED.values(), ids=QUARTERED)
+def test_a_side_that_cannot_be_quartered_is_refused_when_the_network_is_made(make):
+    assert reduced(36, 4) == 9
+    make(12)
+    for side in (50, 2, 0):
+        with pytest.raises(ValueError, match=f"^side: expected a multiple of 4 pixels, got {side}"):
+            make(side)

@@ -1,0 +1,110 @@
+"""`ergosum data show` for what has no sheet of its own: classes by their name, one's own among them, and folders."""
+
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ergosum.data
+from ergosum.cli import main
+from ergosum.data.named import dataset, name_of
+from ergosum.report.sheets import SHEETS
+
+OWN = '''
+import torch
+from ergosum.data.record import ImageRecord, Pairs
+
+class Stripes:
+    """Grey images with a white stripe."""
+
+    factors, attributes, objects = (), (), 1
+
+    def __init__(self, side=20, split="train"):
+        self.side, self.settings = side, {"side": side}
+
+    def draw(self, n, generator):
+        images = torch.rand(n, 3, 1, 1, generator=generator).repeat(1, 1, self.side, self.side)
+        images[..., 3:6] = 1
+        stripe = (images == 1).all(1, keepdim=True)
+        return ImageRecord(images, torch.zeros(n, 0), torch.cat([~stripe, stripe], 1), torch.zeros(n, 1, 0))
+
+class Dull(Stripes):
+    def draw(self, n, generator):
+        return super().draw(n, generator)._replace(images=torch.full((n, 3, self.side, self.side), 7.0))
+
+class Fading:
+    def __init__(self, canvas=28, split="train"):
+        self.canvas = canvas
+
+    def pairs(self, n, generator):
+        start = torch.rand(n, 3, self.canvas, self.canvas, generator=generator)
+        none = torch.zeros(n, 3)
+        return Pairs(start, start / 2, none, none, none, start[:, :1], torch.zeros(n, dtype=torch.long))
+
+class Nothing:
+    pass
+'''
+
+
+@pytest.fixture
+def at_home(tmp_path, monkeypatch):
+    """A folder with a package of one's own and an album, and in it."""
+    (tmp_path / "my_sheets.py").write_text(OWN)
+    (tmp_path / "album").mkdir()
+    for k in range(9):
+        pixels = np.random.default_rng(k).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "album" / f"{k}.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    sys.modules.pop("my_sheets", None)
+
+
+def shown(*arguments):
+    assert main(["data", "show", *arguments, "--out", "sheet.png"]) == 0
+    image = np.asarray(Image.open("sheet.png"))
+    assert min(image.shape[:2]) > 700 and image.std() > 10
+    return image
+
+
+NAMED = ["Glyphs", "Scenes", "Shapes", "Tetrominoes", "DigitSequences", "album", "digits+album", "Tetrominoes+album"]
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_class_by_its_own_name_and_a_folder_are_shown(name, at_home):
+    shown(name)
+
+
+def test_every_class_that_is_exported_is_shown_here_or_says_what_it_needs(at_home, capsys):
+    for name in set(ergosum.data.__all__) - set(NAMED):
+        assert main(["data", "show", name, "--out", "sheet.png"]) == 1
+        assert f"{name} needs {'path' if name == 'ImageFolder' else 'sets'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["my_sheets.Stripes", "my_sheets.Fading", "my_sheets.Stripes+digits"])
+def test_a_dataset_of_one_s_own_is_shown_if_it_is_trusted(name, at_home, capsys):
+    assert main(["data", "show", name, "--out", "sheet.png"]) == 1
+    assert "add --trust my_sheets" in capsys.readouterr().err and "my_sheets" not in sys.modules
+    small = shown(name, "--trust", "my_sheets")
+    large = shown(name, "--trust", "my_sheets", "--canvas", "88")
+    assert small.shape != large.shape
+
+
+def test_what_is_wrong_with_a_dataset_of_one_s_own_is_said_with_its_name(at_home, capsys):
+    for name, message in {"Dull": "Dull.draw, images: ", "Nothing": "no dataset of images", "Gone": "no class"}.items():
+        assert main(["data", "show", f"my_sheets.{name}", "--out", "sheet.png", "--trust", "my_sheets"]) == 1
+        said = capsys.readouterr().err
+        assert message in said and said.count("\n") == 1
+
+
+def test_a_short_name_comes_from_the_class_alone(at_home):
+    for name in ("Glyphs", "glyphs"):
+        assert dataset(name, 36).to_dict() == {"class": "ergosum.data.glyphs.Glyphs", "side": 36}
+    own = dataset("my_sheets.Stripes", None, trust=("my_sheets",))
+    assert own.build(split="test").side == 20 and name_of(own) == "stripes"
+    with pytest.raises(FileNotFoundError, match="No such folder of images: 'films'"):
+        dataset("films", 36)
+    (at_home / "glyphs").mkdir()
+    assert name_of(dataset("glyphs", 36)) == "glyphs" and dataset("glyphs", 36).get("path") == "glyphs"
+    assert "glyphs" not in SHEETS
