@@ -55,7 +55,8 @@ _SETS = {
 
 def tables(scores: Scores) -> list[Table]:
     """Moves and roll-outs, response, timelines, composition: those that were measured."""
-    made = []
+    made: list[Table] = []
+    rows: list[dict[str, Any]]
     if "error" in scores:
         columns = {"error": 5, "reference": 5, **dict.fromkeys(scores.get("metrics", ()), 4)}
         made.append(Table(("card",), columns, [scores], "Held-out pairs; the reference is copying"))
