@@ -40,7 +40,7 @@ _DECIMALS = {
 _ROW = {"mse": 5, "psnr": 3, "skill": 3, "psnr_12": 3, "sharpness": 3, "sharpness_12": 3, "identity": 3, "ffrl": 3,
         "ffrl_skill": 3}  # fmt: skip
 """Columns of single moves and roll-outs on a terminal, and their decimals."""
-_SHOWN = {"set": "test set", "ffrl": "equivariance error", "ffrl_skill": "equivariance skill"}
+_SHOWN: dict[str, str] = {"set": "test set", "ffrl": "equivariance error", "ffrl_skill": "equivariance skill"}
 """What the terminal calls keys of a score whose own name says too little."""
 _READ = {"hue_deg": 2, "angle_deg": 2, "log_scale": 4, "psnr": 2}
 """Columns of what is read off the frames of timelines and compositions: mean absolute errors, PSNR."""
@@ -63,7 +63,7 @@ def tables(scores: Scores) -> list[Table]:
     if scores.get("rows"):
         told = {"factor", "set", "row", "rollout_psnr", "mse_copy", *_ROW}
         more = {k: 4 for k in scores["rows"][0] if k not in told}
-        rows = [{_SHOWN.get(key, key): value for key, value in row.items()} for row in scores["rows"]]
+        rows = [{_SHOWN.get(str(key), str(key)): value for key, value in row.items()} for row in scores["rows"]]
         columns = {_SHOWN.get(key, key): decimals for key, decimals in (_ROW | more).items()}
         made.append(Table(("factor", "test set", "row"), columns, rows))
     if "response" in scores:
