@@ -48,8 +48,9 @@ def composite_scores(
     """
     each = min(4, max(1, task.dataset("test").objects))
     data = task.dataset("test", each).draw(n, generator)
+    nothing = torch.empty(0)
     none = data.masks.shape[1] == 1  # of images without true objects
-    pairs: Pairs = (torch.empty(0), torch.empty(0)) if none else compatible(data.masks[:, 1:], n, generator)
+    pairs = (nothing, nothing) if none else compatible(data.masks[:, 1:], n, generator)
     told: dict[str, Any] = {"composites": len(pairs[0]), "composite_objects": 2 * each}
     if not model.placed or not len(pairs[0]):
         return told | dict.fromkeys(
