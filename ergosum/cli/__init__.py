@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.showwarning = _warn_once(set())
             _dispatch(arguments)
     except KeyboardInterrupt as stopped:
-        print(f"Interrupted. {stopped or AFTER_INTERRUPT.get(command, '')}".rstrip(), file=sys.stderr)
+        print(f"Interrupted. {str(stopped) or AFTER_INTERRUPT.get(command, '')}".rstrip(), file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 1

@@ -66,12 +66,12 @@ def run(arguments: list[str]) -> None:
 
 def _help(parser: Parser, name: str, arguments: list[str]) -> None:
     """The options, and the fields of the recipe as the arguments change it."""
-    from ergosum.cli.fields import change
-
     if not name:
         parser.epilog = "`ergosum train RECIPE --help` lists that recipe's own fields"
     parser.print_help()
     if name:
+        from ergosum.cli.fields import change
+
         chosen, rest = parser.parse_known_args(arguments)
         trust = trusted(chosen.trust)
         recipe = _base(name, trust)
