@@ -96,7 +96,7 @@ def load(
             return _Reader(told["modules"], tensors, dict(energies or {}), tuple(trust)).node(told["tree"])
     except CompositionFileError as error:
         raise CompositionFileError(f"{file}: {error}.") from None
-    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
         raise CompositionFileError(f"{file}: the composition cannot be made again: {error}") from error
 
 

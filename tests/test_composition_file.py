@@ -287,6 +287,8 @@ def damaged(path, change):
     (lambda told, _: told["modules"][0].update({"class": "ergosum.energy:Nothing"}), "Nothing', got 'nothing'"),
     (lambda told, _: told["modules"][0].update({"class": "ergosum.nowhere:A"}), "cannot be imported"),
     (lambda told, _: told["modules"][0].update({"class": "ergosum.__main__:A"}), "got 'nothing'"),
+    (lambda told, _: told["modules"][0].update({"class": 5}), "cannot be made again"),
+    (lambda told, _: told["modules"][0].update(state=5), "cannot be made again"),
     (lambda told, _: told["modules"][0].update({"class": "antigravity:A"}), "not trusted.*trust=\\['antigravity'\\]"),
     (lambda told, _: told["modules"][0].update({"class": "torch.nn:Linear"}), "expected a class of Energy"),
     (lambda told, _: told["modules"][0]["arguments"].update(wrong=1), "unexpected keyword argument 'wrong'"),

@@ -28,10 +28,9 @@ COMMANDS = (
 """Commands in the order in which `--help` lists them; each is the module of that name."""
 
 AFTER_INTERRUPT = {
-    "train": " The run keeps its checkpoint: go on with --resume.",
-    "decompose": " What is written stays: the same command goes on from there.",
+    "decompose": "What is written stays: the same command goes on from there.",
 }
-"""How to go on with a command that was interrupted."""
+"""How to go on with a command that was interrupted, unless it says so itself."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _warn_once(set())
             _dispatch(arguments)
-    except KeyboardInterrupt:
-        print(f"Interrupted.{AFTER_INTERRUPT.get(command, '')}", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(f"Interrupted. {str(stopped) or AFTER_INTERRUPT.get(command, '')}".rstrip(), file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 1

@@ -54,7 +54,11 @@ def run(arguments: list[str]) -> None:
 
         print(yaml.safe_dump(recipe, sort_keys=False), end="")
         return
-    train_with_progress(experiment, folder, chosen.resume, chosen.accelerator)
+    try:
+        train_with_progress(experiment, folder, chosen.resume, chosen.accelerator)
+    except KeyboardInterrupt:
+        kept = (folder / "checkpoint.pt").exists()
+        raise KeyboardInterrupt("The run keeps its checkpoint: go on with --resume." if kept else "") from None
     if is_main_process():
         added = "".join(f" --trust {module}" for module in chosen.trust)
         print(f"{folder}  (ergosum score {folder}{added}; ergosum report {folder}{added})")
@@ -62,12 +66,12 @@ def run(arguments: list[str]) -> None:
 
 def _help(parser: Parser, name: str, arguments: list[str]) -> None:
     """The options, and the fields of the recipe as the arguments change it."""
-    from ergosum.cli.fields import change
-
     if not name:
         parser.epilog = "`ergosum train RECIPE --help` lists that recipe's own fields"
     parser.print_help()
     if name:
+        from ergosum.cli.fields import change
+
         chosen, rest = parser.parse_known_args(arguments)
         trust = trusted(chosen.trust)
         recipe = _base(name, trust)

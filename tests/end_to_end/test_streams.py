@@ -105,10 +105,7 @@ def test_digits_are_scored_without_a_home_and_without_a_user(run, tmp_path):
     assert done.returncode == 0 and json.loads(done.stdout)["source"] == "digits", done.stderr
 
 
-SAYS = {
-    "train": "The run keeps its checkpoint: go on with --resume.",
-    "decompose": "the same command goes on from there.",
-}
+SAYS = {"decompose": "the same command goes on from there."}
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
@@ -120,7 +117,20 @@ def test_ctrl_c_says_what_is_left_and_what_to_do(name, monkeypatch, capsys):
     assert main([name]) == 130
     out, errors = capsys.readouterr()
     assert out == "" and errors.startswith("Interrupted.") and errors.count("\n") == 1
-    assert (SAYS.get(name, "") in errors) and ("--resume" in errors) == (name == "train")
+    assert (SAYS.get(name, "") in errors) and "--resume" not in errors
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_resuming_is_advised_only_where_there_is_a_checkpoint(kept, tmp_path, monkeypatch, capsys):
+    def stopped(experiment, folder, *_):
+        if kept:
+            folder.mkdir()
+            (folder / "checkpoint.pt").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ergosum.cli.train.train_with_progress", stopped)
+    assert main(["train", "colour", "--out", str(tmp_path / "run")]) == 130
+    assert ("The run keeps its checkpoint: go on with --resume." in capsys.readouterr().err) == kept
 
 
 @pytest.mark.parametrize(

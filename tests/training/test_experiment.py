@@ -41,7 +41,7 @@ def test_a_value_out_of_range_is_refused_by_name(kind, field, value):
 
 def test_parts_that_contradict_each_other_are_refused():
     pair = Part(TemporalDecomposer, encoder=Part(PairEncoder))
-    with pytest.raises(ValueError, match=r"moves: expected False with an encoder that reads the move"):
+    with pytest.raises(ValueError, match=r"moves: expected False with an encoder that computes the move"):
         Prediction(model=pair).build()
     with pytest.raises(ValueError, match=r"data\.signs: expected 'forward'"):
         Prediction(model=Part(TemporalDecomposer, moves=False))
