@@ -7,6 +7,7 @@ Training differentiates through chosen steps of it. A system adds what its laten
 noise.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -18,7 +19,7 @@ from torch import Generator, Tensor, nn
 from ergosum.compose import And
 from ergosum.energy import Conditional, Energy
 from ergosum.nets.experts import DrawnExperts
-from ergosum.part import Part, parameters
+from ergosum.part import Part
 from ergosum.samplers.chain import Info, Sampler, Varying, differentiable_steps, run
 from ergosum.samplers.descent import Descent
 from ergosum.samplers.guards import NonFiniteError, expect_finite, refuse_non_finite
@@ -56,7 +57,8 @@ class InnerDescent:
                 raise ValueError(f"descent.{name}: expected a number >= {low}, got {getattr(self, name)!r}.")
         if not self.step_size > 0:
             raise ValueError(f"descent.step_size: expected a number > 0, got {self.step_size!r}.")
-        if "create_graph" not in parameters(self.sampler.cls.step):  # type: ignore[attr-defined]
+        takes = inspect.signature(self.sampler.cls.step).parameters.values()  # type: ignore[attr-defined]
+        if not any(p.name == "create_graph" or p.kind is inspect.Parameter.VAR_KEYWORD for p in takes):
             raise ValueError(
                 f"descent.sampler: steps of {self.sampler.cls.__name__} cannot be differentiated; expected one whose "
                 "step takes create_graph, such as Descent or Langevin."
