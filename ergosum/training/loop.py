@@ -157,8 +157,8 @@ def _keep(update: Update, state: State, log: Log, out: Path) -> None:
 
 
 def _refuse_other_settings(experiment: Experiment, out: Path) -> None:
-    """A resumed run may be longer, log more or use more threads; all else must be as at its start."""
-    free = {"run.threads", "run.checkpoint_every", "run.log_every", "shows", "cost", "optimiser.iterations"}
+    """A resumed run may be longer, log more, use more threads or be called otherwise; all else must be as it was."""
+    free = {"run.threads", "run.checkpoint_every", "run.log_every", "name", "shows", "cost", "optimiser.iterations"}
     if not (out / "recipe.json").is_file():
         return
     before, now = (_flat(values) for values in (read_json(out / "recipe.json"), to_dict(experiment)))

@@ -201,3 +201,10 @@ def test_a_task_that_gives_something_else_is_told_what_was_expected(method, give
     setattr(task, method, lambda *_: gives)
     with pytest.raises(TypeError, match=message):
         next(fit(task, tmp_path, **SETTINGS, accelerator="cpu"))
+
+
+def test_a_run_goes_on_in_a_folder_that_was_renamed(task, tmp_path):
+    settings = {**SETTINGS, "optimiser": Optimiser(iterations=2, batch=4, rate=1e-2, ema=0.9)}
+    assert list(fit(task, tmp_path / "a", **settings, accelerator="cpu"))
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert len(list(fit(task, tmp_path / "b", **SETTINGS, resume=True, accelerator="cpu"))) == 4
