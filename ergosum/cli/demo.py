@@ -55,15 +55,16 @@ def run(arguments: list[str]) -> None:
     from ergosum.temporal.scores import companions, summarise
     from ergosum.temporal.steering import sample_starts, true_frames
     from ergosum.temporal.timeline import parse_timeline
-    from ergosum.training.runfolder import load_predictor
+    from ergosum.training.runfolder import load_predictor, owned
 
     console, begun, out = Console(stderr=True), time.perf_counter(), Path(chosen.out)
     told, folder, shelf = experiment(), out / "colour", zoo.Zoo()
     arithmetic = {"bf16": "bfloat16, which this CPU computes natively", "32": "32 bits: this CPU has no bfloat16"}
     console.print("[bold]1[/]  Learning what colour change is, from the bundled digits.")
     console.print(f"   Arithmetic: {arithmetic[told.optimiser.precision]}.", highlight=False)
-    for left_over in ("checkpoint.pt", "run.json"):
-        (folder / left_over).unlink(missing_ok=True)
+    with owned(folder):  # not while another demo trains there
+        for left_over in ("checkpoint.pt", "run.json"):
+            (folder / left_over).unlink(missing_ok=True)
     train_with_progress(told, folder, False, "cpu", chosen.seconds)
     trained, model = load_predictor(folder)
     console.print("[bold]2[/]  Taking the scale and angle energies from the zoo; steering all three.")
