@@ -8,18 +8,15 @@ __all__ = ["accepted", "along", "expect_mask", "gaussian", "masked", "plus", "un
 
 def gaussian(x: Tensor, generator: Generator | None, mask: Tensor | None = None) -> Tensor:
     """Standard normal noise like x, zero on the fixed coordinates of a mask."""
-    if generator is None or generator.device == x.device:
-        noise = torch.randn_like(x, generator=generator, memory_format=torch.contiguous_format)
-    else:
-        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=generator.device).to(x.device)
+    device = x.device if generator is None else generator.device
+    noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=device).to(x.device)
     return noise if mask is None else noise * mask.to(noise)
 
 
 def uniform(x: Tensor, generator: Generator | None) -> Tensor:
     """Uniform numbers in 0..1, shaped like x."""
-    if generator is None or generator.device == x.device:
-        return torch.rand_like(x, generator=generator, memory_format=torch.contiguous_format)
-    return torch.rand(x.shape, generator=generator, dtype=x.dtype, device=generator.device).to(x.device)
+    device = x.device if generator is None else generator.device
+    return torch.rand(x.shape, generator=generator, dtype=x.dtype, device=device).to(x.device)
 
 
 def accepted(log_ratio: Tensor, generator: Generator | None) -> Tensor:
