@@ -25,7 +25,7 @@ def ess(draws: Values) -> Tensor:
         draws: (draws, chains, *event), at least four draws.
     Raises:
         ValueError: for fewer draws.
-    Source: Vehtari et al. 2021, section 3.2, eq. 10 and the truncation that follows it.
+    Source: Vehtari et al. 2021, section 3.2.
     """
     split = _split(draws, "ess")
     length, chains = split.shape[:2]
@@ -58,7 +58,7 @@ def rhat(draws: Values) -> Tensor:
         draws: (draws, chains, *event), at least four draws.
     Raises:
         ValueError: for fewer draws.
-    Source: Vehtari et al. 2021, section 4.1, eqs. 1 to 4 and 14.
+    Source: Vehtari et al. 2021, section 4.1.
     """
     split = _split(draws, "rhat")
     ordered = split.flatten(0, 1).sort(0).values

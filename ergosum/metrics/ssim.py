@@ -27,7 +27,7 @@ def ssim(predicted: Values, true: Values, peak: float = 1.0) -> PerSample:
     Raises:
         TypeError: for whole numbers. ValueError: for other shapes, values that are not finite, and true intensities
             outside of [0, peak].
-    Source: Wang, Bovik, Sheikh & Simoncelli 2004, eqs. 13 to 17; equals scikit-image with `gaussian_weights=True,
+    Source: Wang, Bovik, Sheikh & Simoncelli 2004; equals scikit-image with `gaussian_weights=True,
     sigma=1.5, use_sample_covariance=False`. Colour is the mean of its channels (the paper knows luminance only).
     """
     predicted, true = image_pair(predicted, true, "ssim", 4)

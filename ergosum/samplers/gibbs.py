@@ -41,7 +41,7 @@ class GibbsWithGradients:
         ValueError: for a temperature that is not positive, a mask of other values than 0 and 1 or without a 1, an x
             that is not binary, or an energy that is known by its score alone.
     Exact: yes.   Cost: one gradient per step; D + 1 evaluations with `differences`.
-    Source: Grathwohl, Swersky, Hashemi, Duvenaud, Maddison 2021, algorithm 1 and equation 3; with `differences` the
+    Source: Grathwohl, Swersky, Hashemi, Duvenaud, Maddison 2021, algorithm 1; with `differences` the
         locally balanced proposal with $g(t) = \sqrt t$ of Zanella 2020, section 3. Differs: a temperature and a mask.
     """
 

@@ -41,7 +41,7 @@ class UnderdampedLangevin:
     Raises:
         ValueError: for a setting outside its range.
     Exact: no, biased by O(h^2).   Cost: one gradient per step.   Needs the score alone.
-    Source: Leimkuhler & Matthews 2013, equation 7 (BAOAB) and section 3 (its law on a Gaussian).
+    Source: Leimkuhler & Matthews 2013 (BAOAB, and its law on a Gaussian).
     """
 
     exact: ClassVar[bool] = False
