@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["Digits", "ImageRecord", "Pairs", "Sequences"]
+__all__ = ["Clips", "Digits", "ImageRecord", "Pairs", "Sequences"]
 
 
 class Digits(NamedTuple):
@@ -50,6 +50,19 @@ class Sequences(NamedTuple):
     factors: Tensor
     digits: Tensor
     labels: Tensor
+
+
+class Clips(NamedTuple):
+    """Clips of equal length, and where it is known how fast each factor moves in them.
+
+    Shape:
+        frames: (batch, time, 3, side, side), float32 in [0, 1], time >= 2.
+        speeds: (batch, time - 1, F), signed change of each factor from one frame to the next, in units in which equal
+            changes look alike (levels of hue and angle, logarithm of size); F = 0 where nobody knows the factors.
+    """
+
+    frames: Tensor
+    speeds: Tensor
 
 
 class ImageRecord(NamedTuple):

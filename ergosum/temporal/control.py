@@ -7,7 +7,7 @@ Two ways for several factors to move in one frame:
   each.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -29,9 +29,15 @@ SIDE = 28
 """Side of a frame in pixels where a predictor does not tell."""
 
 
-def as_moves(moves: Mapping[str, float], batch: int, device: torch.device | str = "cpu") -> Tensor:
-    """Moves given by name as a (batch, 3) tensor in the order of `FACTORS`."""
-    return torch.tensor([[float(moves.get(f, 0.0)) for f in FACTORS]], device=device).expand(batch, -1)
+def as_moves(
+    moves: Mapping[str, float | Tensor],
+    batch: int,
+    device: torch.device | str = "cpu",
+    factors: Sequence[str] = FACTORS,
+) -> Tensor:
+    """Moves given by name, one for all or one per sample (batch,), as a (batch, factors) tensor in that order."""
+    columns = [torch.as_tensor(moves.get(f, 0.0), dtype=torch.float32, device=device).expand(batch) for f in factors]
+    return torch.stack(columns, 1)
 
 
 class Bank:
@@ -71,22 +77,24 @@ class Bank:
     def advance(
         self,
         x: Images,
-        moves: Mapping[str, float],
+        moves: Mapping[str, float | Tensor],
         how: Literal["split", "sum"] = "split",
         substeps: int = 4,
     ) -> Images:
-        """The next frame after the given moves (levels per factor)."""
-        acting = {f: v for f, v in moves.items() if v != 0}
+        """The next frame after the given moves: levels per factor, one number for all frames or one for each (batch,).
+
+        An energy acts on the frames that it has to move; the others stay as they are, to the bit.
+        """
+        acting = {f: v for f, v in moves.items() if torch.as_tensor(v).any()}
         for factor, levels in acting.items():
-            if not getattr(self.members[factor][0], "knows_moves", True) and levels != 1:
+            if not getattr(self.members[factor][0], "knows_moves", True) and not (torch.as_tensor(levels) == 1).all():
                 raise ValueError(
                     f"The {factor} energy is not conditioned on the move: it can only move one level "
-                    f"forwards, not {levels:g}."
+                    f"forwards, not {levels}."
                 )
         if how == "split" or len(acting) < 2:
             for factor, levels in acting.items():
-                predictor, k = self.members[factor]
-                x = predictor.predict(x, moves=as_moves({factor: levels}, len(x), x.device), active=[k])
+                x = self._moved(x, factor, levels)
             return x
         if not self.can_add(acting):
             raise ValueError("how = 'sum' needs energies whose step lands on their minimum (transport, step size 1).")
@@ -94,10 +102,25 @@ class Bank:
             energies = []
             for factor, levels in acting.items():
                 predictor, k = self.members[factor]
-                part = as_moves({factor: levels / substeps}, len(x), x.device)
+                part = self._as_moves(factor, levels, len(x), x.device) / substeps
                 energies.append(predictor.bind(predictor.encode(x), x, part, 1.0, [k]))
             x = Descent().step(And(*energies), State(x))[0].x.clamp(0, 1)
         return x
+
+    def _moved(self, x: Images, factor: str, levels: float | Tensor) -> Images:
+        """The frames after one factor's move."""
+        predictor, k = self.members[factor]
+        moves = self._as_moves(factor, levels, len(x), x.device)
+        still = (moves == 0).all(1)
+        if not still.any():
+            return predictor.predict(x, moves=moves, active=[k])
+        made = x.clone()
+        made[~still] = predictor.predict(x[~still], moves=moves[~still], active=[k])
+        return made
+
+    def _as_moves(self, factor: str, levels: float | Tensor, batch: int, device: torch.device) -> Tensor:
+        predictor, _ = self.members[factor]
+        return as_moves({factor: levels}, batch, device, getattr(predictor, "factors", FACTORS))
 
     def energies(self, x: Images, levels: float = 1.0) -> dict[str, Energy]:
         """Every factor's energy anchored at x, the names of a formula: `angle` is conditioned on `levels`
@@ -112,7 +135,7 @@ class Bank:
             latents = predictor.encode(x)
             for name, signed in ((factor, levels), (f"{factor}_back", -levels)):
                 if signed > 0 or predictor.knows_moves:
-                    move = as_moves({factor: signed}, len(x), x.device)
+                    move = self._as_moves(factor, signed, len(x), x.device)
                     bound[name] = predictor.bind(latents, x, move, 1.0, [k]).named(name)
         return bound
 

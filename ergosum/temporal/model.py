@@ -41,6 +41,7 @@ class TemporalDecomposer(Decomposer):
         tied: one network for all K components (True) or one each (False).
         descent: the inner minimisation.
         side: of a frame in pixels.
+        factors: names of the columns of `moves`: colour, angle and scale of digits, or those of your own data.
     Raises:
         ValueError: if the arguments do not go together.
     """
@@ -57,22 +58,26 @@ class TemporalDecomposer(Decomposer):
         tied: bool = False,
         descent: Part[InnerDescent] = Part(InnerDescent),  # noqa: B008
         side: int = 28,
+        factors: tuple[str, ...] = FACTORS,
     ) -> None:
         if anchor not in ("none", "start", "step"):
             raise ValueError(f"anchor: expected none, start or step, got {anchor!r}.")
+        if not factors or len(set(factors)) != len(factors):
+            raise ValueError(f"factors: expected one or more different names, got {tuple(factors)}.")
         if latent < 1:
             raise ValueError(f"latent: expected an integer >= 1, got {latent!r}.")
         if ramp and not moves:
             raise ValueError("ramp: expected False where energies are not conditioned on the move (moves = False).")
         if getattr(encoder.cls, "exchangeable", False):
             raise ValueError(f"encoder: {encoder.cls.__name__} reads sets of components; expected one of K fixed ones.")
-        code = latent + (len(FACTORS) if moves else 0)
+        code = latent + (len(factors) if moves else 0)
         super().__init__(
             lambda: encoder.build(outputs=len(components) * latent, side=side),
             lambda: energy.build(code=code, side=side, anchored=anchor != "none"),
             components, tied, descent.build(), side,
         )  # fmt: skip
         self.latent, self.anchor, self.knows_moves, self.ramp = latent, anchor, moves, ramp
+        self.factors = tuple(factors)
         self.reads_pairs = bool(getattr(self.encoder, "reads_pairs", False))
         if self.anchored and anchor == "none":
             raise ValueError(f"anchor: expected start or step, since {energy.cls.__name__} moves its anchor's pixels.")
@@ -102,7 +107,7 @@ class TemporalDecomposer(Decomposer):
         """The sum of the (active) energies, closed with their latents, the anchor and a fraction of the move.
 
         Shape:
-            latents: (batch, K, latent). moves: (batch, 3) in levels.
+            latents: (batch, K, latent). moves: (batch, factors) in levels.
         """
         ks = range(latents.shape[1]) if active is None else active
         return self.close([self._code(latents, moves, k, fraction) for k in ks], anchor, ks)
@@ -112,13 +117,15 @@ class TemporalDecomposer(Decomposer):
         if not self.knows_moves:
             return z
         if moves is None:
-            raise ValueError("These energies are conditioned on the move: pass moves (batch, 3) in levels.")
+            raise ValueError(
+                f"These energies are conditioned on the move: pass moves (batch, {len(self.factors)}) in levels."
+            )
         return torch.cat([z, fraction * moves * self._conditioned(k).to(moves.device)], 1)
 
     def _conditioned(self, k: int) -> Tensor:
-        """Which of the three moves component k sees: its own factor's, those of 'a+b', or all if it names none."""
-        named = [f in self.components[k].split("+") for f in FACTORS]
-        return torch.tensor(named if any(named) else [True] * len(FACTORS))
+        """Which of the moves component k sees: its own factor's, those of 'a+b', or all if it names none."""
+        named = [f in self.components[k].split("+") for f in self.factors]
+        return torch.tensor(named if any(named) else [True] * len(self.factors))
 
     def forward(
         self,
@@ -133,9 +140,9 @@ class TemporalDecomposer(Decomposer):
         """Descend from `start`; in training mode the chosen steps can be differentiated.
 
         Args:
-            target: the later frame, for pair encoders only. moves: (batch, 3), signed levels to advance. steps: N;
-                default from the settings. active: components that act; all by default. check: raise at the first
-                non-finite frame.
+            target: the later frame, for pair encoders only. moves: (batch, factors), signed levels to advance.
+            steps: N; default from the settings. active: components that act; all by default. check: raise at the first
+            non-finite frame.
         """
         steps = self.steps_taken(steps)
         with torch.set_grad_enabled(self.training):

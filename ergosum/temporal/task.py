@@ -30,6 +30,8 @@ class Predictor(Protocol):
     """A model of the next frame: a decomposer, or a network that it is compared with."""
 
     components: tuple[str, ...]
+    factors: tuple[str, ...]
+    """Names of the columns of `moves`."""
 
     def predict(
         self, start: Tensor, target: Tensor | None = None, moves: Tensor | None = None,

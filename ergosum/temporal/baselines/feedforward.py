@@ -26,6 +26,7 @@ class FeedForward(nn.Module):
     """
 
     knows_moves = True
+    factors = FACTORS
 
     def __init__(self, components: tuple[str, ...], side: int) -> None:
         super().__init__()
