@@ -190,14 +190,14 @@ BAD = {
     "NaN": (lambda p: saved(p.with_suffix(".npy"), changed(3, to=math.nan)), "frame 4 holds NaN or infinity"),
     "infinity": (lambda p: saved(p.with_suffix(".npz"), changed(0, to=math.inf)), "frame 1 holds NaN or infinity"),
     "range": (lambda p: saved(p.with_suffix(".npy"), changed(1, to=255.0)), "frame 2 holds floats from 0 to 255"),
-    "whole numbers": (lambda p: saved(p.with_suffix(".npy"), walk().astype(np.int32)), "numbers are int32; expected by"),
+    "whole numbers": (lambda p: saved(p.with_suffix(".npy"), walk().astype(np.int32)), "numbers are int32; expected"),
     "0 and 1": (lambda p: saved(p.with_suffix(".npy"), walk() // 200), "bytes 0 and 1 alone"),
     "flat": (lambda p: saved(p.with_suffix(".npy"), walk()[0, 0]), r"shape is \(16, 3\); expected \(time, H, W\)"),
     "channels": (lambda p: saved(p.with_suffix(".npy"), np.zeros((5, 16, 16, 4))), r"shape is \(5, 16, 16, 4\)"),
     "narrow": (lambda p: saved(p.with_suffix(".npy"), np.zeros((5, 3, 16))), "frames have 16x3 pixels; expected at le"),
     "small": (lambda p: animated(p.with_suffix(".gif"), walk(3, 3, 5)), "5x3 pixels; expected at least 4x4"),
     "objects": (lambda p: saved(p.with_suffix(".npy"), object_array()), "it holds Python objects"),
-    "several": (lambda p: written(p.with_suffix(".npz"), packed(a=walk(), b=walk())), "one called frames; it holds a, b"),
+    "several": (lambda p: written(p.with_suffix(".npz"), packed(a=walk(), b=walk())), "called frames; it holds a, b"),
     "empty npy": (lambda p: written(p.with_suffix(".npy"), b""), "no array of NumPy|No data left"),
     "text npz": (lambda p: written(p.with_suffix(".npz"), b"hello"), "is no array of NumPy"),
     "text gif": (lambda p: written(p.with_suffix(".gif"), b"hello"), "is none of PNG"),
@@ -284,14 +284,14 @@ def test_a_film_that_is_too_long_is_refused_before_more_is_read(tmp_path, monkey
         read_film(saved(tmp_path / "c.npz", walk(12)), SIDE)
     (tmp_path / "d").mkdir()
     Image.new("1", (9000, 9000)).save(tmp_path / "d" / "0.png")
-    with pytest.raises(UnreadableFilm, match="its frame 0.png: .*too many pixels|its frame 0.png: 9000x9000"):
+    with pytest.raises(UnreadableFilm, match=r"its frame 0.png: (9000x9000 pixels|it claims too many)"):
         read_film(tmp_path / "d", SIDE)
 
 
 _square = film_file._array_square
 
 
-def encode(path, frames, codec, rotation=0):
+def encode(path, frames, codec):
     av = pytest.importorskip("av", reason="videos need PyAV: pip install 'ergosum[video]'")
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=10)
@@ -302,9 +302,9 @@ def encode(path, frames, codec, rotation=0):
     return path
 
 
-@pytest.mark.parametrize("name, codec", [("a.mp4", "mpeg4"), ("a.mov", "mpeg4"), ("a.mkv", "ffv1"), ("a.webm", "libvpx"),
-                                         ("a.avi", "mpeg4")])  # fmt: skip
-def test_videos_give_their_frames(name, codec, tmp_path):
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.webm", "a.avi"])
+def test_videos_give_their_frames(name, tmp_path):
+    codec = {"a.mkv": "ffv1", "a.webm": "libvpx"}.get(name, "mpeg4")
     smooth = np.zeros((TIME, 32, 48, 3), np.uint8)
     for t in range(TIME):
         smooth[t, 8:24, 8 + t : 24 + t] = 200
