@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 ROOMS = (
     "ergosum.nets", "ergosum.data", "ergosum.energies", "ergosum.samplers", "ergosum.metrics", "ergosum.decomposer",
-    "ergosum.temporal", "ergosum.decomposition",
+    "ergosum.temporal", "ergosum.temporal.discovery", "ergosum.decomposition",
 )  # fmt: skip
 """Rooms whose public classes are parts; what a system needs alone lies in the system."""
 

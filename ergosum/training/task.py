@@ -10,7 +10,7 @@ A task of your own needs `build`, `batch` and `loss`; everything else has a defa
 `docs/extending.md` has it whole.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -74,6 +74,8 @@ class Task:
     """Where batches are wanted; set by the loop before the first one."""
     compared_with: str = "copying"
     """What has the error that `Losses.reference` tells, in words: "error 12 % of copying"."""
+    tell: Callable[[str], None] = staticmethod(lambda stage: None)
+    """Told of what takes long before the first update; set by whoever shows progress."""
     undivided: str = ""
     """Why several processes cannot share a batch out; empty if they can."""
 

@@ -29,7 +29,7 @@ def transform(images: Images, moves: Tensor, theta: Tensor, library: Library) ->
     border = 2 * len(library.places)
     grid = sources(images, both[:, :border].unflatten(1, (2, -1)), library)
     moved = F.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=True)
-    return recoloured(moved, both[:, border:].unflatten(1, (3, -1)), library) if library.colours else moved
+    return recoloured(moved, both[:, border:].unflatten(1, (3, -1)), library)
 
 
 def sources(images: Images, place: Tensor, library: Library) -> Tensor:
@@ -61,6 +61,8 @@ def recoloured(images: Images, colour: Tensor, library: Library) -> Images:
     Shape:
         colour: (batch, 3, C), coefficients of the field of colours.
     """
+    if not library.colours:
+        return images
     values = images.flatten(2)
 
     def field(at: Tensor) -> Tensor:
