@@ -4,6 +4,10 @@ Every row learns from the same kind of pairs of frames (hue, angle and scale of 
 about the same CPU seconds of one thread, and is scored on held-out digits (`score_mover`). Rows are trained with seeds
 of their own and scored with seed 1000 plus theirs.
 
+- `discovered groups`: the search's one-parameter groups without a network; it ends by itself, well before the budget.
+- `winner takes all`: the same search with one component per clip at most; `no sparsity`: with no price of components.
+- `lockstep clips`: the same search where all factors advance together, scored on the data of the others: the negative
+  control, one clock and so one component.
 - `SlowVAE`: pairs, Laplace transition prior; all ten latents are scored, the best pairing picks those that serve it.
 - `latent actions, continuous`: pair encoder, three noisy numbers, forward model.
 - `latent actions, discrete`: pair encoder, one of eight codes, forward model; codes are paired without labels.
@@ -23,10 +27,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from machine import provenance
@@ -46,14 +50,18 @@ from ergosum.temporal.discovery.baselines import (
     ScalarMover,
     SlowVAE,
     scalars,
+    search_groups,
 )
+from ergosum.temporal.discovery.dictionary import Fitting
+from ergosum.temporal.discovery.library import Library
 from ergosum.temporal.discovery.scores import Mover, score_mover
+from ergosum.temporal.discovery.search import Search
 from ergosum.training.experiment import Optimiser, Run
 from ergosum.training.loop import Update, fit
 from ergosum.training.runfolder import load_predictor
 from ergosum.training.task import Task
 
-__all__ = ["ROWS", "Row", "main", "measured", "trained"]
+__all__ = ["ROWS", "Learned", "Searched", "main", "measured", "table"]
 
 PROBE = 12
 """Updates that are timed, but for the first two, to know how many fit into the budget."""
@@ -63,61 +71,89 @@ SIZES = {"quick": (64, 8), "full": (2000, 64)}
 """Pairs that are read and frames that are steered."""
 
 
-class Row(NamedTuple):
-    """A way to find factors: its task on given data, its optimiser, and how the trained model moves frames."""
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """A model that learns in the ordinary loop: its task on given data, its optimiser, and how it moves frames."""
 
     task: Callable[[Part[DigitSequences]], Task]
-    optimiser: Optimiser = Optimiser()
+    optimiser: Optimiser = field(default_factory=Optimiser)
     mover: Callable[[Any], Mover] = lambda model: model
 
+    def __call__(self, data: Part[DigitSequences], seconds: float, seed: int, quick: bool) -> tuple[Mover, dict]:
+        """The mover after about `seconds` of CPU time, and what was spent."""
+        task = self.task(data)
+        with tempfile.TemporaryDirectory() as folder:
+            updates = 3 if quick else self._affordable(task, seconds, Path(folder) / "probe")
+            out = Path(folder) / "run"
+            for _ in self._updates(task, updates, seed, out):
+                pass
+            _, model = load_predictor(out, task=task)
+            spent = read_json(out / "run.json")
+        told = {"updates": updates, "cpu_s": spent["cpu_seconds"], "weights": spent["weights"]}
+        return self.mover(model), told
 
-def _learning(model: Part[Any]) -> Callable[[Part[DigitSequences]], Part[Task]]:
+    def _updates(self, task: Task, count: int, seed: int, out: Path) -> Iterator[Update]:
+        optimiser, run = replace(self.optimiser, iterations=count), Run(seed=seed, checkpoint_every=10**9)
+        return fit(task, out, optimiser=optimiser, run=run, accelerator="cpu")
+
+    def _affordable(self, task: Task, seconds: float, out: Path) -> int:
+        """How many updates fit into the budget."""
+        begun = 0.0
+        for update in self._updates(task, PROBE, 0, out):
+            if update.iteration == 2:  # the first ones warm up
+                begun = time.process_time()
+        return max(PROBE, round(seconds * (PROBE - 2) / (time.process_time() - begun)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Searched:
+    """Groups that a search finds in clips, without a network; it ends when it ends.
+
+    `most` None: two at once where one factor moves at a time, else three.
+    """
+
+    most: int | None = None
+    price: float = 0.05
+    components: int = 5
+    lockstep: bool = False
+
+    def __call__(self, data: Part[DigitSequences], seconds: float, seed: int, quick: bool) -> tuple[Mover, dict]:
+        """The mover, and what was spent."""
+        begun = time.process_time()
+        most = self.most or (2 if data.get("mode") == "single" else 3)
+        fitting = Part(Fitting, most=most, price=self.price, **({"restarts": 2, "rounds": 5} if quick else {}))
+        if self.lockstep:
+            data = data.but(mode="lockstep", signs="forward")
+        search = Search(seed=seed, components=self.components, fitting=fitting, **({"clips": 20} if quick else {}))
+        mover = search_groups(data, search, Library())
+        return mover, {"updates": 0, "cpu_s": time.process_time() - begun, "weights": mover.theta.numel()}
+
+
+def _learning(model: Part[Any]) -> Callable[[Part[DigitSequences]], Task]:
     return lambda data: PairLearning(data, model)
 
 
-ROWS: dict[str, Row] = {
-    "SlowVAE": Row(_learning(Part(SlowVAE)), Optimiser(rate=1e-3, clip=0.0)),
-    "latent actions, continuous": Row(_learning(Part(ContinuousActions))),
-    "latent actions, discrete": Row(_learning(Part(DiscreteActions))),
-    "image-dependent fields": Row(_learning(Part(ImageFields))),
-    "transport scalars": Row(lambda data: scalars(data, "ours", 24).build(), mover=ScalarMover),
-    "report's scalars": Row(
-        lambda data: scalars(data, "report", 32).build(), Optimiser(batch=32, rate=1e-3), mover=ScalarMover
+ROWS: dict[str, Learned | Searched] = {
+    "discovered groups": Searched(),
+    "winner takes all": Searched(most=1),
+    "no sparsity": Searched(price=0.0, components=3),
+    "lockstep clips": Searched(lockstep=True),
+    "SlowVAE": Learned(task=_learning(Part(SlowVAE)), optimiser=Optimiser(rate=1e-3, clip=0.0)),
+    "latent actions, continuous": Learned(task=_learning(Part(ContinuousActions))),
+    "latent actions, discrete": Learned(task=_learning(Part(DiscreteActions))),
+    "image-dependent fields": Learned(task=_learning(Part(ImageFields))),
+    "transport scalars": Learned(task=lambda data: scalars(data, "ours", 24).build(), mover=ScalarMover),
+    "report's scalars": Learned(
+        task=lambda data: scalars(data, "report", 32).build(),
+        optimiser=Optimiser(batch=32, rate=1e-3),
+        mover=ScalarMover,
     ),
 }
 
 
-def trained(row: Row, data: Part[DigitSequences], seconds: float, seed: int, quick: bool) -> tuple[Mover, dict]:
-    """The mover after about `seconds` of CPU time, and what was spent."""
-    task = row.task(data)
-    with tempfile.TemporaryDirectory() as folder:
-        updates = 3 if quick else _affordable(row, task, seconds, Path(folder) / "probe")
-        out = Path(folder) / "run"
-        for _ in _updates(row, task, updates, seed, out):
-            pass
-        _, model = load_predictor(out, task=task)
-        spent = read_json(out / "run.json")
-    told = {"updates": updates, "cpu_s": spent["cpu_seconds"], "weights": spent["weights"]}
-    return row.mover(model), told
-
-
-def _updates(row: Row, task: Task, count: int, seed: int, out: Path) -> Iterator[Update]:
-    optimiser, run = replace(row.optimiser, iterations=count), Run(seed=seed, checkpoint_every=10**9)
-    return fit(task, out, optimiser=optimiser, run=run, accelerator="cpu")
-
-
-def _affordable(row: Row, task: Task, seconds: float, out: Path) -> int:
-    """How many updates fit into the budget."""
-    begun = 0.0
-    for update in _updates(row, task, PROBE, 0, out):
-        if update.iteration == 2:  # the first ones warm up
-            begun = time.process_time()
-    return max(PROBE, round(seconds * (PROBE - 2) / (time.process_time() - begun)))
-
-
 def measured(name: str, data: Part[DigitSequences], seconds: float, seed: int, quick: bool) -> dict[str, Any]:
     """A row of the result."""
-    mover, told = trained(ROWS[name], data, seconds, seed, quick)
+    mover, told = ROWS[name](data, seconds, seed, quick)
     n, steered = SIZES["quick" if quick else "full"]
     score = score_mover(mover, data, data.get("source"), n, SCORED_FROM + seed, steered)
     return {"row": name, "seed": seed, **told, **{k: v for k, v in score.items() if k not in ("n", "seed", "source")}}
@@ -129,24 +165,35 @@ def table(result: dict[str, Any]) -> Table:
         title=f"Factors without labels, {result['mode']}, {result['seconds']:g} CPU s, {result['source']}, "
         f"n = {result['n']}, steered {result['steered']}"
     )
-    heads = ("seeds", "MCC", "range", "Pearson", "diagonal", "assigned", "skill", *(f"transfer {f}" for f in FACTORS))
+    heads = (
+        "seeds",
+        "kept",
+        "MCC",
+        "range",
+        "Pearson",
+        "diagonal",
+        "assigned",
+        "skill",
+        *(f"transfer {f}" for f in FACTORS),
+    )
     made.add_column("row", no_wrap=True)
-    for head in (*heads, "updates"):
+    for head in (*heads, "updates", "CPU s"):
         made.add_column(head, justify="right")
     for name in dict.fromkeys(r["row"] for r in result["rows"]):
         rows = [r for r in result["rows"] if r["row"] == name]
         scores = [r["mcc"] for r in rows]
         made.add_row(
-            name, str(len(rows)), f"{mean(scores):.3f}", f"{min(scores):.3f} .. {max(scores):.3f}",
+            name, str(len(rows)), "/".join(str(r["kept"]) for r in rows),
+            f"{mean(scores):.3f}", f"{min(scores):.3f} .. {max(scores):.3f}",
             *(f"{mean(r[k] for r in rows):.3f}" for k in ("mcc_pearson", "diagonal_share", "assigned_share")),
-            *_shared(rows), f"{mean(r['updates'] for r in rows):.0f}",
+            *_shared(rows), f"{mean(r['updates'] for r in rows):.0f}", f"{mean(r['cpu_s'] for r in rows):.0f}",
         )  # fmt: skip
     if result["rows"]:
         told = [r["references"]["truth"] for r in result["rows"]]
         shares = (f"{mean(r[k] for r in told):.3f}" for k in ("diagonal_share", "assigned_share"))
-        made.add_row("true operator", "", "1.000", "", "1.000", *shares, *_shared(told), "", style="dim")
+        made.add_row("true operator", "", "", "1.000", "", "1.000", *shares, *_shared(told), "", "", style="dim")
         chance = mean(r["references"]["chance"]["mcc"] for r in result["rows"])
-        made.add_row("chance", "", f"{chance:.3f}", "", "", "0.333", "", "0.000", "1.000", "1.000", "1.000", "",
+        made.add_row("chance", "", "", f"{chance:.3f}", "", "", "0.333", "", "0.000", "1.000", "1.000", "1.000", "", "",
                      style="dim")  # fmt: skip
     return made
 

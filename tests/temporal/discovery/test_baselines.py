@@ -10,16 +10,22 @@ from ergosum.part import Part
 from ergosum.temporal.discovery.baselines import (
     ContinuousActions,
     DiscreteActions,
+    GroupMover,
     ImageFields,
     OddPairEncoder,
     PairLearning,
     ScalarMover,
     SlowVAE,
     scalars,
+    search_groups,
 )
 from ergosum.temporal.discovery.baselines.actions import IDLE
 from ergosum.temporal.discovery.baselines.learning import relative_error
 from ergosum.temporal.discovery.baselines.slow_vae import laplace_cross_entropy, normal_entropy
+from ergosum.temporal.discovery.dictionary import Fitting
+from ergosum.temporal.discovery.library import Library
+from ergosum.temporal.discovery.scores import natural_speeds, separation
+from ergosum.temporal.discovery.search import Search
 from ergosum.temporal.task import Prediction
 from ergosum.training.experiment import Optimiser, Run
 from ergosum.training.loop import fit
@@ -179,6 +185,21 @@ def test_scalars_act_as_the_trained_model_predicts_and_alone_where_the_others_ar
     alone = moves * torch.tensor([0.0, 1.0, 0.0])
     torch.testing.assert_close(mover.act(pairs.start, alone), model(pairs.start, pairs.target, active=[1]).frames[-1])
     assert mover.act(pairs.start, torch.zeros_like(moves)) is pairs.start
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_bare_groups_read_as_many_moves_as_were_asked_for_and_undo_them(most, pairs):
+    fitting = Part(Fitting, most=most, restarts=3, rounds=15)
+    library = Library(colour_degree=1)
+    mover = search_groups(DATA.but(mode="sparse"), Search(clips=60, components=3, fitting=fitting), library)
+    assert isinstance(mover, GroupMover) and mover.theta.shape[1] == len(mover.components) > 1
+    moves = mover.read(pairs.start, pairs.target)
+    assert (moves != 0).sum(1).amax() <= most and (moves != 0).any(0).sum() > 1
+    made = mover.act(pairs.start, moves)
+    assert mse(made, pairs.target).sum() < 0.6 * mse(pairs.start, pairs.target).sum()
+    back = mover.act(made, -moves)
+    assert mse(back, pairs.start).sum() < 0.3 * mse(made, pairs.start).sum()
+    assert separation(moves, natural_speeds(pairs))["mcc"] > 0.3
 
 
 def test_what_does_not_go_together_is_refused_in_one_line():
