@@ -69,6 +69,8 @@ SCORED_FROM = 1000
 """Seeds of scores start here; those of training are small."""
 SIZES = {"quick": (64, 8), "full": (2000, 64)}
 """Pairs that are read and frames that are steered."""
+SMALL = Optimiser(batch=32)
+"""Batches of 32: in so short a time more updates are worth more than larger batches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,11 +140,13 @@ ROWS: dict[str, Learned | Searched] = {
     "winner takes all": Searched(most=1),
     "no sparsity": Searched(price=0.0, components=3),
     "lockstep clips": Searched(lockstep=True),
-    "SlowVAE": Learned(task=_learning(Part(SlowVAE)), optimiser=Optimiser(rate=1e-3, clip=0.0)),
-    "latent actions, continuous": Learned(task=_learning(Part(ContinuousActions))),
-    "latent actions, discrete": Learned(task=_learning(Part(DiscreteActions))),
-    "image-dependent fields": Learned(task=_learning(Part(ImageFields))),
-    "transport scalars": Learned(task=lambda data: scalars(data, "ours", 24).build(), mover=ScalarMover),
+    "SlowVAE": Learned(task=_learning(Part(SlowVAE)), optimiser=Optimiser(batch=32, rate=1e-3, clip=0.0)),
+    "latent actions, continuous": Learned(task=_learning(Part(ContinuousActions, width=16)), optimiser=SMALL),
+    "latent actions, discrete": Learned(task=_learning(Part(DiscreteActions, width=16)), optimiser=SMALL),
+    "image-dependent fields": Learned(task=_learning(Part(ImageFields)), optimiser=SMALL),
+    "transport scalars": Learned(
+        task=lambda data: scalars(data, "ours", 16).build(), optimiser=SMALL, mover=ScalarMover
+    ),
     "report's scalars": Learned(
         task=lambda data: scalars(data, "report", 32).build(),
         optimiser=Optimiser(batch=32, rate=1e-3),

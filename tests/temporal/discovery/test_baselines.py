@@ -146,18 +146,19 @@ def test_the_first_code_of_a_pair_acts_forwards_and_the_second_backwards(pairs):
     model.model.mean = lambda code, start: told.append(code) or start
     moves = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -1.0]])
     model.act(pairs.start[:4], moves)
-    torch.testing.assert_close(told[0], model.codebook[[0, 2, 1, 3]] * moves.abs().sum(1, keepdim=True))
+    torch.testing.assert_close(told[0], model.unit[[0, 2, 1, 3]] * moves.abs().sum(1, keepdim=True))
 
 
 def test_an_idle_code_starts_anew_at_a_vector_of_the_batch(pairs):
     model = made(MODELS["DiscreteActions"]).train()
     with torch.no_grad():
-        model.codebook[3] = 100.0
+        model.codebook[3] = model.codebook[0]  # of two alike the first is chosen
     generator = torch.Generator().manual_seed(0)
     for turn in range(IDLE + 1):
-        assert (model.codebook[3] == 100).all(), turn
+        assert torch.equal(model.codebook[3], model.codebook[0]), turn
         model(pairs.start, pairs.target, generator, 0.0)
-    vectors = model.encoder(torch.cat([pairs.start, pairs.target], 1))
+    vectors = torch.nn.functional.normalize(model.encoder(torch.cat([pairs.start, pairs.target], 1)), dim=1)
+    assert not torch.equal(model.codebook[3], model.codebook[0])
     assert (vectors - model.codebook[3]).abs().sum(1).min() < 1e-5
 
 
