@@ -100,15 +100,18 @@ def separation(moves: Tensor, speeds: Tensor) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def score_mover(mover: Mover, data: Part[DigitSequences], source: str, n: int, seed: int) -> dict[str, Any]:
+def score_mover(
+    mover: Mover, data: Part[DigitSequences], source: str, n: int, seed: int, steered: int = 0
+) -> dict[str, Any]:
     r"""Everything that can be measured of a mover on held-out digits.
 
-    Moves z are read off n pairs of frames of the kind that `data` describes, and n // 8 frames are steered, with the
-    factor reader telling what became of them (levels of hue and angle, natural units of scale).
+    Moves z are read off n pairs of frames of the kind that `data` describes, and some frames are steered: the factor
+    reader tells what became of them (levels of hue and angle, natural units of scale).
 
     Args:
         data: what it was trained on: mode, lag, factors, scales and canvas are taken from it. source: of the digits;
-            empty: MNIST where it is at hand, else the bundled ones. n: pairs, at least 64.
+            empty: MNIST where it is at hand, else the bundled ones. n: pairs, at least 64. steered: frames that are
+            steered, each once per component and direction; 0 takes n // 8.
     Returns:
         `kept`: the number of components; `active`: for each the share of pairs in which its move is not 0; `typical`:
         for each the size of move that half of its total movement lies below (the median of |z| where pairs count by
@@ -144,7 +147,7 @@ def score_mover(mover: Mover, data: Part[DigitSequences], source: str, n: int, s
     generator = Generator().manual_seed(seed)
     pairs = held_out.pairs(n, generator)
     factors = [f for f in FACTORS if f in data.get("factors")]
-    trial = _Trial(pairs, natural_speeds(pairs), _readable(held_out, max(8, n // 8), generator), factors)
+    trial = _Trial(pairs, natural_speeds(pairs), _readable(held_out, steered or max(8, n // 8), generator), factors)
     moves = _read(mover, pairs.start, pairs.target)
     noise = torch.randn(n, moves.shape[1], generator=generator)
     truth = {k: v for k, v in _steered(_Operator(), trial.speeds, trial).items() if not k.startswith("response")}

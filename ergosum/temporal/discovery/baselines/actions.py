@@ -29,7 +29,8 @@ class ContinuousActions(PairModel):
     r"""K numbers, of which noise and a price keep as few bits as will do.
 
     $z = \mu(a, b) + \sigma \varepsilon$; loss: relative error, plus `kl` times
-    $\frac12 \sum_k (\mu_k^2 + \sigma_k^2 - \log \sigma_k^2 - 1)$, plus `l1` times $\sum_k |\mu_k|$.
+    $\frac12 \sum_k (\mu_k^2 + \sigma_k^2 - \log \sigma_k^2 - 1)$, plus `l1` times $\sum_k |\mu_k|$. Both weights
+    rise from 0 over the first half of the training: charged at once, actions vanish before anything has used them.
 
     Args:
         components: names of the K moves. width: channels of the forward model. kl, l1: weights, >= 0. side: of a frame
@@ -40,8 +41,8 @@ class ContinuousActions(PairModel):
         self,
         components: tuple[str, ...] = ("one", "two", "three"),
         width: int = 24,
-        kl: float = 1e-3,
-        l1: float = 1e-2,
+        kl: float = 1e-4,
+        l1: float = 5e-3,
         side: int = 28,
     ) -> None:
         super().__init__(components)
@@ -59,8 +60,9 @@ class ContinuousActions(PairModel):
         noise = torch.randn(mean.shape, generator=generator).to(mean)
         made = self.model.mean(mean + (self.log_variance / 2).exp() * noise, start)
         divergence = (mean.square() + self.log_variance.exp() - self.log_variance - 1).sum(1) / 2
-        loss = relative_error(made, start, target).mean() + self.kl * divergence.mean()
-        return losses_of(loss + self.l1 * mean.abs().sum(1).mean(), made, start, target)
+        prices = self.kl * divergence.mean() + self.l1 * mean.abs().sum(1).mean()
+        loss = relative_error(made, start, target).mean() + min(1.0, 2 * progress) * prices
+        return losses_of(loss, made, start, target)
 
     @torch.no_grad()
     def read(self, start: Tensor, target: Tensor) -> Tensor:
@@ -76,8 +78,8 @@ class ContinuousActions(PairModel):
 class DiscreteActions(PairModel):
     r"""One of `codes` actions, by vector quantisation.
 
-    The encoder's vector e is replaced by the nearest of the codebook, with the gradient passed straight through; loss:
-    relative error, plus $\|sg(e) - c\|^2 + \beta \|e - sg(c)\|^2$ (sg: no gradient). A code that nothing chose in
+    The encoder's vector e, of length 1, is replaced by the nearest of the codebook, likewise, with the gradient passed
+    straight through; loss: relative error, plus $\|sg(e) - c\|^2 + \beta \|e - sg(c)\|^2$ (sg: no gradient). A code that nothing chose in
     50 updates starts anew at a random vector of the batch.
 
     Actions have neither sign nor size. To compare them with signed factors, codes are paired without labels: those of
@@ -102,18 +104,18 @@ class DiscreteActions(PairModel):
         self.encoder = OddPairEncoder(latent, 32, side)
         self.model = Transport(latent, width, side)
         self.codebook = nn.Parameter(torch.empty(codes, latent))
-        nn.init.normal_(self.codebook, std=0.1)
+        nn.init.normal_(self.codebook)
         self.register_buffer("swapped", torch.zeros(codes, codes))
         self.register_buffer("idle", torch.zeros(codes))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, start: Tensor, target: Tensor, generator: Generator, progress: float) -> Losses:
         """Error of the forward model on the chosen code, and the losses of the codebook."""
-        vectors = widen(self.encoder(torch.cat([start, target], 1)))
+        vectors = self._vectors(start, target)
         chosen = self._nearest(vectors)
         if self.training:
             self._note(vectors.detach(), chosen, generator)
-        codes = self.codebook[chosen]
+        codes = self.unit[chosen]
         made = self.model.mean(vectors + (codes - vectors).detach(), start)
         fit = F.mse_loss(codes, vectors.detach()) + self.commitment * F.mse_loss(vectors, codes.detach())
         return losses_of(relative_error(made, start, target).mean() + fit, made, start, target)
@@ -135,7 +137,7 @@ class DiscreteActions(PairModel):
     @torch.no_grad()
     def read(self, start: Tensor, target: Tensor) -> Tensor:
         """1 or -1 in the column of the pair that the chosen code belongs to."""
-        chosen = self._nearest(self.encoder(torch.cat([start, target], 1)))
+        chosen = self._nearest(self._vectors(start, target))
         signed = torch.zeros(len(self.codebook), len(self.components), device=start.device)
         for k, (first, second) in enumerate(self.opposites()):
             signed[first, k], signed[second, k] = 1.0, -1.0
@@ -145,11 +147,19 @@ class DiscreteActions(PairModel):
     def act(self, start: Tensor, moves: Tensor) -> Tensor:
         """What the forward model makes of the codes; of a pair the first acts for moves > 0, the second for < 0."""
         first, second = torch.tensor(self.opposites(), device=start.device).unbind(1)
-        code = moves.clamp_min(0) @ self.codebook[first] + (-moves).clamp_min(0) @ self.codebook[second]
+        code = moves.clamp_min(0) @ self.unit[first] + (-moves).clamp_min(0) @ self.unit[second]
         return _moved(self.model, start, code, (moves == 0).all(1))
 
+    @property
+    def unit(self) -> Tensor:
+        """The codebook with vectors of length 1."""
+        return F.normalize(self.codebook, dim=1)
+
+    def _vectors(self, start: Tensor, target: Tensor) -> Tensor:
+        return F.normalize(widen(self.encoder(torch.cat([start, target], 1))), dim=1)
+
     def _nearest(self, vectors: Tensor) -> Tensor:
-        return torch.cdist(vectors, self.codebook).argmin(1)
+        return (vectors @ self.unit.T).argmax(1)
 
     @torch.no_grad()
     def _note(self, vectors: Tensor, chosen: Tensor, generator: Generator) -> None:
