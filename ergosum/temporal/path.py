@@ -7,7 +7,8 @@ are all others and, without a timeline, the moves. Three steps lead to the minim
 
 1. *Moves* are read from each frame of which enough was seen to the next such frame (`gap.py`). Nothing that was seen
    tells how the way between the two was divided, so inside a gap every move is the same: one unknown per gap. Before
-   the first and after the last such frame the speed of the nearest gap goes on.
+   the first and after the last such frame the speed of the nearest gap goes on. Where pixels are hidden, a film keeps
+   one speed unless its energy speaks against it.
 2. *Frames* are bridged: predictions run forwards and backwards through the film, each with the variance of every pixel
    (0 where it was seen, more by a constant after each move, moved along with the pixels), and are averaged by
    precision. Where T is linear and keeps lengths, this is the minimum of E over the frames.
@@ -30,14 +31,14 @@ from ergosum.samplers.descent import Descent
 from ergosum.samplers.state import State
 from ergosum.shapes import Frames, Images, PerSample
 from ergosum.temporal.control import Bank, as_moves
-from ergosum.temporal.gap import read_gap
-from ergosum.temporal.reading import Act, blurred, descend_moves
+from ergosum.temporal.gap import across, doubt, probed, read_gap
+from ergosum.temporal.reading import Act, blurred, descend_moves, read_moves
 from ergosum.temporal.timeline import Segment, Timeline, parse_timeline
 
-__all__ = ["Filled", "PathEnergy", "Search", "act_of", "as_timeline", "fill", "fill_path"]
+__all__ = ["Filled", "PathEnergy", "Search", "act_of", "as_timeline", "fill", "fill_path", "spread"]
 
-PROBE = 0.1
-"""Change of a hidden pixel, in units of intensity, with which is asked where predictions depend on it."""
+SPREAD = ((1.0, 0.2), (2.0, 0.5), (4.0, 0.8), (8.0, 1.0))
+"""Blurs, in pixels, by which seen pixels spread into hidden ones, and the variance of what they tell there."""
 SURE = 1e-4
 """Least variance of a prediction, relative to that of a pixel that nothing is known of."""
 
@@ -162,7 +163,7 @@ def fill(
     frames: Frames,
     seen: Tensor | None = None,
     timeline: Timeline | str | Tensor | None = None,
-    search: Search = Search(),  # noqa: B008
+    search: Search = Search(),
 ) -> Filled:
     """Films without gaps: hidden pixels and missing frames, and without a timeline also the moves, by the energies.
 
@@ -183,7 +184,7 @@ def fill(
         frames = frames.masked_fill(hidden, 0)
     if frames.ndim != 5 or frames.shape[1] < 2:
         raise ValueError(
-            f"fill: expected films (batch, time >= 2, 3, side, side), got {tuple(frames.shape)}; of one film, film[None]."
+            f"fill: expected films (batch, time >= 2, 3, side, side), got {tuple(frames.shape)}; of one film, x[None]."
         )
     x = as_images(frames.flatten(0, 1), bank.canvas).unflatten(0, frames.shape[:2])
     shown = _as_seen(seen, x)
@@ -230,7 +231,7 @@ def fill_path(
     seen: Tensor,
     components: int,
     moves: Tensor | None = None,
-    search: Search = Search(),  # noqa: B008
+    search: Search = Search(),
 ) -> Filled:
     """`fill` for any way of moving frames, and moves that are known or None.
 
@@ -269,14 +270,13 @@ def _fill_alike(
 ) -> Filled:
     """Films whose usable frames are the same ones."""
     gaps = list(pairwise(usable.nonzero()[:, 0].tolist()))
-    x = guess = torch.where(seen, frames, _spread(frames, seen))
+    guess, doubts = spread(frames, seen)
     read = moves is None
     if moves is None:
-        moves = _read(act, x, seen, components, gaps, search)
-        if not seen[:, usable].all():  # hidden pixels are known better once the film is bridged
-            x = _bridge(act, x, guess, seen, moves, search.drift)
-            moves = _read(act, x, seen, components, gaps, search)
-    x = _bridge(act, torch.where(seen, frames, x), guess, seen, moves, search.drift)
+        moves = _read(act, guess, doubts, components, gaps, search)
+        if not seen[:, usable].all() and len(gaps) > 1:
+            moves = _steadied(act, guess, doubts, seen, moves, gaps, search)
+    x = _bridge(act, guess, seen, moves, search.drift)[0]
     step_size = x.new_full((len(x), 1, 1, 1, 1), 0.15)
     energies = [PathEnergy(act, moves)(x)]
     for _ in range(search.rounds):
@@ -287,73 +287,122 @@ def _fill_alike(
     return Filled(x, moves, torch.stack(energies))
 
 
-def _spread(frames: Frames, seen: Tensor) -> Frames:
-    """A first guess of hidden pixels: the mean of the nearest seen ones, black where none is near."""
+def spread(frames: Frames, seen: Tensor) -> tuple[Frames, Tensor]:
+    """A first guess of hidden pixels, the mean of the nearest seen ones, black where none is near; and its variance
+    (batch, time, 1, side, side), which grows with their distance.
+    """
     known = seen.flatten(0, 1).to(frames)
     images = frames.flatten(0, 1) * known
-    made, done = images, known
-    for sigma in (1.0, 2.0, 4.0, 8.0):
+    made, done, variance = images, known, 1 - known
+    for sigma, doubtful in SPREAD:
         weight = blurred(known, sigma)
         new = (weight > 0.02) & (done == 0)
         made = torch.where(new, blurred(images, sigma) / weight.clamp_min(1e-6), made)
+        variance = torch.where(new, doubtful, variance)
         done = done + new.to(done)
-    return made.clamp(0, 1).view_as(frames)
+    made = torch.where(seen, frames, made.clamp(0, 1).view_as(frames))
+    return made, variance.view(seen.shape)
 
 
 def _read(
-    act: Act, x: Frames, seen: Tensor, components: int, gaps: Sequence[tuple[int, int]], search: Search
+    act: Act, x: Frames, doubts: Tensor, components: int, gaps: Sequence[tuple[int, int]], search: Search
 ) -> Tensor:
     """Moves from each usable frame to the next, evenly divided; gaps of one length are read as one batch."""
     speeds: dict[tuple[int, int], Tensor] = {}
     for length in {j - i for i, j in gaps}:
         alike = [(i, j) for i, j in gaps if j - i == length]
-        starts, targets, shown = (
-            torch.cat([v[:, gap[side]] for gap in alike]) for v, side in ((x, 0), (x, 1), (seen, 1))
+        (starts, targets), (a, b) = (
+            tuple(torch.cat([v[:, gap[side]] for gap in alike]) for side in (0, 1)) for v in (x, doubts)
         )
         total = read_gap(
             act, starts, targets, components, length, most=search.most, fastest=search.fastest, price=search.price,
-            blur=search.blur, seen=shown.to(x),
+            blur=search.blur, hidden=(a, b), tries=1 if length == 1 else 2,
         )  # fmt: skip
         speeds |= dict(zip(alike, (total / length).chunk(len(alike)), strict=True))
-    columns = []
-    for t in range(x.shape[1] - 1):
-        gap = next((g for g in gaps if t < g[1]), gaps[-1])
-        columns.append(speeds[gap])
-    return torch.stack(columns, 1)
+    owner = [next((g for g in gaps if t < g[1]), gaps[-1]) for t in range(x.shape[1] - 1)]
+    return torch.stack([speeds[gap] for gap in owner], 1)
 
 
-def _bridge(act: Act, frames: Frames, guess: Frames, seen: Tensor, moves: Tensor, drift: float) -> Frames:
-    """Hidden pixels as the precision-weighted mean of predictions from before and from after."""
-    ahead, doubt = _run(act, frames, guess, seen, moves, drift)
-    behind, doubt_behind = _run(act, frames.flip(1), guess.flip(1), seen.flip(1), -moves.flip(1), drift)
-    precision, precision_behind = 1 / doubt.clamp_min(SURE), 1 / doubt_behind.flip(1).clamp_min(SURE)
-    mean = (precision * ahead + precision_behind * behind.flip(1)) / (precision + precision_behind)
-    return torch.where(seen, frames, mean)
+def _steadied(
+    act: Act, guess: Frames, doubts: Tensor, seen: Tensor, moves: Tensor, gaps: Sequence[tuple[int, int]],
+    search: Search,
+) -> Tensor:  # fmt: skip
+    """Moves of films with hidden pixels: one speed for the whole film where that explains it as well, else gap by gap.
+
+    A frame with holes says little by itself. One speed is read off all gaps at once, and kept where it raises the
+    path's energy by less than the price of one move, relative to the energy of a film that stands still.
+    """
+    x, variance = _bridge(act, guess, seen, moves, search.drift)
+    speed = _read_steady(act, x, variance, moves, gaps, search)
+    steady = speed[:, None].expand_as(moves)
+    apart = PathEnergy(act, moves)(x)
+    together = PathEnergy(act, steady)(_bridge(act, guess, seen, steady, search.drift)[0])
+    still = PathEnergy(act, torch.zeros_like(moves))(x)
+    kept = together <= apart + search.price * still
+    moves = torch.where(kept[:, None, None], steady, moves)
+    if not kept.all():
+        moves = moves.index_put(
+            ((~kept).nonzero()[:, 0],), _read(act, x[~kept], variance[~kept], moves.shape[2], gaps, search)
+        )
+    return moves
 
 
-def _run(
-    act: Act, frames: Frames, guess: Frames, seen: Tensor, moves: Tensor, drift: float
-) -> tuple[Frames, Tensor]:
+def _read_steady(
+    act: Act, x: Frames, variance: Tensor, moves: Tensor, gaps: Sequence[tuple[int, int]], search: Search
+) -> Tensor:
+    """One speed (batch, K) read off all gaps at once: their frames are stacked to one tall image."""
+    side, count = x.shape[-1], len(gaps)
+    lengths = torch.tensor([j - i for i, j in gaps], dtype=x.dtype, device=x.device)
+
+    def tall(v: Tensor, end: int) -> Tensor:
+        return torch.cat([v[:, gap[end]] for gap in gaps], 2)
+
+    def apart(images: Images) -> Tensor:
+        return images.unflatten(2, (count, side)).transpose(1, 2)
+
+    def moved(images: Images, speed: Tensor) -> Images:
+        totals = (speed[:, None] * lengths[None, :, None]).flatten(0, 1)
+        made = across(act, apart(images).flatten(0, 1), totals, search.fastest)
+        return made.unflatten(0, (-1, count)).transpose(1, 2).flatten(2, 3)
+
+    start, target, hidden = tall(x, 0), tall(x, 1), tall(variance, 0)
+    speed = moves[:, [i for i, _ in gaps]].median(1).values
+    clear = (1 - tall(variance, 1)) * (1 - doubt(moved(start, speed), moved(probed(start, hidden), speed)))
+    reading = read_moves(
+        moved, start, target, moves.shape[2], price=search.price, most=search.most, steps=(2, 1), blur=search.blur,
+        seen=clear, initial=speed,
+    )  # fmt: skip
+    return reading.moves.clamp(-search.fastest, search.fastest)
+
+
+def _bridge(act: Act, guess: Frames, seen: Tensor, moves: Tensor, drift: float) -> tuple[Frames, Tensor]:
+    """Hidden pixels as the precision-weighted mean of predictions from before and from after, and their variance."""
+    ahead, variance = _run(act, guess, seen, moves, drift)
+    behind, variance_behind = (v.flip(1) for v in _run(act, guess.flip(1), seen.flip(1), -moves.flip(1), drift))
+    precision, precision_behind = 1 / variance.clamp_min(SURE), 1 / variance_behind.clamp_min(SURE)
+    mean = (precision * ahead + precision_behind * behind) / (precision + precision_behind)
+    variance = 1 / (precision + precision_behind)
+    return torch.where(seen, guess, mean), torch.where(seen, 0, variance)
+
+
+def _run(act: Act, guess: Frames, seen: Tensor, moves: Tensor, drift: float) -> tuple[Frames, Tensor]:
     """Each frame as the past predicts it, and the variance (batch, time, 1, side, side) of its pixels."""
-    made, doubts = [guess[:, 0]], [torch.ones_like(seen[:, 0], dtype=frames.dtype)]
-    for t in range(frames.shape[1] - 1):
-        x = torch.where(seen[:, t], frames[:, t], made[-1])
-        doubt = torch.where(seen[:, t], 0, doubts[-1])
+    made, variances = [guess[:, 0]], [torch.ones_like(seen[:, 0], dtype=guess.dtype)]
+    for t in range(guess.shape[1] - 1):
+        x = torch.where(seen[:, t], guess[:, t], made[-1])
+        variance = torch.where(seen[:, t], 0, variances[-1])
         if seen[:, t + 1].all():
-            made.append(frames[:, t + 1])
-            doubts.append(torch.full_like(doubt, drift))
+            made.append(guess[:, t + 1])
+            variances.append(torch.full_like(variance, drift))
             continue
         made.append(act(x, moves[:, t]))
-        if doubt.any():  # moved along with the pixels: how far the prediction follows a change of the doubtful ones
-            probed = x + PROBE * torch.where(x < 0.5, 1, -1) * doubt
-            doubt = (act(probed, moves[:, t]) - made[-1]).abs().amax(1, keepdim=True) / PROBE
-        doubts.append((doubt + drift).clamp(max=1))
-    return torch.stack(made, 1), torch.stack(doubts, 1)
+        if variance.any():
+            variance = doubt(made[-1], act(probed(x, variance), moves[:, t]))
+        variances.append((variance + drift).clamp(max=1))
+    return torch.stack(made, 1), torch.stack(variances, 1)
 
 
-def _descend(
-    energy: PathEnergy, x: Frames, seen: Tensor, step_size: Tensor, steps: int
-) -> tuple[Frames, Tensor]:
+def _descend(energy: PathEnergy, x: Frames, seen: Tensor, step_size: Tensor, steps: int) -> tuple[Frames, Tensor]:
     """Descent on the hidden pixels within [0, 1]; a film whose energy would rise stays, and takes shorter steps."""
     for _ in range(steps):
         state, info = Descent(step_size=step_size, mask=~seen).step(energy, State(x))
