@@ -86,9 +86,10 @@ def read_gap(
         start, target: (batch, 3, side, side).
     """
     hidden = hidden if hidden is not None and any(bool(h.any()) for h in hidden) else None
-    sides: list[_Sides] = [(x, None if hidden is None else probed(x, hidden[i])) for i, x in enumerate((start, target))]
+    before: _Sides = (start, None if hidden is None else probed(start, hidden[0]))
+    after: _Sides = (target, None if hidden is None else probed(target, hidden[1]))
     grid = _Grid(act, components, frames, fastest, blur)
-    costs, cells = grid.best(*sides, min(components, most or components, 3), price, tries)
+    costs, cells = grid.best(before, after, min(components, most or components, 3), price, tries)
 
     def moved(x: Images, z: Tensor) -> Images:
         return across(act, x, z, fastest)

@@ -168,8 +168,8 @@ def fill(
     """Films without gaps: hidden pixels and missing frames, and without a timeline also the moves, by the energies.
 
     Args:
-        bank: the energies that act. frames: whatever stands at hidden pixels is not looked at, and may be NaN.
-        seen: True where a pixel was seen: (batch, time) for whole frames, or (batch, time, 1, side, side); None: all
+        bank: the energies that act. frames: a tensor or an array; what stands at hidden pixels does not matter, and may
+            be NaN. seen: True where a pixel was seen: (batch, time) for whole frames, or (batch, time, 1, side, side); None: all
             pixels that are not NaN. timeline: of all films, or moves (batch, time - 1, K) in the order of
             `bank.factors`; None reads them off the films. search: how the minimum is looked for.
     Shape:
@@ -179,7 +179,8 @@ def fill(
             bank, or there is no timeline and only one frame to read it off.
     """
     hidden = None
-    if torch.is_tensor(frames) and frames.is_floating_point():
+    frames = torch.as_tensor(frames)
+    if frames.is_floating_point():
         hidden = frames.isnan()
         frames = frames.masked_fill(hidden, 0)
     if frames.ndim != 5 or frames.shape[1] < 2:
@@ -198,6 +199,7 @@ def _as_seen(seen: Tensor | None, x: Frames) -> Tensor:
     whole, pixels = tuple(x.shape[:2]), (*x.shape[:2], 1, *x.shape[3:])
     if seen is None:
         return torch.ones(pixels, dtype=torch.bool, device=x.device)
+    seen = torch.as_tensor(seen)
     if tuple(seen.shape) not in (whole, pixels):
         raise ValueError(
             f"seen: expected a mask {whole} of whole frames or {pixels} of pixels, got {tuple(seen.shape)}."
@@ -208,7 +210,7 @@ def _as_seen(seen: Tensor | None, x: Frames) -> Tensor:
 
 def _as_given(bank: Bank, timeline: Timeline | str | Tensor, x: Frames) -> Tensor:
     expected = (len(x), x.shape[1] - 1, len(bank.factors))
-    if isinstance(timeline, Tensor):
+    if torch.is_tensor(timeline):
         if tuple(timeline.shape) != expected:
             raise ValueError(f"timeline: expected moves {expected}, got {tuple(timeline.shape)}.")
         return timeline.to(x)
@@ -379,9 +381,10 @@ def _bridge(act: Act, guess: Frames, seen: Tensor, moves: Tensor, drift: float) 
     """Hidden pixels as the precision-weighted mean of predictions from before and from after, and their variance."""
     ahead, variance = _run(act, guess, seen, moves, drift)
     behind, variance_behind = (v.flip(1) for v in _run(act, guess.flip(1), seen.flip(1), -moves.flip(1), drift))
-    precision, precision_behind = 1 / variance.clamp_min(SURE), 1 / variance_behind.clamp_min(SURE)
+    # what is known beyond nothing, so that the side that knows nothing has no say
+    precision, precision_behind = (1 / v.clamp(SURE, 1) - 1 + 1e-6 for v in (variance, variance_behind))
     mean = (precision * ahead + precision_behind * behind) / (precision + precision_behind)
-    variance = 1 / (precision + precision_behind)
+    variance = 1 / (1 + precision + precision_behind)
     return torch.where(seen, guess, mean), torch.where(seen, 0, variance)
 
 
@@ -414,7 +417,19 @@ def _descend(energy: PathEnergy, x: Frames, seen: Tensor, step_size: Tensor, ste
 
 
 def _tuned(act: Act, x: Frames, moves: Tensor, gaps: Sequence[tuple[int, int]]) -> Tensor:
-    """The moves after a Gauss-Newton step of each gap's speed on the path's energy, where that lowers it."""
+    """The moves after a Gauss-Newton step of each speed on the path's energy, where that lowers it."""
+    inner = [j for _, j in gaps[:-1]]
+    spans = list(pairwise([0, *inner, moves.shape[1]]))
+    steady = (moves == moves[:, :1]).flatten(1).all(1)
+    tuned = moves.clone()
+    for films, parts in ((steady, [(0, moves.shape[1])]), (~steady, spans)):
+        if films.any():
+            tuned[films] = _tuned_alike(act, x[films], moves[films], parts)
+    return tuned
+
+
+def _tuned_alike(act: Act, x: Frames, moves: Tensor, spans: Sequence[tuple[int, int]]) -> Tensor:
+    """`_tuned` of films with one speed in each span."""
 
     def along(starts: Tensor, speed: Tensor) -> Tensor:
         count = starts.shape[1] // 2
@@ -422,14 +437,13 @@ def _tuned(act: Act, x: Frames, moves: Tensor, gaps: Sequence[tuple[int, int]]) 
         return act(starts.flatten(0, 1), signed.flatten(0, 1)).unflatten(0, starts.shape[:2])
 
     proposed = moves.clone()
-    for i, j in gaps:
+    for i, j in spans:
         starts, targets, _ = both_ways(x[:, i : j + 1], moves[:, i:j])
-        speed = moves[:, i]
-        speed, _ = descend_moves(along, starts, targets, speed, speed != 0, 1, blur=0)
+        speed, _ = descend_moves(along, starts, targets, moves[:, i], moves[:, i] != 0, 1, blur=0)
         proposed[:, i:j] = speed[:, None]
     before, after = PathEnergy(act, moves).parts(x), PathEnergy(act, proposed).parts(x)
     kept = moves.clone()
-    for i, j in gaps:
+    for i, j in spans:
         fell = after[:, i:j].sum(1) <= before[:, i:j].sum(1)
         kept[fell, i:j] = proposed[fell, i:j]
     return kept
