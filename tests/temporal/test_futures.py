@@ -175,6 +175,14 @@ def test_paths_keep_to_their_choice_or_choose_anew(bank, start):
     assert each.counts.sum() == 1200 and kept == pytest.approx(0.25**3 + 0.75**3, abs=0.1) and each.p > 0.01
 
 
+def test_every_frame_is_anchored_at_the_paths_own_last_one_with_its_noise(bank, start):
+    made = futures(bank, "angle & scale", start, 500, frames=2, temperature=0.02, generator=seeded())
+    variances = made.frames[:, 1:].transpose(0, 1).flatten(1).var(1)
+    one, size = 0.02 / 2, made.frames[:, 1].numel()
+    means = made.means[0, 1:].flatten(1).var(1, correction=0)  # the halves of the frame differ
+    assert ((variances - means) / torch.tensor([one, one * 1.25]) - 1).abs().max() < 6 * (2 / size) ** 0.5
+
+
 def test_alternatives_that_look_alike_are_told_apart_by_their_separation(bank, start):
     far = futures(bank, "colour | angle", start, 10, temperature=1e-4, generator=seeded()).separation
     assert far == pytest.approx((48 * 0.25**2 / 1e-4) ** 0.5, rel=1e-4)
