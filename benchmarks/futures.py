@@ -1,10 +1,12 @@
 """Does a disjunction of changes give every future its share, where a predictor trained by squared error gives a ghost?
 
 - `shares`: 1,000 draws each of several formulas and shares, from five held-out digits, with the shipped energies.
-  Counted by the nearest of the true futures (the true operator's frames), and by the factor reader, which reads hue and
-  angle off a draw and knows no future. p is of the chi-square test; `uniform` is the Kolmogorov-Smirnov test that p is
+  Counted by the nearest of the true futures (the true operator's frames), and in the first row by the factor reader as
+  well, which reads hue, angle and scale off a draw and knows no future. p is of the chi-square test; `uniform` is the Kolmogorov-Smirnov test that p is
   uniform over 200 seeds, as it must be if draws are right. PSNR is of draws, and of the frames that the energies lead
   to, against the nearest true future; seconds are per draw, the networks' evaluation shared out.
+- `rollouts`: 4 frames ahead, by paths that keep to a change and by paths that choose anew in each frame; PSNR of each
+  frame against the true operator along the path.
 - `local`: chains of MALA on the same disjunction, from the start frame: all stay with the future that is nearest.
 - `conjunction`: what `colour & angle` leads to, in turn, as one sum in 4 anchored substeps, and as the minimum of the
   sum of both bowls at one anchor; PSNR against the true operator.
@@ -17,6 +19,7 @@
 """
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -32,7 +35,7 @@ from ergosum.data.record import Pairs
 from ergosum.data.render import FACTORS, render
 from ergosum.data.sequences import SPACING, DigitSequences
 from ergosum.data.sources import default_source
-from ergosum.files import write_json
+from ergosum.files import read_json, write_json
 from ergosum.metrics.error import mse, psnr
 from ergosum.metrics.reader import circular_difference, read_factors
 from ergosum.metrics.sharpness import sharpness
@@ -115,24 +118,31 @@ class Untold(FeedForwardUNet):
         return super().frame(start, torch.zeros_like(moves))
 
 
-def ghost(formula: str, source: str, minutes: float, folder: Path, seed: int) -> tuple[Any, dict[str, Any]]:
-    """A predictor trained for some CPU minutes and not told the change; a finished run is taken as it is."""
+def ghost(
+    formula: str, source: str, minutes: float, updates: int, folder: Path, seed: int
+) -> tuple[Any, dict[str, Any]]:
+    """A predictor that is not told the change, trained for some CPU minutes or, where they are > 0, for so many
+    updates; a finished run is taken as it is.
+    """
     task = Prediction(Part(Undecided, formula=formula, source=source), Part(Untold, components=("any",)))  # type: ignore[arg-type]
     out = folder / formula.replace(" ", "").replace("|", "-or-")
     if not (out / "run.json").is_file():
-        started, trial = time.process_time(), 20
-        for _ in _trained(task, out.with_name(out.name + "-timed"), trial, seed):
-            pass
-        updates = max(100, round(60 * minutes * trial / (time.process_time() - started)))
+        updates = updates or _within(minutes, task, out, seed)
         for update in _trained(task, out, updates, seed):
             if update.iteration % 200 == 0:
                 print(f"{formula} {update.iteration}/{updates} error {update.error:.5f}", file=sys.stderr)
-    from ergosum.files import read_json
-
     told = read_json(out / "run.json")
     model = load_predictor(out, task=task)[1]
     weights = sum(p.numel() for p in model.parameters())
     return model, {"updates": told["iterations"], "seconds": told["cpu_seconds"], "weights": weights}
+
+
+def _within(minutes: float, task: Prediction, out: Path, seed: int, trial: int = 20) -> int:
+    """How many updates take some CPU minutes, by how long the first ones take."""
+    started = time.process_time()
+    for _ in _trained(task, out.with_name(f"{out.name}-timed"), trial, seed):
+        pass
+    return max(100, round(60 * minutes * trial / (time.process_time() - started)))
 
 
 def _trained(task: Prediction, out: Path, updates: int, seed: int) -> Any:
@@ -188,7 +198,7 @@ def proportions(bank: Bank, source: str, n: int, seed: int) -> list[dict[str, An
             drawn = made.frames[:, 1].clamp(0, 1)
             found = nearest(drawn, true)
             counts = found.bincount(minlength=len(ways))
-            read = by_reader(drawn, digits[i : i + 1], factors[i : i + 1], ways) if i == 0 else None
+            read = by_reader(drawn, digits[i : i + 1], factors[i : i + 1], ways) if not rows else None
             expected = [way.share * n for way in ways]
             rows.append({
                 "formula": formula, "shares": [way.share for way in ways], "start": f"{source}:{label}",
@@ -202,6 +212,35 @@ def proportions(bank: Bank, source: str, n: int, seed: int) -> list[dict[str, An
                 "separation": made.separation, "ms_per_draw": 1000 * seconds / n,
             })  # fmt: skip
             print(rows[-1], file=sys.stderr)
+    return rows
+
+
+def rollouts(bank: Bank, source: str, n: int, seed: int, time_steps: int = 4) -> list[dict[str, Any]]:
+    """Several frames ahead, by what each path chose: PSNR of each frame against the true operator along that path."""
+    digits, frames, factors = starts_of(source, (7, 2, 3, 4, 5))
+    ways = alternatives("colour | angle_back", NAMES)
+    each_move = torch.stack([moves_of(way) for way in ways])
+    rows = []
+    for choose in ("once", "each"):
+        errors, counts, paths = [], torch.zeros(2, dtype=torch.long), 0
+        started = time.process_time()
+        for i in range(len(digits)):
+            made = futures(bank, "colour | angle_back", frames[i : i + 1], n, frames=time_steps, choose=choose,
+                           generator=Generator().manual_seed(seed + i))  # fmt: skip
+            along = factors[i] + SPACING * each_move[made.nearest].cumsum(1)
+            drawn = made.frames[:, 1:].clamp(0, 1)
+            true = render(digits[i : i + 1].expand(n * time_steps, -1, -1, -1), along.flatten(0, 1))
+            errors.append(mse(drawn.flatten(0, 1), true).unflatten(0, (n, time_steps)).mean(0))
+            counts += made.counts
+            paths += len(made.nearest.unique(dim=0))
+        half = [counts.sum().item() / 2] * 2
+        rows.append({
+            "choose": choose, "n": n, "starts": len(digits), "psnr": psnr(torch.stack(errors).mean(0)).tolist(),
+            "counts": counts.tolist(), "p": float(chisquare(counts.tolist(), half).pvalue),
+            "different_paths": paths / len(digits),
+            "ms_per_frame": 1000 * (time.process_time() - started) / (len(digits) * n * time_steps),
+        })  # fmt: skip
+        print(rows[-1], file=sys.stderr)
     return rows
 
 
@@ -287,13 +326,14 @@ def beside_ghost(
     return rows, [(name, x[:8]) for name, x in picture]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=4.0, help="CPU minutes that each ghost is trained for")
+    parser.add_argument("--updates", type=int, default=0, help="of each ghost, in place of minutes where > 0")
     parser.add_argument("--n", type=int, default=1000, help="draws for each row of shares")
     parser.add_argument("--digits", type=int, default=200, help="held-out pairs in the ghost's table")
-    parser.add_argument("--seeds", type=int, default=200, help="seeds whose p must be uniform")
+    parser.add_argument("--seeds", type=int, default=100, help="seeds whose p must be uniform")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--source", default="", help="of digits; mnist where it is at hand, else digits")
     parser.add_argument(
@@ -301,12 +341,13 @@ def main() -> None:
     )
     parser.add_argument("--out", help="JSON to write")
     parser.add_argument("--picture", help="PNG to write")
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)
     source = chosen.source or default_source()
     bank = Bank([load_predictor(card)[1] for card in CARDS])
     result: dict[str, Any] = {**provenance(), "source": source, "temperature": TEMPERATURE, "seed": chosen.seed}
     result["shares"] = proportions(bank, source, chosen.n, chosen.seed)
+    result["rollouts"] = rollouts(bank, source, max(1, chosen.n // 10), chosen.seed)
     result["uniform"] = uniform(bank, source, chosen.n, chosen.seeds)
     result["local"] = local(bank, source, chosen.seed)
     result["conjunction"] = conjunction(bank, source, chosen.digits, chosen.seed)
@@ -314,11 +355,12 @@ def main() -> None:
         print(key, result[key], file=sys.stderr)
     result["ghost"], result["training"], pictures = [], {}, []
     for formula in GHOSTS:
-        model, cost = ghost(formula, source, chosen.minutes, Path(chosen.runs), chosen.seed)
+        model, cost = ghost(formula, source, chosen.minutes, chosen.updates, Path(chosen.runs), chosen.seed)
         result["training"][formula] = cost
         rows, picture = beside_ghost(bank, model, formula, source, chosen.digits, chosen.seed)
         result["ghost"] += rows
         pictures += picture
+    print(json.dumps(result, indent=1))
     if chosen.out:
         write_json(Path(chosen.out), result)
     if chosen.picture:

@@ -266,8 +266,8 @@ def _ways(energy: Energy) -> list[_Way]:
     """Log-weight, moves and sharpness of each way in which a composition comes true."""
     if isinstance(energy, Not):
         raise ValueError(
-            f"{energy}: a negation says what does not happen, which is no future; name the change that happens, such as "
-            "angle_back for ~angle."
+            f"{energy}: a negation says what does not happen, which is no future; name the change that happens, "
+            "such as angle_back for ~angle."
         )
     if isinstance(energy, Or):
         found = [
