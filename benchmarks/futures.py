@@ -2,18 +2,19 @@
 
 - `shares`: 1,000 draws each of several formulas and shares, from five held-out digits, with the shipped energies.
   Counted by the nearest of the true futures (the true operator's frames), and in the first row by the factor reader as
-  well, which reads hue, angle and scale off a draw and knows no future. p is of the chi-square test; `uniform` is the Kolmogorov-Smirnov test that p is
-  uniform over 200 seeds, as it must be if draws are right. PSNR is of draws, and of the frames that the energies lead
-  to, against the nearest true future; seconds are per draw, the networks' evaluation shared out.
+  well, which reads hue, angle and scale off a draw and knows no future. p is of the chi-square test; `uniform` is the
+  Kolmogorov-Smirnov test that p is uniform over 100 seeds, as it must be if draws are right. PSNR is of draws, and of
+  the frames that the energies lead to, against the nearest true future; CPU milliseconds are per draw, with the
+  networks' evaluations shared out.
 - `rollouts`: 4 frames ahead, by paths that keep to a change and by paths that choose anew in each frame; PSNR of each
   frame against the true operator along the path.
 - `local`: chains of MALA on the same disjunction, from the start frame: all stay with the future that is nearest.
 - `conjunction`: what `colour & angle` leads to, in turn, as one sum in 4 anchored substeps, and as the minimum of the
   sum of both bowls at one anchor; PSNR against the true operator.
 - `ghost`: the feed-forward U-Net of equal size, trained by squared error on pairs whose change is one of the futures
-  and not told; and the same changes by the energies' disjunction. PSNR against the nearest true future (in brackets
-  that against the mean of the true futures), sharpness against the nearest true future, on held-out digits; `near` is
-  the share of frames with at least 28 dB to a true future.
+  and not told; and the same changes by the energies' disjunction. PSNR against the nearest true future, and against
+  the mean of the true futures; sharpness against the nearest true future, on held-out digits; `near` is the share of
+  frames with at least 28 dB to a true future.
 
     python benchmarks/futures.py --minutes 4 --out benchmarks/results/futures_cpu.json --picture futures.png
 """
