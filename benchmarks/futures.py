@@ -16,7 +16,7 @@
   the mean of the true futures; sharpness against the nearest true future, on held-out digits; `near` is the share of
   frames with at least 28 dB to a true future.
 
-    python benchmarks/futures.py --minutes 4 --out benchmarks/results/futures_cpu.json --picture futures.png
+    python benchmarks/futures.py --updates 385 --out benchmarks/results/futures_cpu.json --picture futures.png
 """
 
 import argparse

@@ -227,7 +227,7 @@ def sample_futures(
     start: Callable[[int], Tensor],
     n: int,
     shares: Sequence[float] | None,
-    temperature: float,
+    temperature: float | None,
     frames: int,
     choose: Literal["once", "each"],
     seed: int,
@@ -235,9 +235,11 @@ def sample_futures(
     """What `ergosum sample` shows of the futures of predictors: sheet, numbers, and a table of shares and counts.
 
     Args:
-        start: from the side of a frame in pixels to the frame to start from. Others: as `futures`.
+        start: from the side of a frame in pixels to the frame to start from. temperature: None takes that of `futures`.
+            Others: as `futures`.
     """
     bank = Bank(models)
+    temperature = TEMPERATURE if temperature is None else temperature
     generator = torch.Generator().manual_seed(seed)
     made = futures(bank, formula, start(bank.canvas), n, shares, temperature, frames, choose, generator)
     total = int(made.counts.sum())

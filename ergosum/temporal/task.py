@@ -169,7 +169,7 @@ class Prediction(Task):
         start: Callable[[int], Tensor],
         n: int = 1000,
         shares: Sequence[float] | None = None,
-        temperature: float = 1e-4,
+        temperature: float | None = None,
         steps: int = 1,
         choose: Literal["once", "each"] = "once",
         seed: int = 0,
