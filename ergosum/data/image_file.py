@@ -3,10 +3,12 @@
 What a file says about its size is checked before a pixel is decoded. At most `MOST_PIXELS` are ever decoded, and what
 is done afterwards costs no more than a constant, whatever the file claims: a JPEG is decoded at a fraction of its size
 where that is enough, and what remains large is averaged down strip by strip before its colours are converted. An
-animated image gives its first frame. Settings of Pillow stay as they are.
+animated image gives its first frame, and all of them to `read_squares`. Settings of Pillow stay as they are.
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +20,10 @@ from torch import Tensor
 from ergosum.data.listing import shown
 from ergosum.data.placement import Placement
 
-__all__ = ["LEAST_SIDE", "LONGEST", "MOST_PIXELS", "Square", "UnreadableImage", "plain", "read_image", "read_square"]
+__all__ = [
+    "LEAST_SIDE", "LONGEST", "MOST_PIXELS", "Square", "UnreadableImage", "as_square", "is_animated", "plain",
+    "read_image", "read_square", "read_squares",
+]  # fmt: skip
 
 LEAST_SIDE = 4
 """Pixels that an image has in both directions, at least."""
@@ -90,19 +95,61 @@ def read_image(path: Path | str, background: float | None = 0.0) -> Tensor:
     return array[None] if array.ndim == 2 else array.permute(2, 0, 1)
 
 
-def read_square(path: Path | str, side: int) -> Square:
-    """The middle square of an image file in colour, resized (Lanczos); what is transparent is laid on black.
+def read_square(path: Path | str, side: int, background: float = 0.0) -> Square:
+    """The middle square of an image file in colour, resized (Lanczos).
 
     Args:
-        side: pixels of the result, >= 1.
+        side: pixels of the result, >= 1. background: the grey in [0, 1] on which a transparent image is laid.
     Raises:
         FileNotFoundError, IsADirectoryError, UnreadableImage: as `read_image`.
     """
-    image, (width, height), orientation = _decode(path, side)
-    pixels = np.asarray(_laid_on(image, 0.0).convert("RGB").resize((side, side), Image.Resampling.LANCZOS))
-    shorter = min(width, height)
-    left, top = (width - shorter) // 2, (height - shorter) // 2
-    return Square(pixels, Placement((width, height), (left, top, left + shorter, top + shorter), orientation))
+    image, size, orientation = _decode(path, side)
+    return _placed(image, size, side, background, orientation)
+
+
+def read_squares(path: Path | str, side: int, background: float = 0.0) -> Iterator[tuple[Square, float]]:
+    """The middle square of every frame of an animated image, one at a time, and how long it stands [s].
+
+    Frames are as a viewer shows them: what a frame leaves standing of the one before, and what it makes transparent, is
+    seen to. Of an animated PNG the still image for older viewers is left out where it is no frame. A still image has
+    one frame, and pages of a TIFF are frames. Frames may differ in size; their placement tells.
+
+    Args:
+        side, background: as `read_square`.
+    Returns:
+        Pairs of a square and the seconds that it stands, NaN where the file does not say.
+    Raises:
+        FileNotFoundError, IsADirectoryError, UnreadableImage: as `read_image`, when the frame at hand cannot be read.
+    """
+    path = _present(path)
+    try:
+        with _opened(path) as opened:
+            still_first = opened.info.get("default_image") and getattr(opened, "is_animated", False)
+            number = 1 if still_first else 0
+            while (frame := _frame(opened, number, side, background)) is not None:
+                yield frame
+                number += 1
+    except Exception as error:  # for damaged files Pillow raises nearly every exception that Python has
+        raise UnreadableImage(path, _reason(error)) from error
+
+
+def as_square(image: Image.Image, side: int, background: float = 0.0) -> Square:
+    """The middle square of an upright image of Pillow's in colour, resized as `read_square` does.
+
+    Raises:
+        ValueError: if its white is not known, see `plain`.
+    """
+    middle = _middle(image)
+    return _placed(middle.crop((0, 0, min(middle.size), min(middle.size))), image.size, side, background)
+
+
+def is_animated(path: Path | str) -> bool:
+    """Whether an image file has more than one frame; a file that cannot be read has none."""
+    try:
+        with _quiet(), Image.open(path, formats=_FORMATS) as opened:
+            return bool(getattr(opened, "is_animated", False))
+    except Exception:  # for damaged files Pillow raises nearly every exception that Python has
+        return False
 
 
 def plain(image: Image.Image) -> Image.Image:
@@ -134,24 +181,70 @@ def plain(image: Image.Image) -> Image.Image:
 
 def _decode(path: Path | str, side: int | None) -> _Decoded:
     """The whole image within `LONGEST`, or its middle square, decoded for a canvas of `side` pixels."""
+    path = _present(path)
+    try:
+        with _quiet(), Image.open(path, formats=_FORMATS) as opened:
+            return _upright(opened, side)
+    except Exception as error:  # for damaged files Pillow raises nearly every exception that Python has
+        raise UnreadableImage(path, _reason(error)) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Pillow warns of large images and of damaged EXIF, both of which are seen to here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _opened(path: Path) -> Any:
+    with _quiet():
+        return Image.open(path, formats=_FORMATS)
+
+
+def _present(path: Path | str) -> Path:
+    """The path of a file that is there.
+
+    Raises:
+        FileNotFoundError, IsADirectoryError: if it is not.
+    """
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{shown(path)} is a folder, not an image.")
     if not path.is_file():
         raise FileNotFoundError(f"No such image: {shown(path)}.")
-    with warnings.catch_warnings():  # Pillow warns of large images and of damaged EXIF, both of which are seen to here
-        warnings.simplefilter("ignore")
+    return path
+
+
+def _frame(opened: Any, number: int, side: int, background: float) -> tuple[Square, float] | None:
+    """One frame of an opened image and the seconds that it stands; None after the last."""
+    with _quiet():
         try:
-            with Image.open(path, formats=_FORMATS) as opened:
-                return _upright(opened, side)
-        except Exception as error:  # for damaged files Pillow raises nearly every exception that Python has
-            raise UnreadableImage(path, _reason(error)) from error
+            opened.seek(number)
+        except EOFError:
+            return None
+        if min(opened.size) < LEAST_SIDE:
+            raise ValueError(_too_small(opened.size))
+        _refuse_large(opened, opened.size)
+        opened.load()
+        seconds = opened.info.get("duration")
+        square = as_square(_sixteen_bits(opened), side, background)
+        return square, float("nan") if seconds is None else float(seconds) / 1000
+
+
+def _placed(image: Image.Image, size: tuple[int, int], side: int, background: float, orientation: int = 1) -> Square:
+    """A middle square resized, and where it lies on an image of `size`."""
+    pixels = np.asarray(_laid_on(image, background).convert("RGB").resize((side, side), Image.Resampling.LANCZOS))
+    width, height = size
+    shorter = min(width, height)
+    left, top = (width - shorter) // 2, (height - shorter) // 2
+    return Square(pixels, Placement((width, height), (left, top, left + shorter, top + shorter), orientation))
 
 
 def _upright(opened: Any, side: int | None) -> _Decoded:
     full = opened.size
     if min(full) < LEAST_SIDE:
-        raise ValueError(f"{full[0]}x{full[1]} pixels; expected at least {LEAST_SIDE}x{LEAST_SIDE}")
+        raise ValueError(_too_small(full))
     if side is not None:
         opened.draft("RGB", (side, side))  # JPEG: decode no more than needed
     elif max(full) > LONGEST:
@@ -171,6 +264,10 @@ def _upright(opened: Any, side: int | None) -> _Decoded:
     if side is not None:  # a middle square may have kept one row too many
         image = image.crop((0, 0, min(image.size), min(image.size)))
     return _Decoded(image, full, after if after in _UPRIGHT else before if before in _UPRIGHT else 1)
+
+
+def _too_small(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]} pixels; expected at least {LEAST_SIDE}x{LEAST_SIDE}"
 
 
 def _refuse_large(opened: Any, full: tuple[int, int]) -> None:

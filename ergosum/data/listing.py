@@ -4,8 +4,9 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-__all__ = ["SUFFIXES", "image_files", "shown"]
+__all__ = ["SUFFIXES", "folders", "image_files", "shown"]
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """How the names of image files end, in any case."""
@@ -37,6 +38,46 @@ def image_files(folder: Path | str, report: Callable[[Path, str], object] | None
         except OSError as error:
             if report is not None:
                 report(path, f"it cannot be looked into: {error.strerror or error}")
+
+
+def folders(
+    root: Path, report: Callable[[Path, str], object] | None, key: Callable[[Path], Any]
+) -> Iterator[tuple[Path, list[Path]]]:
+    """Every folder from `root` downwards, each once, and the files that lie in it, whatever they are called.
+
+    What is passed over is what `image_files` passes over; folders and files are in the order of `key`.
+
+    Args:
+        report: called with the path and the reason for each folder that cannot be listed and each link that leads
+            nowhere. key: what paths are sorted by.
+    """
+    waiting, seen = [root], set()
+    while waiting:
+        folder = waiting.pop()
+        files, inner = [], []
+        try:
+            about = folder.stat()
+            if (about.st_dev, about.st_ino) in seen:
+                continue
+            seen.add((about.st_dev, about.st_ino))
+            names = [name for name in os.listdir(folder) if not name.startswith(".") and name != "__MACOSX"]
+        except OSError as error:
+            if report is not None:
+                report(folder, f"it cannot be looked into: {error.strerror or error}")
+            continue
+        for path in sorted((folder / name for name in names), key=key):
+            try:
+                mode = path.stat().st_mode
+            except OSError as error:
+                if report is not None:
+                    report(path, f"it cannot be looked into: {error.strerror or error}")
+                continue
+            if stat.S_ISDIR(mode):
+                inner.append(path)
+            elif stat.S_ISREG(mode):
+                files.append(path)
+        waiting += reversed(inner)
+        yield folder, files
 
 
 def shown(path: Path | str) -> str:
