@@ -114,17 +114,16 @@ def descend_moves(
     components = moves.shape[1]
     on = free.to(moves.dtype)
     curvature = moves.new_zeros(len(moves), components, components)
-    unit = torch.eye(components, dtype=moves.dtype, device=moves.device) * delta
     for _ in range(steps):
-        left = looked_at(target - act(start, moves), blur, seen).flatten(1)
+        here = act(start, moves)
+        left = looked_at(target - here, blur, seen).flatten(1)
         slopes = []
         for k in range(components):
             chosen = free[:, k]
             slope = torch.zeros_like(left)
             if chosen.any():
-                part, at = None if seen is None else seen[chosen], moves[chosen]
-                ahead, behind = (act(start[chosen], at + sign * unit[k]) for sign in (1, -1))
-                slope[chosen] = looked_at(ahead - behind, blur, part).flatten(1) / (2 * delta)
+                slope[chosen] = _slope(act, start[chosen], moves[chosen], here[chosen], k, delta, blur,
+                                       None if seen is None else seen[chosen])  # fmt: skip
             slopes.append(slope)
         jacobian = torch.stack(slopes, 1)
         curvature = jacobian @ jacobian.mT
@@ -134,6 +133,24 @@ def descend_moves(
         change = torch.linalg.solve(damped, (jacobian @ left[..., None]))[..., 0] * on
         moves = moves + change.clamp(-longest, longest)
     return moves, curvature
+
+
+def _slope(
+    act: Act, start: Images, moves: Tensor, here: Images, k: int, delta: float, blur: float, seen: Tensor | None
+) -> Tensor:
+    """Slope of the blurred frame in move k, (batch, values): outward from a move, where energies are smooth; from both
+    sides where there is none, since there a bank leaves the frame as it is, which its energies only nearly do.
+    """
+    rest = moves[:, k] == 0
+    away = torch.where(moves[:, k] < 0, -delta, delta)
+    step = torch.zeros_like(moves)
+    step[:, k] = away
+    ahead, behind, length = act(start, moves + step), here, away
+    if rest.any():
+        behind = here.clone()
+        behind[rest] = act(start[rest], (moves - step)[rest])
+        length = torch.where(rest, 2 * away, away)
+    return looked_at((ahead - behind) / length[:, None, None, None], blur, seen).flatten(1)
 
 
 def _best_subset(
