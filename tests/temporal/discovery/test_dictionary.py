@@ -52,9 +52,10 @@ def test_generators_are_found_up_to_order_sign_and_unit():
 
 def test_without_a_price_nothing_tells_the_factors_apart():
     kept, _, theta = made()
-    best = fit(kept, 3, Fitting(restarts=3, price=0.0, most=3), torch.Generator().manual_seed(0))[0]
-    cosine = torch.nn.functional.cosine_similarity(best.theta.T[:, None], theta.T[None], dim=2).abs()
-    assert cosine.amax(1).min() < 0.98
+    fits = [fit(kept, 3, Fitting(restarts=1, price=0.0), torch.Generator().manual_seed(s))[0] for s in range(4)]
+    assert max(f.objective for f in fits) - min(f.objective for f in fits) < 1e-6  # any mixture fits as well
+    cosines = [torch.nn.functional.cosine_similarity(f.theta.T[:, None], theta.T[None], dim=2).abs() for f in fits]
+    assert sum(c.amax(1).min() < 0.95 for c in cosines) >= 3  # and a random one is what comes out
 
 
 def test_spares_are_left_out_and_what_is_needed_stays():

@@ -39,10 +39,9 @@ def test_a_generator_is_the_change_that_its_group_begins_with(number: int):
     theta = torch.zeros(library.size, 1)
     theta[number] = 1
     ahead, behind = (transform(images, torch.full((3, 1), s * small), theta, library) for s in (1, -1))
-    slope = ((ahead - behind) / (2 * small)).flatten(1)
-    told = library.generators(images)[:, number]
-    # the library takes central differences of pixels, the group's bicubic interpolation its own slope
-    assert (slope - told).norm() < 0.04 * told.norm()
+    slope = ((ahead - behind) / (2 * small)).view(3, 3, 28, 28)[..., 2:-2, 2:-2]  # at the border one has no neighbour
+    told = library.generators(images)[:, number].view(3, 3, 28, 28)[..., 2:-2, 2:-2]
+    assert (slope - told).norm() < 1e-3 * told.norm()
 
 
 def test_the_affine_group_is_the_matrix_exponential():
