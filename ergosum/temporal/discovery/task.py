@@ -4,6 +4,7 @@ Nothing here sees a label: factors are looked at by `score` alone, and only wher
 """
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ class Discovery(Task):
         self.pool, self.release = pool, release
         self.found: Found | None = None
         """What the search found; set it to spare the task a search of its own."""
+        self._model: Discovered | None = None
         self._moves: Tensor | None = None
         self._pairs: tuple[Tensor, Tensor] | None = None
 
@@ -69,28 +71,32 @@ class Discovery(Task):
         """The decomposer for frames of the data's canvas, with generators of 0."""
         return self.model.build(side=self.canvas)  # type: ignore[return-value]
 
+    @cached_property
+    def clips(self) -> ClipData:
+        """The training clips."""
+        return self.data.build(split="train", device=self.device)
+
     def ready(self) -> None:
         """Read the data, and test a few clips."""
-        self._clips = self.data.build(split="train", device=self.device)
-        check_clips(self._clips, self.canvas, self.search.steps)
+        check_clips(self.clips, self.canvas, self.search.steps)
 
     @property
     def skipped(self) -> dict[Path, str]:
         """Clips of the data that could not be used, and why."""
-        return getattr(getattr(self, "_clips", None), "skipped", {})
+        return getattr(self.clips, "skipped", {})
 
     def searched(self, tell: Callable[[str], None] | None = None) -> Found:
         """What the search finds in the data, searched for once."""
         if self.found is None:
             self.ready()
             tell = tell or self.tell
-            frames = self._clips.clips(self.search.clips, self.search.steps, self._seeded(0)).frames
+            frames = self.clips.clips(self.search.clips, self.search.steps, self._seeded(0)).frames
             self.found = self.search(frames.cpu(), self.model.get("library").build(), tell)
         return self.found
 
     def prepare(self, model: nn.Module) -> None:
         """Remember whose groups are to be filled in."""
-        self._model: Discovered = model  # type: ignore[assignment]
+        self._model = model  # type: ignore[assignment]
 
     def batch(self, n: int, generator: Generator) -> Pairs:
         """Pairs of neighbouring frames of the pool with the moves read off them, half of them turned round in time.
@@ -111,7 +117,8 @@ class Discovery(Task):
 
     def loss(self, model: nn.Module, batch: Pairs, generator: Generator, progress: float) -> Losses:
         """Let the energies act in turn with the moves that were read."""
-        self._model.release(progress >= self.release)
+        inner: Discovered = getattr(model, "module", model)  # type: ignore[assignment]
+        inner.release(progress >= self.release)
         path = model(batch.start, None, batch.moves, generator)
         return self.objective(batch, path)
 
@@ -129,7 +136,7 @@ class Discovery(Task):
 
     def about(self) -> dict[str, str]:
         """Source and digest of the data."""
-        data = self._clips
+        data = self.clips
         return {
             "source": str(getattr(data, "source", type(data).__name__)),
             "data_sha256": data.digest() if hasattr(data, "digest") else "",  # type: ignore[attr-defined]
@@ -141,13 +148,13 @@ class Discovery(Task):
         """How well components follow the factors, where the data know them; see `scores`.
 
         Args:
-            n: pairs of held-out digits, or clips of other data.
+            n: pairs of held-out digits, at least 64, or clips of other data.
         """
-        from ergosum.temporal.discovery.scores import score_clips, score_mover
+        from ergosum.temporal.discovery.scores import FEWEST, score_clips, score_mover
 
         mover: Discovered = model  # type: ignore[assignment]
         if issubclass(self.data.cls, DigitSequences):  # type: ignore[arg-type]
-            result = score_mover(mover, self.data, source, n, seed)  # type: ignore[arg-type]
+            result = score_mover(mover, self.data, source, max(n, FEWEST), seed)  # type: ignore[arg-type]
             return {"card": name, **result, "targets": targets(result)}
         data = self.data.build(split="test", device="cpu")
         clips = data.clips(n, self.search.steps, Generator().manual_seed(HELD_OUT + seed))
@@ -170,12 +177,13 @@ class Discovery(Task):
 
     def _fill(self) -> None:
         """The pool, and the moves read off it unless a run that goes on brought them."""
-        clips = self._clips.clips(self.pool, self.search.steps, self._seeded(1)).frames
+        clips = self.clips.clips(self.pool, self.search.steps, self._seeded(1)).frames
         first, second = clips[:, :-1].flatten(0, 1), clips[:, 1:].flatten(0, 1)
         if self._moves is None:
-            self._model.start_from(self.searched())
+            reader: Discovered = self._model or self.build()  # type: ignore[assignment]
+            reader.start_from(self.searched())
             self.tell(f"moves of {len(first)} pairs of frames")
-            moves = self._model.reading(first, second, polish=0).moves.unflatten(0, (*clips.shape[:1], -1))
+            moves = reader.reading(first, second, polish=0).moves.unflatten(0, (*clips.shape[:1], -1))
             self._moves = (_steady(moves) if self.search.steady else moves).flatten(0, 1)
         self._pairs = first, second
         self._moving = self._moves.any(1).nonzero()[:, 0]

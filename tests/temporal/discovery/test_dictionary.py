@@ -4,6 +4,7 @@ from itertools import combinations
 
 import pytest
 import torch
+
 from ergosum.temporal.discovery import Fitting
 from ergosum.temporal.discovery.dictionary import fit, prune, speeds
 from ergosum.temporal.discovery.library import Statistics

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from ergosum.part import Part
-from ergosum.temporal.discovery import Library, centre_of_mass
+from ergosum.temporal.discovery import Library, centre_of_canvas, centre_of_mass
 from ergosum.temporal.discovery.dictionary import lift
 from ergosum.temporal.discovery.group import transform
 from ergosum.temporal.discovery.library import monomials, powers
@@ -104,7 +105,7 @@ def test_coordinates_may_begin_at_the_centre_of_mass():
     grown = transform(images, torch.ones(2, 1), growth, library)
     torch.testing.assert_close(centre_of_mass(grown), places, atol=1e-2, rtol=0)
     assert (grown.sum((1, 2, 3)) > 1.3 * images.sum((1, 2, 3))).all()
-    about_canvas = transform(images, torch.ones(2, 1), growth, replace(library, origin=Library().origin))
+    about_canvas = transform(images, torch.ones(2, 1), growth, replace(library, origin=Part(centre_of_canvas)))
     assert (centre_of_mass(about_canvas) - places).norm() > 0.1
 
 
