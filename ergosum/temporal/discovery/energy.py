@@ -3,9 +3,9 @@ r"""Transport energies that start as a shared group and end free.
 $$ E(x; a, z) = 1/2 \| x - m(a, z) \|^2,   m(a, z) = M (c_z (a \circ (s_z + g \phi))) + g r,   g = min(1, |z|) $$
 
 $s_z$ and $c_z$ are where a one-parameter group takes pixels from and how it colours them (`group.transform`), the same
-for all images. A U-Net that sees the anchor a and the move z adds a flow $\phi$, a colour matrix $M = 1 + g C$ per pixel
-and a residual r, which differ from image to image. It starts near nothing, so that the meaning of z is the group's; at
-z = 0 the frame stays as it is, exactly. One network learns one component: z is the sum of its code.
+for all images. A U-Net that sees the anchor a and the move z adds a flow $\phi$, a colour matrix $M = 1 + g C$ per
+pixel and a residual r, which differ from image to image. It starts near nothing, so that the meaning of z is the
+group's; at z = 0 the frame stays as it is, exactly. One network learns one component: z is the sum of its code.
 """
 
 import torch
@@ -50,7 +50,5 @@ class GroupTransport(Transport):
         wide = widen(anchor)
         grid = sources(wide, both[:, :border].unflatten(1, (2, -1)), self.library) + 0.5 * flow
         moved = F.grid_sample(wide, grid, mode="bicubic", padding_mode="border", align_corners=True)
-        moved = (
-            recoloured(moved, both[:, border:].unflatten(1, (3, -1)), self.library) if self.library.colours else moved
-        )
+        moved = recoloured(moved, both[:, border:].unflatten(1, (3, -1)), self.library)
         return moved + torch.einsum("bijhw,bjhw->bihw", colour, moved) + 0.5 * gain * widen(residual)

@@ -16,7 +16,7 @@ are kept, per pixel and channel, summed over its steps with weights 1 / e: no im
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -78,7 +78,7 @@ class Library:
     """Highest degree of the monomials of colour, 0 .. 3; 0 leaves colours alone, 1 spans linear maps."""
     blur: float = 1.0
     """Standard deviation of the blur in pixels, >= 0."""
-    origin: Part[Origin] = field(default_factory=lambda: Part(centre_of_canvas))
+    origin: Part[Any] = field(default_factory=lambda: Part(centre_of_canvas))
     """Where the place is counted from: a function of the images."""
 
     def __post_init__(self) -> None:
@@ -103,7 +103,7 @@ class Library:
 
     def origin_of(self, images: Images) -> Tensor:
         """Where coordinates begin, (batch, 2)."""
-        return self.origin.build()(images)  # type: ignore[operator]
+        return self.origin.build()(images)
 
     def generators(self, images: Images) -> Tensor:
         """The change of images under each basis generator, (batch, J, 3 side side): places first, then colours.

@@ -4,6 +4,7 @@ Nothing here sees a label: factors are looked at by `score` alone, and only wher
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,10 +16,14 @@ from ergosum.data.sequences import DigitSequences
 from ergosum.part import Part
 from ergosum.temporal.discovery.model import Discovered
 from ergosum.temporal.discovery.search import Found, Search
+from ergosum.temporal.discovery.tables import tables, targets
 from ergosum.temporal.objective import PredictionLoss, PredictionObjective
 from ergosum.training.task import Losses, Section, Shelf, Table, Task
 
 __all__ = ["Discovery"]
+
+HELD_OUT = 1_000_000
+"""Seeds of held-out clips start here."""
 
 
 class Discovery(Task):
@@ -52,8 +57,6 @@ class Discovery(Task):
         self.pool, self.release = pool, release
         self.found: Found | None = None
         """What the search found; set it to spare the task a search of its own."""
-        self.tell: Callable[[str], None] = lambda _: None
-        """Told of each stage before the first update."""
         self._moves: Tensor | None = None
         self._pairs: tuple[Tensor, Tensor] | None = None
 
@@ -70,6 +73,11 @@ class Discovery(Task):
         """Read the data, and test a few clips."""
         self._clips = self.data.build(split="train", device=self.device)
         check_clips(self._clips, self.canvas, self.search.steps)
+
+    @property
+    def skipped(self) -> dict[Path, str]:
+        """Clips of the data that could not be used, and why."""
+        return getattr(getattr(self, "_clips", None), "skipped", {})
 
     def searched(self, tell: Callable[[str], None] | None = None) -> Found:
         """What the search finds in the data, searched for once."""
@@ -130,15 +138,24 @@ class Discovery(Task):
     def score(
         self, name: str, model: nn.Module, n: int, seed: int, *, source: str = "", shelf: Shelf | None = None
     ) -> dict[str, Any]:
-        """How well components follow the factors, where the data know them; see `scores`."""
-        from ergosum.temporal.discovery.scores import score_task
+        """How well components follow the factors, where the data know them; see `scores`.
 
-        return score_task(name, self, model, n, seed, source)  # type: ignore[arg-type]
+        Args:
+            n: pairs of held-out digits, or clips of other data.
+        """
+        from ergosum.temporal.discovery.scores import score_clips, score_mover
+
+        mover: Discovered = model  # type: ignore[assignment]
+        if issubclass(self.data.cls, DigitSequences):  # type: ignore[arg-type]
+            result = score_mover(mover, self.data, source, n, seed)  # type: ignore[arg-type]
+            return {"card": name, **result, "targets": targets(result)}
+        data = self.data.build(split="test", device="cpu")
+        clips = data.clips(n, self.search.steps, Generator().manual_seed(HELD_OUT + seed))
+        told = {"card": name, "source": type(data).__name__, "n": n, "seed": seed, "components": mover.components}
+        return told | score_clips(mover, clips, tuple(data.factors))
 
     def tables(self, scores: Mapping[str, Any]) -> list[Table]:
         """Separation, response, transfer and skill."""
-        from ergosum.temporal.discovery.tables import tables
-
         return tables(scores)
 
     def report(self, name: str, model: nn.Module, scores: Mapping[str, Any], seed: int, shelf: Shelf) -> list[Section]:
@@ -158,7 +175,7 @@ class Discovery(Task):
         if self._moves is None:
             self._model.start_from(self.searched())
             self.tell(f"moves of {len(first)} pairs of frames")
-            moves = self._model.reading(first, second, polish=0).moves.unflatten(0, clips.shape[:1] + (-1,))
+            moves = self._model.reading(first, second, polish=0).moves.unflatten(0, (*clips.shape[:1], -1))
             self._moves = (_steady(moves) if self.search.steady else moves).flatten(0, 1)
         self._pairs = first, second
         self._moving = self._moves.any(1).nonzero()[:, 0]
