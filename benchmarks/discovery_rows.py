@@ -67,7 +67,7 @@ PROBE = 12
 """Updates that are timed, but for the first two, to know how many fit into the budget."""
 SCORED_FROM = 1000
 """Seeds of scores start here; those of training are small."""
-SIZES = {"quick": (64, 8), "full": (2000, 64)}
+SIZES = {"quick": (64, 8), "full": (1000, 48)}
 """Pairs that are read and frames that are steered."""
 SMALL = Optimiser(batch=32)
 """Batches of 32: in so short a time more updates are worth more than larger batches."""

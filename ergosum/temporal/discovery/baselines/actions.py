@@ -79,8 +79,8 @@ class DiscreteActions(PairModel):
     r"""One of `codes` actions, by vector quantisation.
 
     The encoder's vector e, of length 1, is replaced by the nearest of the codebook, likewise, with the gradient passed
-    straight through; loss: relative error, plus $\|sg(e) - c\|^2 + \beta \|e - sg(c)\|^2$ (sg: no gradient). A code that nothing chose in
-    50 updates starts anew at a random vector of the batch.
+    straight through; loss: relative error, plus $\|sg(e) - c\|^2 + \beta \|e - sg(c)\|^2$ (sg: no gradient). A code
+    that nothing chose in 50 updates starts anew at a random vector of the batch.
 
     Actions have neither sign nor size. To compare them with signed factors, codes are paired without labels: those of
     (a, b) and of (b, a) are opposites, so the pairing is the one that most often held in training. Each pair is one
