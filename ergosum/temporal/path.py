@@ -169,8 +169,8 @@ def fill(
 
     Args:
         bank: the energies that act. frames: a tensor or an array; what stands at hidden pixels does not matter, and may
-            be NaN. seen: True where a pixel was seen: (batch, time) for whole frames, or (batch, time, 1, side, side); None: all
-            pixels that are not NaN. timeline: of all films, or moves (batch, time - 1, K) in the order of
+            be NaN. seen: True where a pixel was seen: (batch, time) for whole frames, or (batch, time, 1, side, side);
+            None: all pixels that are not NaN. timeline: of all films, or moves (batch, time - 1, K) in the order of
             `bank.factors`; None reads them off the films. search: how the minimum is looked for.
     Shape:
         frames: (batch, time >= 2, 3, side, side), floats in [0, 1] or bytes.
