@@ -18,6 +18,7 @@ The least squared error is reached by the mean of the mixture, $\sum_k s_k m_k$:
 by squared error and does not know which change will come, a superposition that is none of the futures.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Literal, NamedTuple
@@ -49,6 +50,8 @@ MOST = 64
 """Alternatives that a formula may have."""
 CHUNK = 256
 """Frames that a network moves at once, which bounds memory."""
+APART = 6.0
+"""Standard deviations between two futures below which a thousandth of the draws, or more, is nearest to the other."""
 _Way = tuple[float, tuple[str, ...], float]
 
 
@@ -78,7 +81,7 @@ class Futures(NamedTuple):
         how often each was chosen: by n paths, or by n x time frames where each frame chooses anew.
     Attributes:
         alternatives: the K ways. separation: least distance of two of their first frames, in standard deviations of the
-            noise along the line between them; below about 6 the nearest future is not always the one that was drawn.
+            noise along the line between them; below 6 the nearest future is not always the one that was drawn.
         p: of the chi-square test of the counts against the shares; 1 of a single alternative.
     """
 
@@ -237,11 +240,19 @@ def sample_futures(
     Args:
         start: from the side of a frame in pixels to the frame to start from. temperature: None takes that of `futures`.
             Others: as `futures`.
+    Warns:
+        UserWarning: if two futures look alike, so that counts by the nearest one say little.
     """
     bank = Bank(models)
     temperature = TEMPERATURE if temperature is None else temperature
     generator = torch.Generator().manual_seed(seed)
     made = futures(bank, formula, start(bank.canvas), n, shares, temperature, frames, choose, generator)
+    if made.separation < APART:
+        warnings.warn(
+            f"Two of the futures of {formula} are {made.separation:.1f} standard deviations of the noise apart, too near "
+            "to count draws by the nearest one; ask for a lower temperature, or for other alternatives.",
+            stacklevel=2,
+        )
     total = int(made.counts.sum())
     rows = [
         {"future": str(way), "asked": way.share, "drawn": count / total, "count": count, "moves": list(way.moves)}

@@ -41,6 +41,15 @@ def test_paths_of_several_frames_choose_once_or_anew(tmp_path, capsys):
     assert counts == {"once": 30, "each": 90}
 
 
+def test_futures_that_look_alike_are_told_on_stderr(tmp_path, capsys):
+    out = tmp_path / "x.png"
+    for formula, temperature, apart in (("angle | angle", "1e-4", "0.0"), ("colour | angle", "4", r"[1-4]\.\d")):
+        assert main(["sample", formula, *CARDS, "--n", "10", "--temperature", temperature, "--out", str(out)]) == 0
+        said = capsys.readouterr()
+        assert re.search(f"warning: Two of the futures of .* are {apart} standard deviations", said.err), said.err
+        assert said.err.count("\n") == 1 and out.is_file()
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
