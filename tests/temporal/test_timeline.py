@@ -31,7 +31,9 @@ def test_any_text_is_read_or_refused_by_a_value_error(text):
         assert parse_timeline(str(timeline)) == timeline and timeline.frames >= 1
 
 
-@pytest.mark.parametrize("text", ["scale:3 colour:9", "colour+angle:-4", "angle*0.5:6", "a*2+b*-0.25:3", "a*0.00001:1", "still:2 a:3"])
+@pytest.mark.parametrize(
+    "text", ["scale:3 colour:9", "colour+angle:-4", "angle*0.5:6", "a*2+b*-0.25:3", "a*0.00001:1", "still:2 a:3"]
+)
 def test_the_shortest_form_prints_as_it_was_written(text):
     assert str(parse_timeline(text)) == text
 
