@@ -9,27 +9,28 @@ frame. The error model is calibrated on training digits.
 - Set: frames in which exactly the energies that acted are named. `film` reads the segmentation of the whole film, the
   others each pair alone. Speed: median relative error of the moves that were named rightly. Segments: films whose
   segments begin where the true ones do and name the same sets.
-- Foreign: pairs whose second frame is another thing: a Fashion-MNIST image or another digit drawn with the same factors;
-  the right frame moved by 1 to 3 pixels, blurred (sigma 1.5), inverted, or with a square of 6x6 pixels painted over.
-  AUROC of the evidence against pairs of the films, and the share of films' frames that is flagged wrongly.
+- Foreign: pairs whose second frame is another thing: a Fashion-MNIST image or another digit drawn with the same
+  factors; the right frame moved by 1 to 3 pixels, blurred (sigma 1.5), inverted, or with a square of 6x6 pixels painted
+  over. AUROC of the evidence against pairs of the films, and the share of films' frames that is flagged wrongly.
 
 Beside it:
 
 - `grid n`: the true operator (not known to the energies) over n moves per factor from -1 to 1, given the true scale of
   the start; the nearest frame in the blurred error that the reading minimises. Its cost is n^3 renderings per pair.
 - `classifier`: a convolutional network that gets both frames and tells which factors move and how far, trained on
-  labelled pairs of the same distribution, half of them corrupted, for as long as is printed.
+  labelled pairs of the same distribution, half of them corrupted, for as many updates as the three cards together.
 
-    python benchmarks/reading.py train --minutes 15 --out classifier.safetensors
+    python benchmarks/reading.py train --out classifier.safetensors
     python benchmarks/reading.py score --classifier classifier.safetensors --out benchmarks/results/reading_cpu.json
 """
 
 import argparse
 import json
-import statistics
 import sys
 import time
-from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,14 +41,16 @@ from rich.table import Table
 from safetensors.torch import load_file, save_file
 from torch import Generator, Tensor, nn
 
-from ergosum.data.record import Digits
 from ergosum.data.render import FACTORS, render
 from ergosum.data.sequences import SPACING, DigitSequences
 from ergosum.data.sources import load_digits
 from ergosum.files import write_json
 from ergosum.temporal.baselines.trivial import trivial
 from ergosum.temporal.control import Bank
-from ergosum.temporal.film import ErrorModel, calibrate, filled, noised, read_films
+from ergosum.temporal.evidence import ErrorModel
+from ergosum.temporal.explained import calibrate
+from ergosum.temporal.film import read_films
+from ergosum.temporal.pixels import filled, noised
 from ergosum.temporal.reading import blurred
 from ergosum.training.runfolder import load_predictor
 
@@ -59,7 +62,7 @@ GRIDS = (5, 9, 13)
 
 
 class Films(NamedTuple):
-    """Films of one length, (n, T, 3, side, side), with moves and factors of every frame, and the masks of what is seen."""
+    """Films (n, T, 3, side, side), with moves, factors, whether a segment starts, and masks of what is seen."""
 
     frames: Tensor
     moves: Tensor
@@ -144,9 +147,9 @@ class PairNet(nn.Module):
     def __init__(self, width: int = 48) -> None:
         super().__init__()
         widths, layers = (6, width, 2 * width, 4 * width), []
-        for a, b in zip(widths, widths[1:], strict=False):
-            layers += [nn.Conv2d(a, b, 3, 2, 1), nn.GroupNorm(8, b), nn.SiLU(), nn.Conv2d(b, b, 3, 1, 1), nn.GroupNorm(8, b),
-                       nn.SiLU()]  # fmt: skip
+        for a, b in pairwise(widths):
+            layers += [nn.Conv2d(a, b, 3, 2, 1), nn.GroupNorm(8, b), nn.SiLU()]
+            layers += [nn.Conv2d(b, b, 3, 1, 1), nn.GroupNorm(8, b), nn.SiLU()]
         self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(4 * width * 16, 256), nn.SiLU(), nn.Linear(256, 6))
 
     def forward(self, start: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,23 +157,22 @@ class PairNet(nn.Module):
         return presence, moves
 
 
-def train_classifier(minutes: float, source: str, seed: int, batch: int = 64, rate: float = 1e-3) -> tuple[PairNet, int]:
-    """The classifier after so many minutes of CPU time of this process, and its updates."""
+def train_classifier(updates: int, source: str, seed: int, device: str, batch: int = 64, rate: float = 1e-3) -> PairNet:
+    """The classifier after so many updates; the three cards took 2,000 of 64 pairs each."""
     torch.manual_seed(seed)
-    net, generator = PairNet(), Generator().manual_seed(seed)
-    data = DigitSequences(source=source, split="train")
+    net, generator = PairNet().to(device), Generator().manual_seed(seed)
+    data = DigitSequences(source=source, split="train", device=device)
     optimiser = torch.optim.AdamW(net.parameters(), rate)
-    begun, updates = time.process_time(), 0
-    while (share := (time.process_time() - begun) / (60 * minutes)) < 1:
-        for group in optimiser.param_groups:
-            group["lr"] = rate * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * share)).item())
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, updates)
+    for update in range(updates):
         moves = draw_moves(batch, generator, least=0)
         before, moves = data.draw_start(moves, 1, generator)
         pairs = data.pair(data.draw_digits(batch, generator), before, moves)
         start, target = pairs.start, pairs.target
         half = batch // 2
         frames = noised(torch.cat([start[:half], target[:half]]), NOISE, generator)
-        seen = (torch.rand(2 * half, 1, 28, 28, generator=generator) >= HIDDEN).float()
+        seen = (torch.rand(2 * half, 1, 28, 28, generator=generator) >= HIDDEN).float().to(device)
+        moves = moves.to(device)
         first, second = filled(frames, seen).chunk(2)
         start, target = torch.cat([first, start[half:]]), torch.cat([second, target[half:]])
         presence, told = net(start, target)
@@ -180,10 +182,10 @@ def train_classifier(minutes: float, source: str, seed: int, batch: int = 64, ra
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
-        updates += 1
-        if updates % 200 == 0:
-            print(f"{updates} updates, {share:.0%} of the time, loss {loss.item():.3f}", file=sys.stderr, flush=True)
-    return net.eval(), updates
+        schedule.step()
+        if update % 500 == 0:
+            print(f"{update} of {updates} updates, loss {loss.item():.3f}", file=sys.stderr, flush=True)
+    return net.eval().cpu()
 
 
 def by_grid(start: Tensor, target: Tensor, scales: Tensor, seen: Tensor | None, n: int) -> Tensor:
@@ -201,20 +203,28 @@ def by_grid(start: Tensor, target: Tensor, scales: Tensor, seen: Tensor | None, 
     return torch.stack(chosen)
 
 
-def measured(read: Tensor, films: Films) -> dict[str, Any]:
+class Seen(NamedTuple):
+    """What a reader said of pairs of frames, beside the truth: moves (pairs, 3), and CPU seconds in all."""
+
+    read: Tensor
+    truth: Tensor
+    seconds: float
+
+
+def measured(seen: Seen) -> dict[str, Any]:
     """Share of frames whose set is right, in all and by its size, and errors of the speeds."""
-    truth = films.moves.flatten(0, 1)
+    read, truth = seen.read, seen.truth
     right = ((read != 0) == (truth != 0)).all(1)
     size = (truth != 0).sum(1)
     relative = (read - truth).abs() / truth.abs()
     named = (truth != 0) & (read != 0)
-    both = {f: _median(relative[named[:, k], k]) for k, f in enumerate(FACTORS)}
     return {
         "set": right.float().mean().item(),
         "set_by_size": {str(s): right[size == s].float().mean().item() for s in (1, 2, 3)},
         "speed": _median(relative[named]),
-        "speed_by_factor": both,
+        "speed_by_factor": {f: _median(relative[named[:, k], k]) for k, f in enumerate(FACTORS)},
         "sign": (read.sign() == truth.sign())[named].float().mean().item(),
+        "cpu_seconds_per_frame": seen.seconds / len(truth),
     }
 
 
@@ -227,86 +237,106 @@ def auroc(own: Tensor, other: Tensor) -> float:
     return ((other[:, None] > own).float() + 0.5 * (other[:, None] == own).float()).mean().item()
 
 
-def read(bank: Bank, films: Films, model: ErrorModel) -> tuple[dict[str, Any], Tensor, Tensor]:
-    """Scores of the films' timelines; and the evidence and z-score of something else, of every pair."""
+def error_model(bank: Bank, source: str, pairs: int, seed: int, kind: str, masks: Tensor | None) -> ErrorModel:
+    """Calibrated on training digits."""
+    training = DigitSequences(source=source, mode="sparse", split="train")
+    noise = NOISE if kind == "corrupted" else 0.0
+    return calibrate(bank, training, Generator().manual_seed(seed), pairs, noise=noise, seen=masks)
+
+
+class Job(NamedTuple):
+    """A share of the films under one condition, or one kind of foreign pairs, read in a process of its own."""
+
+    kind: str
+    share: int
+    options: argparse.Namespace
+
+
+def done(job: Job) -> dict[str, Any]:
+    """What one process reads."""
+    torch.set_num_threads(1)
+    options, kind = job.options, job.kind
+    bank = Bank([load_predictor(card)[1] for card in options.cards])
+    if kind in FOREIGN:
+        model = error_model(bank, options.source, options.calibration, options.seed + 1, "clean", None)
+        start, target = foreign(kind, options.foreign, options.source, Generator().manual_seed(options.seed + 2))
+        found = read_films(bank, list(torch.stack([start, target], 1)), model)
+        return {key: torch.cat([getattr(r, key) for r in found]) for key in ("nats", "score", "flagged")}
+    generator = Generator().manual_seed(1000 * options.seed + job.share)
+    films = draw_films(options.share, options.source, "test", generator)
+    films = films if kind == "clean" else corrupted(films, kind, generator)
+    masks = None if films.seen is None else films.seen.flatten(0, 1)
+    model = error_model(bank, options.source, options.calibration, options.seed + 1, kind, masks)
+    truth = films.moves.flatten(0, 1)
     begun = time.process_time()
-    seen = None if films.seen is None else list(films.seen)
-    readings = read_films(bank, list(films.frames), model, seen=seen)
-    seconds = (time.process_time() - begun) / films.moves[..., 0].numel()
-    row = measured(torch.cat([r.moves for r in readings]), films)
+    readings = read_films(bank, list(films.frames), model, seen=None if films.seen is None else list(films.seen))
+    result: dict[str, Any] = {"film": Seen(torch.cat([r.moves for r in readings]), truth, time.process_time() - begun)}
+    for key in ("nats", "score", "flagged", "sd"):
+        result[key] = torch.cat([getattr(r, key) for r in readings])
     begins = torch.zeros_like(films.starts)
     for i, reading in enumerate(readings):
         begins[i, [s.first for s in reading.stretches]] = True
-    same = ((torch.stack([r.moves for r in readings]) != 0) == (films.moves != 0)).flatten(1).all(1)
-    row["segments"] = ((begins == films.starts).all(1) & same).float().mean().item()
-    row["flagged"] = torch.cat([r.flagged for r in readings]).float().mean().item()
-    sd = torch.cat([r.sd for r in readings])
-    off = (torch.cat([r.moves for r in readings]) - films.moves.flatten(0, 1)).abs()
-    named = (films.moves.flatten(0, 1) != 0) & (sd > 0)
-    row["within_2_sd"] = (off <= 2 * sd)[named].float().mean().item()
-    row["cpu_seconds_per_frame"] = seconds
-    return row, torch.cat([r.nats for r in readings]), torch.cat([r.score for r in readings])
-
-
-def score(options: argparse.Namespace, tell: Callable[[str], object]) -> dict[str, Any]:
-    """All rows of the result."""
-    bank = Bank([load_predictor(card)[1] for card in options.cards])
-    training = DigitSequences(source=options.source, mode="sparse", split="train")
-    films = draw_films(options.n, options.source, "test", Generator().manual_seed(options.seed))
-    net, trained = None, {}
+    same = ((result["film"].read != 0) == (truth != 0)).unflatten(0, films.starts.shape).flatten(1).all(1)
+    result["segments"] = (begins == films.starts).all(1) & same
+    frames = films.frames
+    if films.seen is not None:
+        frames = torch.stack([filled(f, m) for f, m in zip(frames, films.seen, strict=True)])
+    start, target = frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1)
+    hidden = None if films.seen is None else films.seen[:, 1:].flatten(0, 1)
+    if kind == "clean":
+        begun = time.process_time()
+        pairs = read_films(bank, list(torch.stack([start, target], 1)), model)
+        result["pair"] = Seen(torch.cat([r.moves for r in pairs]), truth, time.process_time() - begun)
+    for n in options.grids:
+        begun = time.process_time()
+        found_ = by_grid(start, target, films.factors[:, :-1, 2].flatten(), hidden, n)
+        result[f"grid {n}"] = Seen(found_, truth, time.process_time() - begun)
     if options.classifier:
         net = PairNet().eval()
         net.load_state_dict(load_file(options.classifier))
-        trained = json.loads(Path(options.classifier).with_suffix(".json").read_text())
-    rows: dict[str, Any] = {}
-    alarms: dict[str, Any] = {}
-    for kind in options.conditions:
-        generator = Generator().manual_seed(options.seed + 1)
-        shown = films if kind == "clean" else corrupted(films, kind, generator)
-        masks = None if shown.seen is None else shown.seen.flatten(0, 1)
         begun = time.process_time()
-        model = calibrate(bank, training, generator, options.calibration, noise=NOISE if kind == "corrupted" else 0.0,
-                          seen=masks)  # fmt: skip
-        seconds = time.process_time() - begun
-        row, nats, z = read(bank, shown, model)
-        rows[f"{kind}: film"] = row | {"calibration_cpu_seconds": seconds}
-        tell(f"{kind}: {row}")
-        if kind == "clean":
-            alone = [f[t : t + 2] for f in shown.frames for t in range(shown.moves.shape[1])]
-            one, *_ = read(bank, Films(torch.stack(alone), shown.moves.flatten(0, 1)[:, None], shown.factors,
-                                       torch.ones(len(alone), 1, dtype=torch.bool), None), model)  # fmt: skip
-            rows["clean: pair"] = one
-            for which in FOREIGN:
-                start, target = foreign(which, options.foreign, options.source, Generator().manual_seed(options.seed + 2))
-                found = read_films(bank, list(torch.stack([start, target], 1)), model)
-                theirs, score_ = torch.cat([r.nats for r in found]), torch.cat([r.score for r in found])
-                alarms[which] = {
-                    "auroc_nats": auroc(nats, theirs), "auroc_z": auroc(z, score_), "median_nats": _median(theirs),
-                    "median_z": _median(score_), "flagged": torch.cat([r.flagged for r in found]).float().mean().item(),
+        with torch.no_grad():
+            presence, moves = net(start, target)
+        result["classifier"] = Seen(moves * (presence > 0), truth, time.process_time() - begun)
+    return result
+
+
+def score(options: argparse.Namespace) -> dict[str, Any]:
+    """All rows of the result."""
+    shares = range(-(-options.n // options.share))
+    jobs = [Job(kind, share, options) for kind in options.conditions for share in shares]
+    jobs += [Job(kind, 0, options) for kind in FOREIGN if "clean" in options.conditions and options.foreign]
+    with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
+        results = list(pool.map(done, jobs))
+    rows: dict[str, Any] = {}
+    for kind in options.conditions:
+        parts = [r for job, r in zip(jobs, results, strict=True) if job.kind == kind]
+        for name in (n for n, v in parts[0].items() if isinstance(v, Seen)):
+            seen = [p[name] for p in parts]
+            joined = Seen(*(torch.cat([s[i] for s in seen]) for i in (0, 1)), sum(s.seconds for s in seen))
+            rows[f"{kind}: {name}"] = measured(joined)
+            if name == "film":
+                sd, off = torch.cat([p["sd"] for p in parts]), (joined.read - joined.truth).abs()
+                named = (joined.truth != 0) & (sd > 0)
+                rows[f"{kind}: film"] |= {
+                    "films": sum(len(p["segments"]) for p in parts), "frames": len(joined.truth),
+                    "segments": torch.cat([p["segments"] for p in parts]).float().mean().item(),
+                    "flagged": torch.cat([p["flagged"] for p in parts]).float().mean().item(),
+                    "within_2_sd": (off <= 2 * sd)[named].float().mean().item(),
                 }  # fmt: skip
-                alarms[which]["values"] = theirs.tolist()
-                tell(f"{which}: {alarms[which] | {'values': ...}}")
-            everything = torch.tensor(sum((alarms[w].pop("values") for w in FOREIGN), []))
-            alarms["all"] = {"auroc_nats": auroc(nats, everything)}
-        frames = shown.frames if shown.seen is None else torch.stack(
-            [filled(f, m) for f, m in zip(shown.frames, shown.seen, strict=True)]
-        )  # fmt: skip
-        start, target = frames[:, :-1].flatten(0, 1), shown.frames[:, 1:].flatten(0, 1)
-        masks = None if shown.seen is None else shown.seen[:, 1:].flatten(0, 1)
-        scales = shown.factors[:, :-1, 2].flatten()
-        for n in options.grids:
-            begun = time.process_time()
-            found_ = by_grid(start, target, scales, masks, n)
-            seconds = (time.process_time() - begun) / len(start)
-            rows[f"{kind}: grid {n}"] = measured(found_, shown) | {"cpu_seconds_per_frame": seconds, "renderings": n**3}
-            tell(f"{kind} grid {n}: {rows[f'{kind}: grid {n}']}")
-        if net is not None:
-            begun = time.process_time()
-            with torch.no_grad():
-                presence, moves = net(start, frames[:, 1:].flatten(0, 1))
-            seconds = (time.process_time() - begun) / len(start)
-            rows[f"{kind}: classifier"] = measured(moves * (presence > 0), shown) | {"cpu_seconds_per_frame": seconds}
-            tell(f"{kind} classifier: {rows[f'{kind}: classifier']}")
+    alarms: dict[str, Any] = {}
+    found = {job.kind: r for job, r in zip(jobs, results, strict=True) if job.kind in FOREIGN}
+    if found:
+        clean = [r for job, r in zip(jobs, results, strict=True) if job.kind == "clean"]
+        own = {key: torch.cat([r[key] for r in clean]) for key in ("nats", "score")}
+        found["all"] = {key: torch.cat([r[key] for r in found.values()]) for key in ("nats", "score", "flagged")}
+        for which, r in found.items():
+            alarms[which] = {
+                "auroc_nats": auroc(own["nats"], r["nats"]), "auroc_z": auroc(own["score"], r["score"]),
+                "median_nats": _median(r["nats"]), "median_z": _median(r["score"]),
+                "flagged": r["flagged"].float().mean().item(), "n": len(r["nats"]),
+            }  # fmt: skip
+    trained = json.loads(Path(options.classifier).with_suffix(".json").read_text()) if options.classifier else {}
     return {"rows": rows, "foreign": alarms, "classifier": trained}
 
 
@@ -322,19 +352,21 @@ def main() -> None:
     parser.add_argument("--calibration", type=int, default=96, help="pairs that the error model is learned from")
     parser.add_argument("--grids", type=int, nargs="*", default=list(GRIDS))
     parser.add_argument("--classifier", default="", help="weights that `train` wrote")
-    parser.add_argument("--minutes", type=float, default=15.0, help="CPU time to train the classifier")
+    parser.add_argument("--updates", type=int, default=6000, help="of the classifier, of 64 pairs each")
+    parser.add_argument("--device", default="cpu", help="where the classifier is trained")
+    parser.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
+    parser.add_argument("--share", type=int, default=12, help="films that one process reads")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", required=True)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    tell = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
     if options.job == "train":
-        net, updates = train_classifier(options.minutes, options.source, options.seed)
+        net = train_classifier(options.updates, options.source, options.seed, options.device)
         save_file({k: v.contiguous() for k, v in net.state_dict().items()}, options.out)
-        write_json(Path(options.out).with_suffix(".json"), {"cpu_minutes": options.minutes, "updates": updates})
+        write_json(Path(options.out).with_suffix(".json"), {"updates": options.updates, "batch": 64})
         return
-    result = score(options, tell)
-    shown = {k: v for k, v in vars(options).items() if k not in ("job", "out", "minutes", "classifier")}
+    result = score(options)
+    shown = {k: v for k, v in vars(options).items() if k not in ("job", "out", "updates", "device", "classifier")}
     write_json(Path(options.out), {**provenance(), **shown, **result})
     table = Table("reader", "set right", "speed", *FACTORS, "CPU s/frame")
     for name, row in result["rows"].items():
@@ -343,7 +375,9 @@ def main() -> None:
     Console(width=110).print(table)
     alarms = Table("foreign", "AUROC nats", "AUROC z", "flagged", "median nats")
     for name, row in result["foreign"].items():
-        alarms.add_row(name, *(f"{row.get(k, float('nan')):.3f}" for k in ("auroc_nats", "auroc_z", "flagged", "median_nats")))
+        alarms.add_row(
+            name, *(f"{row.get(k, float('nan')):.3f}" for k in ("auroc_nats", "auroc_z", "flagged", "median_nats"))
+        )
     Console(width=110).print(alarms)
 
 

@@ -17,20 +17,22 @@ two is the evidence, in nats, that something else happened.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from ergosum.shapes import Images
 from ergosum.temporal.reading import Act, descend_moves, looked_at, subsets
 
-__all__ = ["DIRECTIONS", "ErrorModel", "Fits", "Weights", "calibrated", "fit_sets", "weigh"]
+__all__ = ["ACTS", "BLUR", "DIRECTIONS", "SPEED", "ErrorModel", "Fits", "Weights", "calibrated", "fit_sets", "weigh"]
+
+BLUR = 1.0
+"""Standard deviation in pixels of the blur in which frames are compared."""
 
 DIRECTIONS = 20.0
-"""Directions in which the energies' error lies, where calibration does not say: measured on training digits."""
+"""Directions in which the energies' error lies: between 10 and 40 named the most sets rightly, on training digits."""
 LEAST = 3e-7
 """Mean squared error per value that is told from none: a fifth of what 8 bits leave."""
 SPEED = 0.7
@@ -62,10 +64,12 @@ class Fits(NamedTuple):
 
 @dataclass(frozen=True)
 class ErrorModel:
-    r"""What error the energies leave on pairs that they explain: $\log e \sim N(c_0 + c_1 \log(\text{change} + f), s^2)$.
+    r"""What error e the energies leave on pairs that they explain.
+
+    $$ \log e \sim N(c_0 + c_1 \log(\text{change} + R_0 / n), \sigma^2) $$
 
     Args:
-        intercept: $c_0$. slope: $c_1$. spread: standard deviation of log e, > 0. noise: mean squared blurred residual
+        intercept: $c_0$. slope: $c_1$. spread: $\sigma$ > 0. noise: mean squared blurred residual
             per value that pixel noise leaves, >= 0. power: share of white noise's power that the blur lets pass.
         directions: nu. units: relative standard deviation of each energy's speed, (K,).
     """
@@ -123,7 +127,7 @@ def fit_sets(
     *,
     most: int | None = None,
     steps: tuple[int, int] = (4, 2),
-    blur: float = 1.0,
+    blur: float = BLUR,
     seen: Tensor | None = None,
     delta: float = 0.1,
 ) -> Fits:
@@ -226,8 +230,8 @@ def calibrated(
             raise ValueError(
                 f"Calibration needs 8 pairs of frames that the energies change; got {int(moved.sum())}. Give it more."
             )
-        slope = ((x - x[moved].mean()) * (y - y[moved].mean()))[moved].sum() / (x - x[moved].mean())[moved].square().sum()
-        slope = slope.clamp(0, 1.5)
+        off_x, off_y = x[moved] - x[moved].mean(), y[moved] - y[moved].mean()
+        slope = ((off_x * off_y).sum() / off_x.square().sum().clamp_min(1e-9)).clamp(0, 1.5)
         intercept = y[moved].mean() - slope * x[moved].mean()
         spread = (y - intercept - slope * x)[moved].std().clamp_min(0.1)
         model = ErrorModel(float(intercept), float(slope), float(spread), noise, power, directions, units)

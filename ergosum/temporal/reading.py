@@ -3,9 +3,9 @@ r"""Read off two frames which energies moved one to the other, and how far: desc
 $$ E(z) = 1/2 \| B (w \odot (b - T(a, z))) \|^2 $$
 
 T(a, z) is where the energies lead from the frame a with the moves z, w the pixels that are seen, so that what is hidden
-does not spill over, and B a Gaussian blur, which widens the basin. Gauss-Newton steps start from no move; then each set of at most `most` moves gets the moves
-that minimise the quadratic model of E within it, the set with the lowest relative error plus price per move stays, and
-more steps follow within it.
+does not spill over, and B a Gaussian blur, which widens the basin. Gauss-Newton steps start from no move; then each set
+of at most `most` moves gets the moves that minimise the quadratic model of E within it, the set with the lowest
+relative error plus price per move stays, and more steps follow within it.
 """
 
 from collections.abc import Callable, Iterator
