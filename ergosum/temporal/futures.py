@@ -249,8 +249,8 @@ def sample_futures(
     made = futures(bank, formula, start(bank.canvas), n, shares, temperature, frames, choose, generator)
     if made.separation < APART:
         warnings.warn(
-            f"Two of the futures of {formula} are {made.separation:.1f} standard deviations of the noise apart, too near "
-            "to count draws by the nearest one; ask for a lower temperature, or for other alternatives.",
+            f"Two of the futures of {formula} are {made.separation:.1f} standard deviations of the noise apart, too "
+            "near to count draws by the nearest one; ask for a lower temperature, or for other alternatives.",
             stacklevel=2,
         )
     total = int(made.counts.sum())
