@@ -29,7 +29,7 @@ from ergosum.data.sequences import SPACING, DigitSequences
 from ergosum.files import write_json
 from ergosum.shapes import Frames
 from ergosum.temporal.control import Bank
-from ergosum.temporal.path import Search, act_of, fill, spread
+from ergosum.temporal.path import PathSearch, act_of, fill, spread
 
 FRAMES = {"second": 9, "run": 9, "ends5": 5, "ends9": 9, "block": 9, "moving": 9, "salt": 9}
 """Kinds of gaps, and the length of the films they are cut into."""
@@ -133,16 +133,16 @@ def measured(kind: str, banks: tuple[Bank, Bank], a: argparse.Namespace) -> dict
         del simple["nearby pixels"]  # a missing frame has none
     for name, told in (("known", moves), ("unknown", None)):
         begun = time.process_time()
-        filled = fill(bank, shown, seen, told, Search(rounds=a.rounds))
+        filled = fill(bank, shown, seen, told, PathSearch(rounds=a.rounds))
         seconds = (time.process_time() - begun) / a.n
         rows = {key: error(made, x, seen) for key, made in simple.items()}
         rolled = roll_out(feedforward, shown, seen, guess, filled.moves)
         rows["feed-forward roll-out"] = error(rolled, x, seen)
         best = min(rows, key=lambda key: rows[key])
         rows["energies, one roll-out"] = error(roll_out(bank, shown, seen, guess, filled.moves), x, seen)
-        bridged = fill(feedforward, shown, seen, filled.moves, Search(rounds=0))
+        bridged = fill(feedforward, shown, seen, filled.moves, PathSearch(rounds=0))
         rows["feed-forward, bridged"] = error(bridged.frames, x, seen)
-        bridged = fill(bank, shown, seen, filled.moves, Search(rounds=0))
+        bridged = fill(bank, shown, seen, filled.moves, PathSearch(rounds=0))
         rows["energies, bridged"] = error(bridged.frames, x, seen)
         ours = error(filled.frames, x, seen)
         rows |= {"energies of the path": ours, "true operator": error(ceiling(shown, seen, factors), x, seen)}

@@ -4,6 +4,7 @@ from ergosum.temporal.baselines.feedforward import FeedForwardTransport, FeedFor
 from ergosum.temporal.control import Bank
 from ergosum.temporal.model import TemporalDecomposer
 from ergosum.temporal.objective import PredictionLoss, PredictionObjective
+from ergosum.temporal.path import Filled, PathEnergy, PathSearch, fill
 from ergosum.temporal.task import PairData, Prediction, Predictor
 from ergosum.temporal.timeline import Timeline, parse_timeline
 
@@ -11,12 +12,16 @@ __all__ = [
     "Bank",
     "FeedForwardTransport",
     "FeedForwardUNet",
+    "Filled",
     "PairData",
+    "PathEnergy",
+    "PathSearch",
     "Prediction",
     "PredictionLoss",
     "PredictionObjective",
     "Predictor",
     "TemporalDecomposer",
     "Timeline",
+    "fill",
     "parse_timeline",
 ]

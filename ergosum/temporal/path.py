@@ -35,7 +35,7 @@ from ergosum.temporal.gap import across, doubt, probed, read_gap
 from ergosum.temporal.reading import Act, blurred, descend_moves, read_moves
 from ergosum.temporal.timeline import Segment, Timeline, parse_timeline
 
-__all__ = ["Filled", "PathEnergy", "Search", "act_of", "as_timeline", "fill", "fill_path", "spread"]
+__all__ = ["Filled", "PathEnergy", "PathSearch", "act_of", "as_timeline", "fill", "fill_path", "spread"]
 
 SPREAD = ((1.0, 0.2), (2.0, 0.5), (4.0, 0.8), (8.0, 1.0))
 """Blurs, in pixels, by which seen pixels spread into hidden ones, and the variance of what they tell there."""
@@ -44,7 +44,7 @@ SURE = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Search:
+class PathSearch:
     """How a path's minimum is looked for."""
 
     enough: float = 0.25
@@ -163,7 +163,7 @@ def fill(
     frames: Frames,
     seen: Tensor | None = None,
     timeline: Timeline | str | Tensor | None = None,
-    search: Search = Search(),
+    search: PathSearch = PathSearch(),
 ) -> Filled:
     """Films without gaps: hidden pixels and missing frames, and without a timeline also the moves, by the energies.
 
@@ -233,7 +233,7 @@ def fill_path(
     seen: Tensor,
     components: int,
     moves: Tensor | None = None,
-    search: Search = Search(),
+    search: PathSearch = PathSearch(),
 ) -> Filled:
     """`fill` for any way of moving frames, and moves that are known or None.
 
@@ -268,7 +268,7 @@ def fill_path(
 
 
 def _fill_alike(
-    act: Act, frames: Frames, seen: Tensor, components: int, usable: Tensor, moves: Tensor | None, search: Search
+    act: Act, frames: Frames, seen: Tensor, components: int, usable: Tensor, moves: Tensor | None, search: PathSearch
 ) -> Filled:
     """Films whose usable frames are the same ones."""
     gaps = list(pairwise(usable.nonzero()[:, 0].tolist()))
@@ -307,7 +307,7 @@ def spread(frames: Frames, seen: Tensor) -> tuple[Frames, Tensor]:
 
 
 def _read(
-    act: Act, x: Frames, doubts: Tensor, components: int, gaps: Sequence[tuple[int, int]], search: Search
+    act: Act, x: Frames, doubts: Tensor, components: int, gaps: Sequence[tuple[int, int]], search: PathSearch
 ) -> Tensor:
     """Moves from each usable frame to the next, evenly divided; gaps of one length are read as one batch."""
     speeds: dict[tuple[int, int], Tensor] = {}
@@ -327,7 +327,7 @@ def _read(
 
 def _steadied(
     act: Act, guess: Frames, doubts: Tensor, seen: Tensor, moves: Tensor, gaps: Sequence[tuple[int, int]],
-    search: Search,
+    search: PathSearch,
 ) -> Tensor:  # fmt: skip
     """Moves of films with hidden pixels: one speed for the whole film where that explains it as well, else gap by gap.
 
@@ -350,7 +350,7 @@ def _steadied(
 
 
 def _read_steady(
-    act: Act, x: Frames, variance: Tensor, moves: Tensor, gaps: Sequence[tuple[int, int]], search: Search
+    act: Act, x: Frames, variance: Tensor, moves: Tensor, gaps: Sequence[tuple[int, int]], search: PathSearch
 ) -> Tensor:
     """One speed (batch, K) read off all gaps at once: their frames are stacked to one tall image."""
     side, count = x.shape[-1], len(gaps)

@@ -148,6 +148,10 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
 """Networks and what they take; each row of a batch passes on its own."""
 
 ELSEWHERE = {
+    "Filled": "temporal/test_path.py",
+    "PathEnergy": "temporal/test_path.py",
+    "PathSearch": "temporal/test_path.py",
+    "fill": "temporal/test_path.py",
     "Energy": "laws/test_energies.py",
     "Quadratic": "energies/test_quadratic.py",
     "Term": "test_compose.py",

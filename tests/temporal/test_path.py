@@ -6,9 +6,9 @@ import torch
 from ergosum.data.render import FACTORS
 from ergosum.nets.transport import Transport
 from ergosum.part import Part
-from ergosum.temporal import Bank, FeedForwardUNet, TemporalDecomposer, parse_timeline
+from ergosum.temporal import Bank, FeedForwardUNet, Filled, TemporalDecomposer, parse_timeline
 from ergosum.temporal.gap import across, doubt, probed, read_gap
-from ergosum.temporal.path import PathEnergy, Search, act_of, as_timeline, fill, fill_path, spread
+from ergosum.temporal.path import PathEnergy, PathSearch, act_of, as_timeline, fill, fill_path, spread
 
 SIDE, TIME = 12, 5
 
@@ -89,7 +89,7 @@ def test_missing_frames_come_back_exactly_where_the_moves_are_known(gone):
 def test_without_a_timeline_the_moves_come_back_too(gone):
     x, moves = films(2, (0.8, -0.6))
     seen = missing(2, *gone)
-    filled = fill_path(shift, garbled(x, seen), seen, 2, None, Search(blur=0))
+    filled = fill_path(shift, garbled(x, seen), seen, 2, None, PathSearch(blur=0))
     assert (filled.moves - moves).abs().max() < 1e-2
     assert (filled.frames - x).abs().max() < 1e-2
 
@@ -106,8 +106,8 @@ def test_hidden_pixels_that_other_frames_show_come_back():
     x, moves = films(2, (1.0, 1.0))
     seen = torch.ones(2, TIME, 1, SIDE, SIDE, dtype=torch.bool)
     seen[..., 4:8, 4:8] = False
-    filled = fill_path(shift, garbled(x, seen), seen, 2, moves, Search(rounds=30))
-    first = fill_path(shift, garbled(x, seen), seen, 2, moves, Search(rounds=0))
+    filled = fill_path(shift, garbled(x, seen), seen, 2, moves, PathSearch(rounds=30))
+    first = fill_path(shift, garbled(x, seen), seen, 2, moves, PathSearch(rounds=0))
     error, bridged, guessed = (
         (v - x).square().mean().sqrt() for v in (filled.frames, first.frames, spread(x, seen)[0])
     )
@@ -119,7 +119,7 @@ def test_where_nothing_moves_the_bridge_is_linear_in_time():
     x = torch.stack([torch.lerp(a, b, t / (TIME - 1)) for t in range(TIME)])[None]
     seen = missing(1, 1, 2, 3)
     filled = fill_path(
-        shift, garbled(x, seen), seen, 2, torch.zeros(1, TIME - 1, 2, dtype=x.dtype), Search(drift=1e-4, rounds=0)
+        shift, garbled(x, seen), seen, 2, torch.zeros(1, TIME - 1, 2, dtype=x.dtype), PathSearch(drift=1e-4, rounds=0)
     )
     assert (filled.frames - x).abs().max() < 1e-3
 
@@ -146,7 +146,7 @@ def test_a_film_that_changes_its_speed_is_read_gap_by_gap():
 def test_the_energy_never_rises_and_what_was_seen_stays_to_the_bit(bank, timeline):
     x = blobs(3 * TIME).float().view(3, TIME, 3, SIDE, SIDE)
     seen = salted(3)
-    filled = fill(bank, garbled(x, seen), seen, timeline, Search(rounds=2))
+    filled: Filled = fill(bank, garbled(x, seen), seen, timeline, PathSearch(rounds=2))
     assert (filled.energy.diff(dim=0) <= 0).all()
     assert (filled.energy[-1] < filled.energy[0]).all()
     shown = seen.expand_as(x)
@@ -161,7 +161,7 @@ def test_what_stands_at_hidden_pixels_does_not_matter(bank):
     x = blobs(TIME).float()[None]
     seen = salted(1)
     black, hollow = (
-        fill(bank, torch.where(seen, x, v), s, None, Search(rounds=1)) for v, s in ((0.0, seen), (torch.nan, None))
+        fill(bank, torch.where(seen, x, v), s, None, PathSearch(rounds=1)) for v, s in ((0.0, seen), (torch.nan, None))
     )
     assert torch.equal(black.frames, hollow.frames)
     assert torch.equal(black.moves, hollow.moves)
@@ -271,7 +271,7 @@ def test_energies_that_are_not_told_the_move_are_refused():
 @pytest.mark.parametrize("change", [{"fastest": 0}, {"price": 2}, {"steps": 0}, {"drift": 0.0}, {"enough": -1}])
 def test_settings_out_of_range_are_refused(change):
     with pytest.raises(ValueError, match=f"{next(iter(change))}: expected"):
-        Search(**change)
+        PathSearch(**change)
 
 
 def test_factors_of_the_bank_are_in_the_order_of_the_moves(bank):
