@@ -134,7 +134,7 @@ def calibrate(
     for k, factor in enumerate(bank.factors):
         clear = on[:, k] & (there[:, k].abs() > 0.2)
         off = [(there + back)[clear, k] / math.sqrt(2)]
-        if factor in drawn.told:
+        if factor in drawn.told and tuple(getattr(bank.members[factor][0], "factors", FACTORS)) == FACTORS:
             off.append((there[:, k] - drawn.told[factor][some])[clear])
         sds = [1.4826 * float((o / there[clear, k]).abs().median()) for o in off]
         units.append(max(sds) if int(clear.sum()) >= 5 else UNIT)
@@ -163,7 +163,7 @@ def _drawn(data: Any, n: int, generator: Generator) -> Ends:
         return Ends(frames[:, 0], frames[:, 1])
     pairs = data.pairs(n, generator)
     moves = getattr(pairs, "moves", None)
-    names = FACTORS if isinstance(data, DigitSequences) else ()
+    names: tuple[str, ...] = FACTORS if isinstance(data, DigitSequences) else ()
     told = {} if moves is None else dict(zip(names, moves.cpu().unbind(1), strict=False))
     return Ends(pairs.start.cpu(), pairs.target.cpu(), told)
 
