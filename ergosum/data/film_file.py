@@ -316,7 +316,7 @@ def _from_video(path: Path, side: int, kind: str) -> Iterator[_Shot]:
                     raise ValueError(f"{width}x{height} pixels; expected at least {LEAST_SIDE}x{LEAST_SIDE}")
                 yield _Shot(*as_square(Image.fromarray(np.ascontiguousarray(turned)), side), seconds)
     except av.FFmpegError as error:
-        raise ValueError(f"it is no video that can be read: {error.strerror or error}") from error
+        raise ValueError(f"it is no video that can be read: {_line(error)}") from error
 
 
 def _line(error: Exception) -> str:

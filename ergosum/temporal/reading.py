@@ -70,6 +70,7 @@ def read_moves(
     blur: float = 1.0,
     seen: Tensor | None = None,
     delta: float = 0.1,
+    initial: Tensor | None = None,
 ) -> Reading:
     """The sparse moves that lead from `start` to `target`.
 
@@ -77,11 +78,12 @@ def read_moves(
         act: what the energies make of frames. components: K. price: relative error, 0 .. 1, that one more move must
             save. most: moves at once; None allows all. steps: Gauss-Newton steps with all moves, and with the chosen.
         blur: of both sides in pixels, >= 0. seen: (batch, 1, side, side) of 0 and 1, the pixels of the target that
-            count; None: all. delta: step of the finite differences, in moves.
+            count; None: all. delta: step of the finite differences, in moves. initial: moves to start from, (batch, K);
+            None: none at all.
     Shape:
         start, target: (batch, 3, side, side).
     """
-    moves = start.new_zeros(len(start), components)
+    moves = start.new_zeros(len(start), components) if initial is None else initial
     free = torch.ones_like(moves, dtype=torch.bool)
     settings = {"blur": blur, "seen": seen, "delta": delta}
     moves, curvature = descend_moves(act, start, target, moves, free, steps[0], **settings)  # type: ignore[arg-type]

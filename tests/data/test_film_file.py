@@ -2,6 +2,8 @@
 
 import io
 import math
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -330,7 +332,24 @@ def test_a_video_that_is_none_names_no_other_file(tmp_path):
             read_film(tmp_path / name, SIDE)
 
 
+def test_videos_are_read_as_what_their_name_says(tmp_path, monkeypatch):
+    asked = []
+
+    class Reader(types.ModuleType):
+        FFmpegError = RuntimeError
+
+        def open(self, path, format=None):
+            asked.append(format)
+            raise RuntimeError("no video")
+
+    monkeypatch.setitem(sys.modules, "av", Reader("av"))
+    for name, kind in film_file.VIDEOS.items():
+        with pytest.raises(UnreadableFilm, match="it is no video that can be read: no video"):
+            read_film(written(tmp_path / f"a{name}", b"#EXTM3U"), SIDE)
+        assert asked[-1] == kind is not None
+
+
 def test_without_the_extra_a_video_names_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(UnreadableFilm, match=r"pip install 'ergosum\[video\]'"):
         read_film(written(tmp_path / "a.mp4", b"00"), SIDE)
