@@ -191,7 +191,7 @@ def train_classifier(updates: int, source: str, seed: int, device: str, batch: i
 def by_grid(start: Tensor, target: Tensor, scales: Tensor, seen: Tensor | None, n: int) -> Tensor:
     """The move of a grid of n^3 whose frame, made by the true operator, is nearest."""
     operator = trivial(torch.zeros(1, 1, 28, 28))["true operator"]
-    line = torch.linspace(-1, 1, n)
+    line = torch.arange(-(n // 2), n // 2 + 1) / (n // 2)  # 0 is exactly 0
     grid = torch.cartesian_prod(line, line, line)
     chosen = []
     for i in range(len(start)):

@@ -136,7 +136,7 @@ def _mask(path: str, side: int) -> "Tensor":
 
     from ergosum.data.image_file import read_square
 
-    seen = torch.from_numpy(read_square(path, side).pixels).float().mean(2) > 127.5
+    seen = torch.tensor(read_square(path, side).pixels, dtype=torch.float32).mean(2) > 127.5
     if not seen.any():
         raise ValueError(f"--mask {path}: expected white where pixels are seen; got an image that hides all of them.")
     return seen.float()[None, None]

@@ -228,7 +228,8 @@ def calibrated(
         moved = change > 4 * LEAST
         if moved.sum() < 8:
             raise ValueError(
-                f"Calibration needs 8 pairs of frames that the energies change; got {int(moved.sum())}. Give it more."
+                f"Calibration needs 8 pairs of frames that the energies change; of {len(moved)} they change "
+                f"{int(moved.sum())}. Give it more pairs, or energies that were trained longer."
             )
         off_x, off_y = x[moved] - x[moved].mean(), y[moved] - y[moved].mean()
         slope = ((off_x * off_y).sum() / off_x.square().sum().clamp_min(1e-9)).clamp(0, 1.5)

@@ -1,7 +1,8 @@
 """Pairs of frames that energies explain, and how large an error is left there: the yardstick of what they do not."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +20,8 @@ from ergosum.temporal.reading import Act, blurred, descend_moves, looked_at
 
 __all__ = ["InTurn", "act_of", "calibrate", "explained_by", "fit_pairs"]
 
+UNIT = 0.1
+"""Relative standard deviation of an energy's speed where too few pairs tell."""
 _CHUNK = 64
 """Pairs of frames that are fitted at once."""
 
@@ -52,14 +55,15 @@ class InTurn:
         """`n` pairs, the first of the first dataset."""
         shares = [n // len(self.datasets) + (i < n % len(self.datasets)) for i in range(len(self.datasets))]
         drawn = [_drawn(data, share, generator) for data, share in zip(self.datasets, shares, strict=True) if share]
-        return Ends(*(torch.cat(v) for v in zip(*drawn, strict=True)))
+        return Ends(torch.cat([d.start for d in drawn]), torch.cat([d.target for d in drawn]))
 
 
 class Ends(NamedTuple):
-    """Pairs of frames, (n, 3, side, side) each."""
+    """Pairs of frames, (n, 3, side, side) each, and the moves (n,) of the factors for which they are told."""
 
     start: Images
     target: Images
+    told: Mapping[str, Tensor] = MappingProxyType({})
 
 
 def explained_by(data: Sequence[Part[Any]], split: str = "test") -> Any:
@@ -96,8 +100,9 @@ def calibrate(
 ) -> ErrorModel:
     """How well the energies explain pairs that they should explain, with the noise and the hidden pixels of a film.
 
-    Neither labels nor the names of factors are used, so told and discovered energies are calibrated alike. How exact
-    the speeds are is measured by reading each pair backwards too, which should give the same moves with the other sign.
+    Told and discovered energies are calibrated alike: the error needs no labels. How exact speeds are is measured by
+    reading each pair backwards too, which should give the same moves with the other sign, and where the data tell the
+    moves of a factor that an energy is named after, by these as well; the larger of the two counts.
 
     Args:
         data: draws pairs of frames that the energies explain, with a method `pairs` or `clips`. n: of them, >= 16.
@@ -109,7 +114,8 @@ def calibrate(
     if n < 16:
         raise ValueError(f"calibrate: expected at least 16 pairs, got {n}.")
     act, components = act_of(bank), len(bank.factors)
-    start, target = _drawn(data, n, generator)
+    drawn = _drawn(data, n, generator)
+    start, target = drawn.start, drawn.target
     noisy = [noised(frames, noise, generator) for frames in (start, target)]
     left = sum(looked_at(a - b, BLUR, None).square().mean() for a, b in zip(noisy, (start, target), strict=True))
     start, target = noisy
@@ -125,10 +131,13 @@ def calibrate(
     back, _ = descend_moves(act, target[some], start[some], -moves[some], on[some], 2, blur=BLUR)
     there, back, on = moves[some], back, on[some]
     units = []
-    for k in range(components):
+    for k, factor in enumerate(bank.factors):
         clear = on[:, k] & (there[:, k].abs() > 0.2)
-        off = ((there + back)[clear, k] / there[clear, k]).abs()
-        units.append(1.4826 * float(off.median()) / math.sqrt(2) if len(off) >= 5 else 0.1)
+        off = [(there + back)[clear, k] / math.sqrt(2)]
+        if factor in drawn.told and tuple(getattr(bank.members[factor][0], "factors", FACTORS)) == FACTORS:
+            off.append((there[:, k] - drawn.told[factor][some])[clear])
+        sds = [1.4826 * float((o / there[clear, k]).abs().median()) for o in off]
+        units.append(max(sds) if int(clear.sum()) >= 5 else UNIT)
     return calibrated(fits, float(left), _power(), units=tuple(units))
 
 
@@ -147,13 +156,16 @@ def fit_pairs(
     return Fits(parts[0].sets, *(torch.cat(v) for v in list(zip(*parts, strict=True))[1:]))
 
 
-def _drawn(data: Any, n: int, generator: Generator) -> tuple[Images, Images]:
+def _drawn(data: Any, n: int, generator: Generator) -> Ends:
     """Pairs of frames of a dataset that draws pairs, or clips."""
-    if hasattr(data, "pairs"):
-        pairs = data.pairs(n, generator)
-        return pairs.start.cpu(), pairs.target.cpu()
-    frames = data.clips(n, 1, generator).frames.cpu()
-    return frames[:, 0], frames[:, 1]
+    if not hasattr(data, "pairs"):
+        frames = data.clips(n, 1, generator).frames.cpu()
+        return Ends(frames[:, 0], frames[:, 1])
+    pairs = data.pairs(n, generator)
+    moves = getattr(pairs, "moves", None)
+    names: tuple[str, ...] = FACTORS if isinstance(data, DigitSequences) else ()
+    told = {} if moves is None else dict(zip(names, moves.cpu().unbind(1), strict=False))
+    return Ends(pairs.start.cpu(), pairs.target.cpu(), told)
 
 
 def _power() -> float:

@@ -1,6 +1,7 @@
 """`ergosum read` and `ergosum transfer` as a user meets them."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -40,11 +41,11 @@ def test_a_shipped_energy_reads_how_a_digit_turns_and_control_accepts_it(film, c
     assert Image.open("again.gif").n_frames > 2
 
 
-def test_json_tells_every_frame_and_transfer_moves_another_image(film, trained, capsys):
-    read = ["turn.npy", "--with", str(trained), "--pairs", "16", "--noise", "0.02"]
+def test_json_tells_every_frame_and_transfer_moves_another_image(film, capsys):
+    read = ["turn.npy", "--with", "digits-angle", "--pairs", "16", "--noise", "0.02"]
     assert main(["read", *read, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["energies"] == ["colour"] and told["noise"] == 0.02 and len(told["frames"]) == len(ANGLES) - 1
+    assert told["energies"] == ["angle"] and told["noise"] == 0.02 and len(told["frames"]) == len(ANGLES) - 1
     assert {"frame", "moves", "sd", "active", "unexplained", "nats", "z"} == set(told["frames"][0])
     assert parse_timeline(told["timeline"]).frames == len(ANGLES) - 1
     assert main(["transfer", *read, "--start", "digits:4", "--out", "moved.png"]) == 0
@@ -72,9 +73,11 @@ def test_json_tells_every_frame_and_transfer_moves_another_image(film, trained, 
         ("transfer turn.npy", 2, "required: --start"),
         ("transfer turn.npy --start digits:4 --out a.mp4", 1, "--out a.mp4: expected"),
         ("transfer turn.npy --start digits:4x", 1, "--start 'digits:4x'"),
+        ("read turn.npy --with run --pairs 16", 1, "Calibration needs 8 pairs of frames that the energies change"),
     ],
 )
-def test_what_cannot_be_read_ends_with_one_line(arguments, code, message, film, capsys):
+def test_what_cannot_be_read_ends_with_one_line(arguments, code, message, film, trained, capsys):
+    shutil.copytree(trained, "run")  # of three updates: its energy changes nothing yet
     frames = np.load("turn.npy")
     np.save("one.npy", frames[:1])
     np.save("black.npy", np.zeros_like(frames))
