@@ -39,6 +39,7 @@ def run(arguments: list[str]) -> None:
     )  # fmt: skip
     parser.add_argument("--canvas", type=int, default=28, help="side of a frame in pixels, a multiple of 4")
     parser.add_argument("--clips", type=int, default=1000, help="clips to search in")
+    parser.add_argument("--pool", type=int, default=3000, help="clips whose moves are read, to refine with")
     parser.add_argument("--steps", type=int, default=4, help="moves of a clip")
     parser.add_argument("--unsteady", action="store_true", help="speeds change within a clip: read each step apart")
     parser.add_argument("--most", type=int, default=3, help="components that move at once, at most")
@@ -87,7 +88,9 @@ def _begun(chosen: Any, trust: tuple[str, ...]) -> "tuple[Experiment, Discovery]
         Search, components=chosen.components, clips=chosen.clips, steps=chosen.steps, steady=not chosen.unsteady,
         seed=chosen.seed, fitting=Part(Fitting, most=most),
     )  # fmt: skip
-    whole: Part[Any] = Part(Discovery, data=_data(chosen, trust), model=Part(Discovered, most=most), search=search)
+    whole: Part[Any] = Part(
+        Discovery, data=_data(chosen, trust), model=Part(Discovered, most=most), search=search, pool=chosen.pool
+    )
     Optimiser(iterations=chosen.iterations)  # refused before the search
     task = whole.build()
     with Console(stderr=True).status("clips") as status:
