@@ -15,8 +15,8 @@ of their own and scored with seed 1000 plus theirs.
 - `transport scalars`: three transport energies with one scalar each, the mean of their bowls predicts.
 - `report's scalars`: the founding report's K = 3, its energies at half of COMET's width.
 
-The number of updates is the budget over the time of the quickest of the first ones; `cpu_s` is what was spent in fact. A row is kept
-in the file as soon as it is scored, and a run with the same settings goes on from there.
+The number of updates is the budget over the time of the quickest of the first ones; `cpu_s` is what was spent in fact.
+A row is kept in the file as soon as it is scored, and a run with the same settings goes on from there.
 
     python benchmarks/discovery_rows.py --seeds 3 --out benchmarks/results/discovery_rows_single.json
 """
@@ -100,7 +100,7 @@ class Learned:
         return fit(task, out, optimiser=optimiser, run=run, accelerator="cpu")
 
     def _affordable(self, task: Task, seconds: float, out: Path) -> int:
-        """How many updates fit into the budget; the quickest one counts, so that a busy machine shortens no training."""
+        """How many updates fit into the budget; the quickest counts, so that a busy machine shortens no training."""
         marks = [time.process_time() for _ in self._updates(task, PROBE, 0, out)]
         return max(PROBE, round(seconds / min(after - before for before, after in pairwise(marks))))
 
