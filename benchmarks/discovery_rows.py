@@ -15,8 +15,8 @@ of their own and scored with seed 1000 plus theirs.
 - `transport scalars`: three transport energies with one scalar each, the mean of their bowls predicts.
 - `report's scalars`: the founding report's K = 3, its energies at half of COMET's width.
 
-The number of updates is the budget over the time of the first updates; `cpu_s` is what was spent in fact. A row is kept
-in the file as soon as it is scored, and a run with the same settings goes on from there.
+The number of updates is the budget over the time of the quickest of the first ones; `cpu_s` is what was spent in fact.
+A row is kept in the file as soon as it is scored, and a run with the same settings goes on from there.
 
     python benchmarks/discovery_rows.py --seeds 3 --out benchmarks/results/discovery_rows_single.json
 """
@@ -28,6 +28,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -64,7 +65,7 @@ from ergosum.training.task import Task
 __all__ = ["ROWS", "Learned", "Searched", "main", "measured", "table"]
 
 PROBE = 12
-"""Updates that are timed, but for the first two, to know how many fit into the budget."""
+"""Updates that are timed to know how many fit into the budget."""
 SCORED_FROM = 1000
 """Seeds of scores start here; those of training are small."""
 SIZES = {"quick": (64, 8), "full": (1000, 48)}
@@ -99,12 +100,9 @@ class Learned:
         return fit(task, out, optimiser=optimiser, run=run, accelerator="cpu")
 
     def _affordable(self, task: Task, seconds: float, out: Path) -> int:
-        """How many updates fit into the budget."""
-        begun = 0.0
-        for update in self._updates(task, PROBE, 0, out):
-            if update.iteration == 2:  # the first ones warm up
-                begun = time.process_time()
-        return max(PROBE, round(seconds * (PROBE - 2) / (time.process_time() - begun)))
+        """How many updates fit into the budget; the quickest counts, so that a busy machine shortens no training."""
+        marks = [time.process_time() for _ in self._updates(task, PROBE, 0, out)]
+        return max(PROBE, round(seconds / min(after - before for before, after in pairwise(marks))))
 
 
 @dataclass(frozen=True, kw_only=True)
