@@ -58,9 +58,9 @@ def start_digit(label: int, scale: float, place: int = 0) -> tuple:
 def discovered() -> None:
     """Clips go in, each of one factor; the components found, swept on digits that were in none of them."""
     _, model = load_predictor("digits-discovered")
-    clips = DigitSequences(source="digits", mode="single", split="test").clips(40, 8, Generator().manual_seed(4))
+    clips = DigitSequences(source="digits", mode="single", split="test").clips(200, 8, Generator().manual_seed(4))
     chosen = [
-        next(i for i in range(40) if clips.speeds[i, 0, f].abs() > 0.9 and clips.frames[i, 0].mean() > 0.07)
+        next(i for i in range(200) if clips.speeds[i, 0, f].abs() > 0.9 and 0.03 < clips.frames[i, 4].mean() < 0.09)
         for f in (0, 1, 2)
     ]
     rows = [("a clip", clips.frames[i]) for i in chosen]
