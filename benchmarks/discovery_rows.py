@@ -31,13 +31,14 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, cast
 
 import torch
 from machine import provenance
 from rich.console import Console
 from rich.table import Table
 
+from ergosum.data.contract import ClipData
 from ergosum.data.render import FACTORS
 from ergosum.data.sequences import DigitSequences
 from ergosum.data.sources import default_source
@@ -57,6 +58,7 @@ from ergosum.temporal.discovery.dictionary import Fitting
 from ergosum.temporal.discovery.library import Library
 from ergosum.temporal.discovery.scores import Mover, score_mover
 from ergosum.temporal.discovery.search import Search
+from ergosum.temporal.task import PairData
 from ergosum.training.experiment import Optimiser, Run
 from ergosum.training.loop import Update, fit
 from ergosum.training.runfolder import load_predictor
@@ -122,10 +124,11 @@ class Searched:
         begun = time.process_time()
         most = self.most or (2 if data.get("mode") == "single" else 3)
         fitting = Part(Fitting, most=most, price=self.price, **({"restarts": 2, "rounds": 5} if quick else {}))
+        clips = 20 if quick else 1000
         if self.lockstep:
             data = data.but(mode="lockstep", signs="forward")
-        search = Search(seed=seed, components=self.components, fitting=fitting, **({"clips": 20} if quick else {}))
-        mover = search_groups(data, search, Library())
+        search = Search(seed=seed, components=self.components, fitting=fitting, clips=clips)
+        mover = search_groups(cast("Part[ClipData]", data), search, Library())
         return mover, {"updates": 0, "cpu_s": time.process_time() - begun, "weights": mover.theta.numel()}
 
 
@@ -143,10 +146,10 @@ ROWS: dict[str, Learned | Searched] = {
     "latent actions, discrete": Learned(task=_learning(Part(DiscreteActions, width=16)), optimiser=SMALL),
     "image-dependent fields": Learned(task=_learning(Part(ImageFields)), optimiser=SMALL),
     "transport scalars": Learned(
-        task=lambda data: scalars(data, "ours", 16).build(), optimiser=SMALL, mover=ScalarMover
+        task=lambda data: scalars(cast("Part[PairData]", data), "ours", 16).build(), optimiser=SMALL, mover=ScalarMover
     ),
     "report's scalars": Learned(
-        task=lambda data: scalars(data, "report", 32).build(),
+        task=lambda data: scalars(cast("Part[PairData]", data), "report", 32).build(),
         optimiser=Optimiser(batch=32, rate=1e-3),
         mover=ScalarMover,
     ),

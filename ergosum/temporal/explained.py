@@ -164,7 +164,7 @@ def _drawn(data: Any, n: int, generator: Generator) -> Ends:
     pairs = data.pairs(n, generator)
     moves = getattr(pairs, "moves", None)
     names: tuple[str, ...] = FACTORS if isinstance(data, DigitSequences) else ()
-    told = {} if moves is None else dict(zip(names, moves.cpu().unbind(1), strict=False))
+    told: dict[str, Tensor] = {} if moves is None else dict(zip(names, moves.cpu().unbind(1), strict=False))
     return Ends(pairs.start.cpu(), pairs.target.cpu(), told)
 
 
