@@ -4,7 +4,8 @@ and a light. The search alone, without a network, in the frame of the canvas or 
 - `shape, own frame`: one white shape; fields of places count from its centre of mass. `shape, canvas`: from the canvas.
 - `shape, several factors`: the same where a random subset of size, turn, x and y moves.
 - `two shapes`: two coloured shapes on grey that move on their own; each is cut out by its true mask (a pixel wider), as
-  how far it is from the ground, and lies in its own frame, so that the search sees clips of single objects. `two shapes, whole`: nothing is cut out.
+  how far it is from the ground, and lies in its own frame, so that the search sees clips of single objects.
+  `two shapes, whole`: nothing is cut out.
 - `scenes, degree D`: camera and light move; monomials of place up to degree D, of the canvas.
 
 Scored on clips never seen: rank correlation of moves with true speeds, best pairing (MCC); each row and seed on 300
