@@ -313,7 +313,8 @@ def score(options: argparse.Namespace) -> dict[str, Any]:
         parts = [r for job, r in zip(jobs, results, strict=True) if job.kind == kind]
         for name in (n for n, v in parts[0].items() if isinstance(v, Seen)):
             seen = [p[name] for p in parts]
-            joined = Seen(*(torch.cat([s[i] for s in seen]) for i in (0, 1)), sum(s.seconds for s in seen))
+            read, truth = torch.cat([s.read for s in seen]), torch.cat([s.truth for s in seen])
+            joined = Seen(read, truth, sum(s.seconds for s in seen))
             rows[f"{kind}: {name}"] = measured(joined)
             if name == "film":
                 sd, off = torch.cat([p["sd"] for p in parts]), (joined.read - joined.truth).abs()

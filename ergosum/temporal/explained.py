@@ -163,8 +163,9 @@ def _drawn(data: Any, n: int, generator: Generator) -> Ends:
         return Ends(frames[:, 0], frames[:, 1])
     pairs = data.pairs(n, generator)
     moves = getattr(pairs, "moves", None)
-    names: tuple[str, ...] = FACTORS if isinstance(data, DigitSequences) else ()
-    told: dict[str, Tensor] = {} if moves is None else dict(zip(names, moves.cpu().unbind(1), strict=False))
+    told: dict[str, Tensor] = {}
+    if moves is not None and isinstance(data, DigitSequences):
+        told |= {name: moves[:, k].cpu() for k, name in enumerate(FACTORS)}
     return Ends(pairs.start.cpu(), pairs.target.cpu(), told)
 
 
