@@ -7,6 +7,7 @@ from torch import Generator
 
 from ergosum.data.record import ImageRecord
 from ergosum.data.render import render
+from ergosum.data.sequences import DigitSequences
 from ergosum.data.sources import load_digits
 from ergosum.decomposition.composites import compatible
 from ergosum.decomposition.figures import addition_sheet, components_sheet, exchange_sheet, union_sheet
@@ -22,6 +23,7 @@ from ergosum.samplers.chain import sample
 from ergosum.samplers.mala import Mala
 from ergosum.temporal.composition import compose_images
 from ergosum.temporal.control import Bank
+from ergosum.temporal.discovery.figures import sweep
 from ergosum.temporal.steering import true_frames
 from ergosum.temporal.timeline import parse_timeline
 from ergosum.training.runfolder import load_predictor
@@ -33,6 +35,7 @@ def main() -> None:
     """Draw all."""
     FIGURES.mkdir(parents=True, exist_ok=True)
     bank = Bank([load_predictor(f"digits-{f}")[1] for f in ("colour", "angle", "scale")])
+    discovered()
     hero(bank)
     ordered_and_obeyed(bank)
     save_strip(sequences("digits", 3), FIGURES / "sequences.png")
@@ -50,6 +53,21 @@ def start_digit(label: int, scale: float, place: int = 0) -> tuple:
     held_out = load_digits("digits", "test")
     index = (held_out.labels == label).nonzero()[place]
     return type(held_out)(held_out.images[index], held_out.labels[index]), torch.tensor([[0.0, 0.0, scale]])
+
+
+def discovered() -> None:
+    """Clips go in, each of one factor; the components found, swept on digits that were in none of them."""
+    _, model = load_predictor("digits-discovered")
+    clips = DigitSequences(source="digits", mode="single", split="test").clips(200, 8, Generator().manual_seed(4))
+    chosen = [
+        next(i for i in range(200) if clips.speeds[i, 0, f].abs() > 0.9 and 0.03 < clips.frames[i, 4].mean() < 0.09)
+        for f in (0, 1, 2)
+    ]
+    rows = [("a clip", clips.frames[i]) for i in chosen]
+    for k, (name, label) in enumerate(zip(model.components, (3, 5, 2), strict=True)):  # type: ignore[arg-type]
+        digit, factors = start_digit(label, 0.9)
+        rows.append((f"component {name}", sweep(model, render(digit.images, factors), k)[0]))  # type: ignore[arg-type]
+    save_strip(sheet(rows, None, boxed=()), FIGURES / "discovered.png")
 
 
 def hero(bank: Bank) -> None:

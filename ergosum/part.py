@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 ROOMS = (
     "ergosum.nets", "ergosum.data", "ergosum.energies", "ergosum.samplers", "ergosum.metrics", "ergosum.decomposer",
-    "ergosum.temporal", "ergosum.decomposition",
+    "ergosum.temporal", "ergosum.temporal.discovery", "ergosum.decomposition",
 )  # fmt: skip
 """Rooms whose public classes are parts; what a system needs alone lies in the system."""
 
@@ -214,7 +214,7 @@ def resolve(name: str, trust: tuple[str, ...] = (), kind: Any = None, where: str
 
 def _of_room(module: str, short: str) -> Any:
     """What the room that a module of the package belongs to exports under a name; None if it is no part."""
-    room = next((r for r in ROOMS if module == r or module.startswith(f"{r}.")), None)
+    room = max((r for r in ROOMS if module == r or module.startswith(f"{r}.")), key=len, default=None)
     home = importlib.import_module(room) if room else None
     found = getattr(home, short) if short in getattr(home, "__all__", ()) else None
     return found if module in (room, getattr(found, "__module__", None)) else None

@@ -5,9 +5,10 @@ from typing import Any
 from ergosum.data.glyphs import Glyphs
 from ergosum.data.shapes import Shapes
 from ergosum.part import Part, parameters
+from ergosum.temporal.discovery import Search
 from ergosum.training.experiment import Experiment
 
-SMALL = {"width": 4, "count": 32, "limit": 32, "source": "digits"}
+SMALL = {"width": 4, "count": 32, "limit": 32, "source": "digits", "clips": 24, "pool": 8, "restarts": 2, "spare": 0.0}
 """What every part that takes such an argument gets."""
 OPTIMISER = {"batch": 4, "iterations": 3}
 RUN = {"log_every": 1, "checkpoint_every": 100}
@@ -23,6 +24,8 @@ def shrunk(value: Any) -> Any:
         return value
     if value.cls is Glyphs and value.get("source") == "fashion":
         return Part(Shapes, side=value.get("side"), objects=1)
+    if value.cls is Search:  # as many as the recipe names
+        value = value.but(components=3)
     inner = {k: shrunk(v) for k, v in value.settings().items() if isinstance(v, Part | tuple)}
     held = {k: v for k, v in inner.items() if v != value.get(k)}
     return value.but(**held, **{k: v for k, v in SMALL.items() if k in parameters(value.cls)})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ergosum.training.experiment import Experiment
     from ergosum.training.loop import Update
+    from ergosum.training.task import Task
 
 __all__ = ["is_main_process", "train_with_progress"]
 
@@ -18,9 +19,14 @@ def is_main_process() -> bool:
 
 
 def train_with_progress(
-    experiment: "Experiment", folder: Path, resume: bool, accelerator: str, seconds: float | None = None
+    experiment: "Experiment",
+    folder: Path,
+    resume: bool,
+    accelerator: str,
+    seconds: float | None = None,
+    task: "Task | None" = None,
 ) -> None:
-    """Train and show how far it is; `seconds` stops early and keeps what was learnt."""
+    """Train and show how far it is; `seconds` stops early and keeps what was learnt. `task`: see `loop.train`."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -33,11 +39,13 @@ def train_with_progress(
     )  # fmt: skip
     quiet = not is_main_process()
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
-        task = progress.add_task(experiment.name, total=experiment.optimiser.iterations, status="")
-        updates, beside = train(experiment, folder, resume, accelerator), experiment.built().compared_with
+        shown = progress.add_task(experiment.name, total=experiment.optimiser.iterations, status="")
+        task = task or experiment.built()
+        task.tell = lambda stage: progress.update(shown, status=stage)
+        updates, beside = train(experiment, folder, resume, accelerator, task), task.compared_with
         with contextlib.closing(updates):
             for update in updates:
-                progress.update(task, completed=update.iteration, status=_status(update, beside))
+                progress.update(shown, completed=update.iteration, status=_status(update, beside))
                 marks = max(1, experiment.optimiser.iterations // 10)
                 if not console.is_terminal and not quiet and update.iteration % marks == 0:
                     console.print(f"{experiment.name} {update.iteration} {_status(update, beside)}", highlight=False)

@@ -24,11 +24,11 @@ class Start(NamedTuple):
     side: int
 
 
-def add_start(parser: Parser) -> None:
-    """The options that say where frames start."""
+def add_start(parser: Parser, seed: str = "seed of a noise start") -> None:
+    """The options that say where frames start; `seed` is what `--seed` means to the command."""
     parser.add_argument("--start", default="digits:7", help="SOURCE:DIGIT[@N], noise, or an image file of one digit")
     parser.add_argument("--scale", type=float, default=0.8, help="scale of a SOURCE:DIGIT start, 0.1 .. 1.8")
-    parser.add_argument("--seed", type=int, default=0, help="seed of a noise start")
+    parser.add_argument("--seed", type=int, default=0, help=seed)
     parser.add_argument(
         "--invert", choices=["auto", "yes", "no"], default="auto",
         help="of an image file: whether the digit is dark on a light ground",

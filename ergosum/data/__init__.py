@@ -1,11 +1,17 @@
-"""Datasets: single images with true factors and masks, and sequences of frames."""
+"""Datasets: single images with true factors and masks, sequences of frames, and clips."""
 
+from ergosum.data.clip_folder import ClipFolder
 from ergosum.data.folder import ImageFolder
 from ergosum.data.glyphs import Glyphs
 from ergosum.data.mixed import Mixed
+from ergosum.data.moving_scenes import MovingScenes
+from ergosum.data.moving_shapes import MovingShapes
 from ergosum.data.scenes import Scenes
 from ergosum.data.sequences import DigitSequences
 from ergosum.data.shapes import Shapes
 from ergosum.data.tetrominoes import Tetrominoes
 
-__all__ = ["DigitSequences", "Glyphs", "ImageFolder", "Mixed", "Scenes", "Shapes", "Tetrominoes"]
+__all__ = [
+    "ClipFolder", "DigitSequences", "Glyphs", "ImageFolder", "Mixed", "MovingScenes", "MovingShapes", "Scenes",
+    "Shapes", "Tetrominoes",
+]  # fmt: skip

@@ -6,19 +6,42 @@ nonsense without a word.
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Generator, Tensor
 
 from ergosum.data.dataset import ImageDataset
 from ergosum.data.images_given import as_images
-from ergosum.data.record import ImageRecord, Pairs
+from ergosum.data.record import Clips, ImageRecord, Pairs
 
-__all__ = ["check_images", "check_pairs"]
+__all__ = ["ClipData", "check_clips", "check_images", "check_pairs", "columns_of"]
 
 N = 2
 """Rows of the record that is drawn."""
+
+
+class ClipData(Protocol):
+    """A dataset of clips: `DigitSequences`, `MovingShapes`, `MovingScenes`, `ClipFolder`, or your own.
+
+    Its constructor takes `canvas`, the side of a frame in pixels, with a default; and, if it likes, `split` (`train` or
+    `test`) and `device`. Where the columns of `Clips.speeds` are others than `factors`, an attribute `columns` names
+    them.
+    """
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """Names of the factors that may change in a clip; none where nobody knows them."""
+        ...
+
+    def clips(self, n: int, steps: int, generator: Generator) -> Clips:
+        """`n` random clips of `steps` + 1 frames, of the part that it was built for."""
+        ...
+
+
+def columns_of(data: ClipData) -> tuple[str, ...]:
+    """Names of the columns of a dataset's `Clips.speeds`: its `columns`, where it has them, else its `factors`."""
+    return tuple(getattr(data, "columns", data.factors))
 
 
 def check_images(dataset: ImageDataset, side: int | None = None) -> None:
@@ -77,13 +100,36 @@ def check_pairs(data: Any, side: int) -> None:
             raise ValueError(f"{name}, {field}: expected a tensor of {N} rows, one for each pair, got {got}.")
 
 
+def check_clips(data: ClipData, side: int, steps: int = 2) -> None:
+    """Draw two clips with a generator of their own, and refuse a dataset that does not keep to `ClipData`.
+
+    Args:
+        side: of a frame in pixels, the data's `canvas`. steps: moves of a clip, as many as will be asked for.
+    Raises:
+        ValueError: naming the class, what was expected and what came: an attribute or a field is missing, frames are no
+            floats in 0 .. 1 of the stated side, there are not `steps` + 1 of them, or speeds are not as many as they
+            have names, or not finite.
+    """
+    name = type(data).__name__
+    _require(data, ("factors", "clips"), name)
+    drawn = data.clips(N, steps, Generator().manual_seed(0))
+    _require(drawn, Clips._fields, f"{name}.clips")
+    frames, speeds, where = drawn.frames, drawn.speeds, f"{name}.clips, speeds"
+    _check_shape(frames, (N, steps + 1, 3, side, side), f"{name}.clips, frames", "(clips, steps + 1, 3, side, side)")
+    _check_frames(frames.flatten(0, 1), side, f"{name}.clips, frames", N * (steps + 1))
+    _check_shape(speeds, (N, steps, len(columns_of(data))), where, "one column for each name")
+    if speeds.dtype != torch.float32 or not speeds.isfinite().all():
+        got = "NaN or infinity" if speeds.dtype == torch.float32 else speeds.dtype
+        raise ValueError(f"{where}: expected finite float32, got {got}.")
+
+
 def _require(thing: Any, names: Sequence[str], where: str) -> None:
     missing = [k for k in names if not hasattr(thing, k)]
     if missing:
         raise ValueError(f"{where}: expected {', '.join(names)}; missing: {', '.join(missing)}.")
 
 
-def _check_frames(images: Any, side: int, where: str) -> None:
+def _check_frames(images: Any, side: int, where: str, count: int = N) -> None:
     """Float32 images in 0 .. 1, as many as were asked for."""
     if isinstance(images, Tensor) and images.dtype != torch.float32:
         raise ValueError(f"{where}: expected float32 in 0 .. 1, got {images.dtype}; x.float() / 255 mends bytes.")
@@ -91,8 +137,8 @@ def _check_frames(images: Any, side: int, where: str) -> None:
         as_images(images, side)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: {str(error).removeprefix('images: ')}") from error
-    if len(images) != N:
-        raise ValueError(f"{where}: expected {N} images where {N} are asked for, got {len(images)}.")
+    if len(images) != count:
+        raise ValueError(f"{where}: expected {count} images where {count} are asked for, got {len(images)}.")
 
 
 def _check_shape(value: Any, expected: tuple[int, ...], where: str, why: str) -> None:

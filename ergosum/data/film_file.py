@@ -118,8 +118,9 @@ def read_film(path: Path | str, side: int, *, background: float = 0.0) -> Film:
     except UnreadableImage as error:
         raise UnreadableFilm(path, error.reason) from error
     except (OSError, ValueError) as error:
-        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UnreadableFilm(path, " ".join(text.split()).rstrip(".") or type(error).__name__) from error
+        raise UnreadableFilm(path, _line(error)) from error
+    except Exception as error:  # for damaged files decoders raise nearly every exception that Python has
+        raise UnreadableFilm(path, f"it is damaged: {_line(error)}") from error
 
 
 def films_in(folder: Path | str, report: Callable[[Path, str], object] | None = None) -> Iterator[Path]:
@@ -246,7 +247,11 @@ def _array(path: Path) -> np.ndarray:
             raise ValueError(f"its array unpacks to {chosen[0].file_size:,} bytes; at most {_MOST_UNPACKED:,} are read")
         with np.load(path, allow_pickle=False) as archive:
             return archive[chosen[0].filename.removesuffix(".npy")]
-    except (EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, KeyError, TypeError, NotImplementedError) as error:
+    except ValueError as error:
+        if "Python objects" in str(error) or "pickle" in str(error):
+            raise ValueError("it holds Python objects; expected one array of numbers (time, H, W, 3)") from error
+        raise
+    except (EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"it is no array of NumPy: {error}") from error
 
 
@@ -296,8 +301,10 @@ def _from_video(path: Path, side: int, kind: str) -> Iterator[_Shot]:
     try:
         with av.open(str(path), format=kind) as container:
             if not container.streams.video:
-                raise ValueError("it holds no pictures")
+                raise ValueError("it holds no images")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise ValueError("its images are damaged, or coded in a way that PyAV does not know")
             width, height = stream.codec_context.width, stream.codec_context.height
             if width * height > MOST_PIXELS:
                 raise ValueError(f"{width}x{height} pixels; at most {MOST_PIXELS:,} are decoded; save it smaller")
@@ -309,7 +316,12 @@ def _from_video(path: Path, side: int, kind: str) -> Iterator[_Shot]:
                     raise ValueError(f"{width}x{height} pixels; expected at least {LEAST_SIDE}x{LEAST_SIDE}")
                 yield _Shot(*as_square(Image.fromarray(np.ascontiguousarray(turned)), side), seconds)
     except av.FFmpegError as error:
-        raise ValueError(f"it is no video that can be read: {error.strerror or error}") from error
+        raise ValueError(f"it is no video that can be read: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()).rstrip(".") or type(error).__name__
 
 
 def _natural(path: Path) -> tuple[list[tuple[int, int, str]], str]:

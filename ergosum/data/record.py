@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["Clips", "Digits", "ImageRecord", "Pairs", "Sequences"]
+__all__ = ["Clips", "Digits", "ImageRecord", "ObjectClips", "Pairs", "Sequences"]
 
 
 class Digits(NamedTuple):
@@ -63,6 +63,21 @@ class Clips(NamedTuple):
 
     frames: Tensor
     speeds: Tensor
+
+
+class ObjectClips(NamedTuple):
+    """Clips with the objects in them: whose each pixel is, and what each object is like, frame by frame.
+
+    Shape:
+        frames: (batch, time, 3, side, side), float32 in [0, 1]. speeds: (batch, time - 1, F), as `Clips`.
+        masks: (batch, time, 1 + objects, side, side), bool, the background first; exactly one is true at every pixel.
+        attributes: (batch, time, objects, A), float32, NaN for an object that is absent.
+    """
+
+    frames: Tensor
+    speeds: Tensor
+    masks: Tensor
+    attributes: Tensor
 
 
 class ImageRecord(NamedTuple):

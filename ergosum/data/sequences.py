@@ -1,4 +1,5 @@
-"""Sequences of a digit whose colour, angle and scale change: pairs to train on, whole sequences to look at and score.
+"""Sequences of a digit whose colour, angle and scale change: pairs and clips to train on, whole sequences to look at
+and score.
 
 Eighteen levels per factor, after the founding report and the flow-factorised protocol (Song et al. 2023): hue 0..6 rad
 of a red digit, angle -180..160 degrees in steps of 20, scale 0.1..1.8 in steps of 0.1. One *move* is one level; moves
@@ -11,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Generator, Tensor
 
-from ergosum.data.record import Digits, Pairs, Sequences
+from ergosum.data.record import Clips, Digits, Pairs, Sequences
 from ergosum.data.render import FACTORS, render
 from ergosum.data.sources import checksum, load_digits
 
@@ -48,6 +49,9 @@ class DigitSequences:
     Raises:
         ValueError: if an argument is out of its range.
     """
+
+    columns: tuple[str, ...] = FACTORS
+    """Names of the columns of moves and of `Clips.speeds`: all factors, whichever are active."""
 
     def __init__(
         self,
@@ -185,6 +189,50 @@ class DigitSequences:
         else:
             factors = start[:, None] + SPACING * drawn[:, None] * torch.arange(steps + 1)[None, :, None]
         return self.follow(digits, factors)
+
+    def clips(self, n: int, steps: int, generator: Generator, *, steady: bool = True) -> Clips:
+        r"""`n` random clips of `steps` moves (`steps` + 1 frames) with the true speeds of all three factors.
+
+        Factors start and move as in `pairs`: fractional moves if `continuous`, whole ones if not. Speeds have a column
+        for each of `FACTORS`, in this order, whichever are active: hue and angle in levels per frame, scale as
+        ten times the natural logarithm of the ratio of a frame's scale to that before, since equal ratios look alike.
+
+        Args:
+            steady: one speed for each clip, in every mode (the scale then changes by equal steps, not ratios); False
+                draws the moves of every step anew, each turned round, or shortened, where it would leave its range.
+        Shape:
+            frames: (n, steps + 1, 3, canvas, canvas). speeds: (n, steps, 3).
+        Raises:
+            ValueError: if `n` or `steps` < 1.
+        """
+        for name, value in (("n", n), ("steps", steps)):
+            _require(value >= 1, name, "an integer >= 1", value)
+        digits = self.draw_digits(n, generator)
+        if steady:
+            start, moves = self.draw_start(self.draw_moves(n, generator), steps, generator)
+            moves = moves[:, None].expand(-1, steps, -1)
+            count = torch.arange(steps + 1)[None, :, None]
+            factors = start[:, None] + SPACING * moves[:, :1] * count
+        else:
+            each = torch.stack([self.draw_moves(n, generator) for _ in range(steps)], 1)
+            start, _ = self.draw_start(each.mean(1), steps, generator)
+            factors, moves = self._within(start, each)
+        ratios = (factors[:, 1:, 2] / factors[:, :-1, 2]).log() * 10
+        speeds = torch.cat([moves[..., :2], ratios[..., None]], 2)
+        made = self.follow(digits, factors)
+        return Clips(made.frames, speeds.to(made.frames.device))
+
+    def _within(self, start: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
+        """Factors (n, time + 1, 3) from `start` along moves (n, time, 3) that stay in range, and those moves."""
+        factors, kept = [start], []
+        for move in moves.unbind(1):
+            now = factors[-1]
+            out = ~self.circular & ((now + SPACING * move > self.high) | (now + SPACING * move < self.low))
+            turned = torch.where(out & (self.signs == "both"), -move, move)
+            low, high = ((bound - now) / SPACING for bound in (self.low, self.high))
+            kept.append(torch.where(self.circular | (move == 0), move, turned.maximum(low).minimum(high)))
+            factors.append(now + SPACING * kept[-1])
+        return torch.stack(factors, 1), torch.stack(kept, 1)
 
     def follow(self, digits: Digits, factors: Tensor) -> Sequences:
         """Frames of given digits along given factors (n, time, 3)."""

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from ergosum.data.dataset import check_kind, check_objects, draw_present, grid, one_hot
 from ergosum.data.record import ImageRecord
 
-__all__ = ["KINDS", "LEVELS", "Shapes"]
+__all__ = ["KINDS", "LEVELS", "Shapes", "draw_colours"]
 
 KINDS = ("square", "ellipse", "heart")
 LEVELS = (
@@ -71,7 +71,7 @@ class Shapes:
             return self.from_factors(grid(LEVELS, index))
         attributes = torch.zeros(n, self.objects, len(self.attributes), device=generator.device)
         if self.colour:
-            attributes[..., 5:] = _draw_colours((n, self.objects), generator)
+            attributes[..., 5:] = draw_colours((n, self.objects), generator)
             grey = 0.5 * torch.rand(n, 1, generator=generator, device=generator.device)
         else:
             grey = attributes.new_zeros(n, 0)
@@ -79,7 +79,7 @@ class Shapes:
         while len(waiting):
             form = _draw_form((len(waiting), self.objects), generator)
             attributes[waiting, :, :5] = form.masked_fill(~present[waiting, :, None], torch.nan)
-            covered = self._cover(attributes[waiting])
+            covered = self.cover(attributes[waiting])
             owners = _front(covered)
             seen = one_hot(owners, self.objects)[:, 1:].sum((2, 3))
             hidden = (seen < _VISIBLE * covered.sum((2, 3))) & present[waiting]
@@ -119,7 +119,7 @@ class Shapes:
         if grey.shape != (n, int(self.colour)):
             raise ValueError(f"render: expected factors ({n}, {int(self.colour)}), got {tuple(grey.shape)}.")
         _check(attributes, grey)
-        owners = _front(self._cover(attributes))
+        owners = _front(self.cover(attributes))
         paint = torch.ones(n, 1 + self.objects, 3, device=device)
         paint[:, 0] = grey if self.colour else 0
         if self.colour:
@@ -130,8 +130,12 @@ class Shapes:
             grey = attributes[:, 0]
         return ImageRecord(images, grey, one_hot(owners, self.objects), attributes)
 
-    def _cover(self, attributes: Tensor) -> Tensor:
-        """Which pixels each shape covers, hidden or not: (n, objects, side, side), bool; none where it is absent."""
+    def cover(self, attributes: Tensor) -> Tensor:
+        """Which pixels each shape covers, hidden or not; none where it is absent.
+
+        Shape:
+            attributes: as `render`. Returns (n, objects, side, side), bool.
+        """
         n, objects = attributes.shape[:2]
         covered = torch.zeros(n * objects, self.side, self.side, dtype=torch.bool, device=attributes.device)
         unit = self.side / 64
@@ -177,8 +181,8 @@ def _draw_form(shape: tuple[int, int], generator: Generator) -> Tensor:
     return torch.cat([kind, scale, 2 * math.pi * u[..., 2:3], (1 + 2 * beyond) * u[..., 3:] - beyond], 2)
 
 
-def _draw_colours(shape: tuple[int, int], generator: Generator) -> Tensor:
-    """Colours of any hue, saturated and bright enough to stand out from every grey: (..., 3)."""
+def draw_colours(shape: tuple[int, int], generator: Generator) -> Tensor:
+    """Colours of any hue, saturated and bright enough to stand out from every grey of a background: (..., 3)."""
     hue, saturation, value = torch.rand(*shape, 3, generator=generator, device=generator.device).unbind(2)
     saturation, value = 0.55 + 0.45 * saturation, 0.6 + 0.4 * value
     distance = torch.remainder(torch.stack([hue, hue + 2 / 3, hue + 1 / 3], 2) * 6, 6)

@@ -1,34 +1,15 @@
-"""Which images of a folder are held out: decided by what each file holds, so that no list need lie beside them."""
+"""Which images or films of a folder are held out: decided by what each file holds, so that no list need lie beside
+them.
+"""
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 __all__ = ["content_digest", "split_files"]
 
 _WHOLE, _END = 2**20, 2**16
-
-
-def split_files(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Files to train on and files held out, each in the order given.
-
-    A file is held out if the first 8 bytes of its `content_digest`, as a number, are divisible by ten: about a tenth
-    are. Copies of a file are therefore on one side, whatever their names, and a file stays on its side when others are
-    added, removed or renamed. Where no file falls to one side, the smallest digest (held out) or the largest (to train
-    on) is taken. An image saved again in another format or size is another file: the split cannot know.
-
-    Raises:
-        ValueError: if all files are copies of one, or there is only one.
-    """
-    digests = {path: content_digest(path) for path in files}
-    held = {digest for digest in digests.values() if int.from_bytes(digest[:8], "big") % 10 == 0}
-    if len(every := set(digests.values())) < 2:
-        raise ValueError(f"Expected at least two different images to hold some out, got {len(every)}.")
-    held = (held or {min(every)}) - ({max(every)} if held == every else set())
-    sides = ([p for p in files if (digests[p] in held) == test] for test in (False, True))
-    train, test = sides
-    return train, test
 
 
 def content_digest(path: Path) -> bytes:
@@ -46,3 +27,28 @@ def content_digest(path: Path) -> bytes:
             return hashlib.sha256(b"%d" % size + first + file.read(_END)).digest()
     except OSError:
         return hashlib.sha256(os.fsencode(path.name)).digest()
+
+
+def split_files(
+    files: Sequence[Path], digest: Callable[[Path], bytes] = content_digest, what: str = "images"
+) -> tuple[list[Path], list[Path]]:
+    """Files to train on and files held out, each in the order given.
+
+    A file is held out if the first 8 bytes of its digest, as a number, are divisible by ten: about a tenth are. Copies
+    of a file are therefore on one side, whatever their names, and a file stays on its side when others are added,
+    removed or renamed. Where no file falls to one side, the smallest digest (held out) or the largest (to train on) is
+    taken. An image saved again in another format or size is another file: the split cannot know.
+
+    Args:
+        files: to be divided. digest: what tells one from another, 8 bytes or more. what: how an error calls them.
+    Raises:
+        ValueError: if all files are copies of one, or there is only one.
+    """
+    digests = {path: digest(path) for path in files}
+    held = {value for value in digests.values() if int.from_bytes(value[:8], "big") % 10 == 0}
+    if len(every := set(digests.values())) < 2:
+        raise ValueError(f"Expected at least two different {what} to hold some out, got {len(every)}.")
+    held = (held or {min(every)}) - ({max(every)} if held == every else set())
+    sides = ([p for p in files if (digests[p] in held) == test] for test in (False, True))
+    train, test = sides
+    return train, test

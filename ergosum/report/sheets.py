@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ergosum.data.contract import check_images
+from ergosum.data.contract import check_images, columns_of
 from ergosum.data.dataset import ImageDataset
 from ergosum.data.folder import ImageFolder
 from ergosum.data.glyphs import Glyphs
@@ -25,8 +25,8 @@ from ergosum.data.tetrominoes import SIDE, Tetrominoes
 from ergosum.part import Part, parameters
 from ergosum.report.strips import sheet
 
-__all__ = ["SHEETS", "glyphs", "images", "mixed", "overlay", "pairs", "scenes", "sequences", "shapes", "sheet_of",
-           "tetrominoes"]  # fmt: skip
+__all__ = ["SHEETS", "clips", "glyphs", "images", "mixed", "overlay", "pairs", "scenes", "sequences", "shapes",
+           "sheet_of", "tetrominoes"]  # fmt: skip
 
 COLUMNS = 8
 """Images per row of a sheet."""
@@ -192,6 +192,19 @@ def pairs(data: Part[Any], seed: int = 0) -> Image.Image:
     return sheet(rows, zoom=-(-LEAST // side), boxed=())
 
 
+def clips(data: Part[Any], seed: int = 0) -> Image.Image:
+    """Any dataset of clips: one in each row, of the training part and of held-out clips, with what moves most in it."""
+    generator, rows, side = torch.Generator().manual_seed(seed), [], LEAST
+    for name, split in {"training": "train", "held out": "test"}.items():
+        built = data.build(split=split)
+        drawn = built.clips(COLUMNS // 2, COLUMNS - 1, generator)
+        side, names = drawn.frames.shape[-1], columns_of(built)
+        for frames, speeds in zip(drawn.frames, drawn.speeds, strict=True):
+            most = names[int(speeds.abs().mean(0).argmax())] if names else name
+            rows.append((most, frames))
+    return sheet(rows, zoom=-(-LEAST // side), boxed=())
+
+
 def _with_masks(drawn: ImageRecord, name: str) -> list[tuple[str, Tensor]]:
     return [(name, drawn.images), ("masks", overlay(drawn))]
 
@@ -214,7 +227,7 @@ SHEETS: dict[str, Callable[[str, int, int], Image.Image]] = {
     "still": _scenes("still"),
     **{source: _glyphs(source) for source in SOURCES},
 }
-"""Datasets with a sheet that says more than `images` and `pairs`, which draw those of all others."""
+"""Datasets with a sheet that says more than `images`, `pairs` and `clips`, which draw those of all others."""
 
 
 def sheet_of(name: str, trust: tuple[str, ...] = ()) -> Callable[[str, int, int], Image.Image]:
@@ -233,6 +246,8 @@ def sheet_of(name: str, trust: tuple[str, ...] = ()) -> Callable[[str, int, int]
     found = None if folder or "+" in name else class_called(name, trust)
     if found is not None and hasattr(found, "pairs"):
         return lambda source, seed, canvas: pairs(Part(found, **({"canvas": canvas} if canvas else {})), seed)
+    if found is not None and hasattr(found, "clips"):
+        return lambda source, seed, canvas: clips(Part(found, **({"canvas": canvas} if canvas else {})), seed)
     try:
         data = dataset(name, None, trust=trust)
     except FileNotFoundError as error:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from ergosum.data.render import FACTORS
 from ergosum.decomposer import Decomposer, InnerDescent, Trajectory
@@ -24,6 +24,13 @@ from ergosum.shapes import Images, Latents
 __all__ = ["TemporalDecomposer"]
 
 
+class _Blind(nn.Module):
+    """No encoder: no latents."""
+
+    def forward(self, x: Images) -> Tensor:
+        return x.new_zeros(len(x), 0)
+
+
 class TemporalDecomposer(Decomposer):
     """Encoder, K conditional energies and the descent from one frame to a later one.
 
@@ -32,7 +39,7 @@ class TemporalDecomposer(Decomposer):
         energy: the family of each component's energy; gets `code`, `side` and, if it takes it, `anchored`.
         components: names of the K energies; a factor's name (or a+b) says which move an energy is conditioned on, any
             other name all of them.
-        latent: numbers per latent z_k, >= 1.
+        latent: numbers per latent z_k, >= 0; 0 takes no encoder: energies see the frame and the move alone.
         anchor: what an energy is conditioned on beside z: nothing (`none`), E(x; z); the frame the prediction starts
             from (`start`), E(x; x_t, z); or the frame where each step starts (`step`), E(x; x_n, z).
         moves: append the signed number of levels to move, the action code, to each z_k; without it z_k comes from the
@@ -64,15 +71,15 @@ class TemporalDecomposer(Decomposer):
             raise ValueError(f"anchor: expected none, start or step, got {anchor!r}.")
         if not factors or len(set(factors)) != len(factors):
             raise ValueError(f"factors: expected one or more different names, got {tuple(factors)}.")
-        if latent < 1:
-            raise ValueError(f"latent: expected an integer >= 1, got {latent!r}.")
+        if latent < (0 if moves else 1):
+            raise ValueError(f"latent: expected an integer >= 1, or 0 with moves, got {latent!r}.")
         if ramp and not moves:
             raise ValueError("ramp: expected False where energies are not conditioned on the move (moves = False).")
         if getattr(encoder.cls, "exchangeable", False):
             raise ValueError(f"encoder: {encoder.cls.__name__} reads sets of components; expected one of K fixed ones.")
         code = latent + (len(factors) if moves else 0)
         super().__init__(
-            lambda: encoder.build(outputs=len(components) * latent, side=side),
+            lambda: encoder.build(outputs=len(components) * latent, side=side) if latent else _Blind(),
             lambda: energy.build(code=code, side=side, anchored=anchor != "none"),
             components, tied, descent.build(), side,
         )  # fmt: skip
@@ -94,7 +101,7 @@ class TemporalDecomposer(Decomposer):
             if target is None:
                 raise ValueError("A pair encoder computes the change from two frames: pass the later frame as target.")
             start = torch.cat([start, target], 1)
-        return self.encoder(start).float().unflatten(1, (len(self.components), -1))
+        return self.encoder(start).float().reshape(len(start), len(self.components), self.latent)
 
     def bind(
         self,

@@ -1,11 +1,11 @@
 r"""Read off two frames which energies moved one to the other, and how far: descent on the energy over moves.
 
-$$ E(z) = 1/2 \| w \odot B (b - T(a, z)) \|^2 $$
+$$ E(z) = 1/2 \| B (w \odot (b - T(a, z))) \|^2 $$
 
-T(a, z) is where the energies lead from the frame a with the moves z, B a Gaussian blur, which widens the basin, and w
-the pixels that are seen. Gauss-Newton steps start from no move; then each set of at most `most` moves gets the moves
-that minimise the quadratic model of E within it, the set with the lowest relative error plus price per move stays, and
-more steps follow within it.
+T(a, z) is where the energies lead from the frame a with the moves z, w the pixels that are seen, so that what is hidden
+does not spill over, and B a Gaussian blur, which widens the basin. Gauss-Newton steps start from no move; then each set
+of at most `most` moves gets the moves that minimise the quadratic model of E within it, the set with the lowest
+relative error plus price per move stays, and more steps follow within it.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ergosum.shapes import Images
 
-__all__ = ["Act", "Reading", "blurred", "descend_moves", "read_moves", "subsets"]
+__all__ = ["Act", "Reading", "blurred", "descend_moves", "looked_at", "read_moves", "subsets"]
 
 Act = Callable[[Images, Tensor], Images]
 """Frames (batch, 3, side, side) after moves (batch, K)."""
@@ -115,21 +115,17 @@ def descend_moves(
     """
     components = moves.shape[1]
     on = free.to(moves.dtype)
-    wanted = _looked_at(target, blur, seen)
     curvature = moves.new_zeros(len(moves), components, components)
-    unit = torch.eye(components, dtype=moves.dtype, device=moves.device) * delta
     for _ in range(steps):
-        left = (wanted - _looked_at(act(start, moves), blur, seen)).flatten(1)
+        here = act(start, moves)
+        left = looked_at(target - here, blur, seen).flatten(1)
         slopes = []
         for k in range(components):
             chosen = free[:, k]
             slope = torch.zeros_like(left)
             if chosen.any():
-                part, at = None if seen is None else seen[chosen], moves[chosen]
-                ahead, behind = (
-                    _looked_at(act(start[chosen], at + sign * unit[k]), blur, part).flatten(1) for sign in (1, -1)
-                )
-                slope[chosen] = (ahead - behind) / (2 * delta)
+                slope[chosen] = _slope(act, start[chosen], moves[chosen], here[chosen], k, delta, blur,
+                                       None if seen is None else seen[chosen])  # fmt: skip
             slopes.append(slope)
         jacobian = torch.stack(slopes, 1)
         curvature = jacobian @ jacobian.mT
@@ -139,6 +135,24 @@ def descend_moves(
         change = torch.linalg.solve(damped, (jacobian @ left[..., None]))[..., 0] * on
         moves = moves + change.clamp(-longest, longest)
     return moves, curvature
+
+
+def _slope(
+    act: Act, start: Images, moves: Tensor, here: Images, k: int, delta: float, blur: float, seen: Tensor | None
+) -> Tensor:
+    """Slope of the blurred frame in move k, (batch, values): outward from a move, where energies are smooth; from both
+    sides where there is none, since there a bank leaves the frame as it is, which its energies only nearly do.
+    """
+    rest = moves[:, k] == 0
+    away = torch.where(moves[:, k] < 0, -delta, delta)
+    step = torch.zeros_like(moves)
+    step[:, k] = away
+    ahead, behind, length = act(start, moves + step), here, away
+    if rest.any():
+        behind = here.clone()
+        behind[rest] = act(start[rest], (moves - step)[rest])
+        length = torch.where(rest, 2 * away, away)
+    return looked_at((ahead - behind) / length[:, None, None, None], blur, seen).flatten(1)
 
 
 def _best_subset(
@@ -161,9 +175,9 @@ def _best_subset(
     return chosen
 
 
-def _looked_at(images: Images, blur: float, seen: Tensor | None) -> Images:
-    images = blurred(images, blur)
-    return images if seen is None else images * seen
+def looked_at(difference: Images, blur: float, seen: Tensor | None) -> Images:
+    """A difference of frames at the pixels that are seen, blurred."""
+    return blurred(difference if seen is None else difference * seen, blur)
 
 
 def _error(images: Images, target: Images, seen: Tensor | None) -> Tensor:

@@ -1,8 +1,8 @@
 """The task of temporal energies: predict the frame `lag` later from a frame."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from torch import Generator, Tensor, nn
 
@@ -13,7 +13,7 @@ from ergosum.part import Part
 from ergosum.temporal.model import TemporalDecomposer
 from ergosum.temporal.objective import PredictionLoss, PredictionObjective
 from ergosum.temporal.rollouts import RollOuts
-from ergosum.training.task import Losses, Section, Shelf, Table, Task
+from ergosum.training.task import Losses, Samples, Section, Shelf, Table, Task
 
 __all__ = ["PairData", "Prediction", "Predictor"]
 
@@ -160,6 +160,24 @@ class Prediction(Task):
         from ergosum.temporal.figures import sections
 
         return sections(self, model, scores, seed, shelf)
+
+    def sample(
+        self,
+        models: Sequence[nn.Module],
+        formula: str,
+        *,
+        start: Callable[[int], Tensor],
+        n: int = 1000,
+        shares: Sequence[float] | None = None,
+        temperature: float | None = None,
+        steps: int = 1,
+        choose: Literal["once", "each"] = "once",
+        seed: int = 0,
+    ) -> Samples:
+        """Draws of the futures that a formula leaves open, see `futures.futures`; `steps` are frames ahead."""
+        from ergosum.temporal.futures import sample_futures
+
+        return sample_futures(models, formula, start, n, shares, temperature, steps, choose, seed)
 
     def _refuse_unlike(self) -> None:
         """What data, model and objective ask of each other."""

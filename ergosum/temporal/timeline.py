@@ -1,14 +1,18 @@
 """Timelines: which energies act on which steps, as data and as text.
 
 `scale:3 colour:9` lets the scale energy act for three frames, then the colour energy for nine. `colour+scale:4` moves
-two factors at once, `angle:-5` goes backwards, and `angle*0.5:6` takes half a level per frame.
+two factors at once, `angle:-5` goes backwards, and `angle*0.5:6` takes half a level per frame. In `still:2` nothing
+moves for two frames; no factor can have that name.
 """
 
 import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-__all__ = ["Segment", "Timeline", "parse_timeline"]
+__all__ = ["STILL", "Segment", "Timeline", "parse_timeline"]
+
+STILL = "still"
+"""What a segment is called in which no factor moves."""
 
 _PART = re.compile(r"^(?P<moves>[^:]+):(?P<count>[+-]?\d+)$")
 _MOVE = re.compile(r"^(?P<factor>[A-Za-z_][\w-]*?)(\*(?P<speed>[+-]?\d*\.?\d+))?$")
@@ -19,7 +23,7 @@ class Segment:
     """Factors that act together for some frames.
 
     Args:
-        moves: levels per frame of each factor, signed; not empty.
+        moves: levels per frame of each factor, signed; empty where the frame stands still.
         frames: how many frames, >= 1.
     """
 
@@ -27,6 +31,8 @@ class Segment:
     frames: int
 
     def __str__(self) -> str:
+        if not self.moves:
+            return f"{STILL}:{self.frames}"
         backwards = all(speed < 0 for _, speed in self.moves)
         sign = -1 if backwards else 1
         names = [
@@ -67,7 +73,7 @@ def parse_timeline(text: str, known: tuple[str, ...] | None = None) -> Timeline:
     Args:
         known: factors that there are energies for; None accepts any.
     Raises:
-        ValueError: naming the part that cannot be read, the factor that is unknown, or a count of 0.
+        ValueError: naming the part that cannot be read, the factor that is unknown, or a count that makes no sense.
 
     Example:
         >>> str(parse_timeline("scale:3 colour+angle:-4"))
@@ -83,12 +89,19 @@ def parse_timeline(text: str, known: tuple[str, ...] | None = None) -> Timeline:
         count = int(match["count"])
         if count == 0:
             raise ValueError(f"Timeline: {part!r} has no frames; expected a count other than 0 (negative = backwards).")
+        if match["moves"] == STILL:
+            if count < 0:
+                raise ValueError(f"Timeline: {part!r} has no direction; expected a count >= 1 of still frames.")
+            segments.append(Segment((), count))
+            continue
         moves: dict[str, float] = {}
         for token in match["moves"].split("+"):
             move = _MOVE.match(token)
             if not move:
                 raise ValueError(f"Timeline: cannot read {token!r} in {part!r}; expected a factor, such as colour.")
             factor = move["factor"]
+            if factor == STILL:
+                raise ValueError(f"Timeline: {STILL!r} stands alone, such as still:2; got it in {part!r}.")
             if known is not None and factor not in known:
                 raise ValueError(f"Timeline: unknown factor {factor!r}; the energies given are {', '.join(known)}.")
             if factor in moves:

@@ -73,10 +73,18 @@ def fit(
 
 
 def train(
-    experiment: Experiment, out: Path | str, resume: bool = False, accelerator: str = "auto"
+    experiment: Experiment,
+    out: Path | str,
+    resume: bool = False,
+    accelerator: str = "auto",
+    task: Task | None = None,
 ) -> Generator[Update]:
-    """Train an experiment, as `fit` trains its task; the folder's recipe.json tells how to build it again."""
-    yield from _train(experiment, experiment.built(), Path(out), resume, accelerator)
+    """Train an experiment, as `fit` trains its task; the folder's recipe.json tells how to build it again.
+
+    Args:
+        task: the experiment's own task, where it was built before and holds what took time.
+    """
+    yield from _train(experiment, task or experiment.built(), Path(out), resume, accelerator)
 
 
 def _train(experiment: Experiment, task: Task, out: Path, resume: bool, accelerator: str) -> Generator[Update]:

@@ -10,13 +10,16 @@ A task of your own needs `build`, `batch` and `loss`; everything else has a defa
 `docs/extending.md` has it whole.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 from torch import Generator, Tensor, nn
 
-__all__ = ["Losses", "Section", "Shelf", "Table", "Task"]
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["Losses", "Samples", "Section", "Shelf", "Table", "Task"]
 
 
 class Losses(NamedTuple):
@@ -52,6 +55,14 @@ class Section(NamedTuple):
     html: str
 
 
+class Samples(NamedTuple):
+    """What a task drew from a formula of trained energies: a picture, what `--json` prints, and tables for a person."""
+
+    image: "Image.Image"
+    numbers: dict[str, Any]
+    tables: Sequence[Table] = ()
+
+
 class Shelf(Protocol):
     """Trained models that ship: what a score compares with and what completes a set of energies."""
 
@@ -68,12 +79,19 @@ class Task:
     """What the training loop, `ergosum score` and `ergosum report` ask of a system.
 
     A batch is a NamedTuple of tensors with one row per sample, so that several processes can share it out.
+
+    A task whose models have energies that a formula can be sampled from has one method more, which
+    `ergosum sample FORMULA --model RUN ...` calls: `sample(models, formula, *, ...) -> Samples`. Its keyword arguments
+    are the options of the command that it takes (`n`, `steps`, `shares`, `temperature`, `choose`, `seed`, ...); `start`
+    is a function from the side of a frame in pixels to a frame (1, 3, side, side).
     """
 
     device: str = "cpu"
     """Where batches are wanted; set by the loop before the first one."""
     compared_with: str = "copying"
     """What has the error that `Losses.reference` tells, in words: "error 12 % of copying"."""
+    tell: Callable[[str], None] = staticmethod(lambda stage: None)
+    """Told of what takes long before the first update; set by whoever shows progress."""
     undivided: str = ""
     """Why several processes cannot share a batch out; empty if they can."""
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Generator
 
-from ergosum.data.contract import check_images, check_pairs
-from ergosum.data.record import ImageRecord, Pairs
+from ergosum.data.contract import check_clips, check_images, check_pairs
+from ergosum.data.record import Clips, ImageRecord, Pairs
 from ergosum.data.sequences import DigitSequences
 from ergosum.part import Part
 from ergosum.recipes import find
@@ -94,6 +94,51 @@ def test_a_wrong_dataset_of_pairs_is_refused_before_a_run_folder_is_made(wrong, 
     with pytest.raises(ValueError, match=PAIRS[wrong]):
         next(train(recipe, tmp_path / "run", accelerator="cpu"))
     assert not (tmp_path / "run").exists()
+
+
+class Fading:
+    """A dataset of clips in which one thing may be wrong."""
+
+    factors = ("light",)
+
+    def __init__(self, canvas: int = 28, wrong: str = "", split: str = "train"):
+        self.canvas, self.wrong = canvas, wrong
+        if wrong == "names":
+            self.columns = ("red", "green", "blue")
+
+    def clips(self, n, steps, generator):
+        first = torch.rand(n, 1, 3, self.canvas, self.canvas, generator=generator)
+        frames = first * 0.9 ** torch.arange(steps + 1)[:, None, None, None]
+        speeds = torch.full((n, steps, 1), -1.0)
+        changed = {
+            "short": {"frames": frames[:, 1:]}, "size": {"frames": frames[..., :20, :20]},
+            "range": {"frames": 2 * frames + 1}, "double": {"frames": frames.double()},
+            "bytes": {"frames": (255 * frames).byte()}, "still": {"frames": frames[:, 0]},
+            "per clip": {"speeds": speeds[:, 0]}, "NaN": {"speeds": speeds / 0 * 0}, "whole": {"speeds": speeds.long()},
+            "list": {"speeds": [1.0]}, "NaN frames": {"frames": frames / 0 * 0},
+        }.get(self.wrong, {})  # fmt: skip
+        made = Clips(frames, speeds)._replace(**changed)
+        return tuple(made) if self.wrong == "tuple" else made
+
+
+CLIPS = {
+    "short": r"Fading.clips, frames: expected the shape \(2, 4, 3, 28, 28\).*got \(2, 3, 3, 28, 28\)",
+    "size": r"got \(2, 4, 3, 20, 20\)", "range": "Fading.clips, frames: .*values from", "double": "float32 .*float64",
+    "bytes": "expected float32 in 0 .. 1, got torch.uint8", "still": r"got \(2, 3, 28, 28\)",
+    "per clip": r"Fading.clips, speeds: expected the shape \(2, 3, 1\), one column for each name; got \(2, 1\)",
+    "NaN": "speeds: expected finite float32, got NaN", "whole": "speeds: expected finite float32, got torch.int64",
+    "list": "speeds: .* got list", "names": r"speeds: expected the shape \(2, 3, 3\)",
+    "tuple": "Fading.clips: expected frames, speeds; missing: frames", "NaN frames": "frames: .*NaN or infinity",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", CLIPS)
+def test_a_wrong_dataset_of_clips_is_refused(wrong):
+    check_clips(Fading(), 28, 3)
+    with pytest.raises(ValueError, match=CLIPS[wrong]):
+        check_clips(Fading(wrong=wrong), 28, 3)
+    with pytest.raises(ValueError, match="Stripes: expected factors, clips; missing: clips"):
+        check_clips(Stripes(), 16)
 
 
 def test_the_check_takes_no_random_number_of_the_training():

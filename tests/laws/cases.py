@@ -29,7 +29,7 @@ from ergosum.nets.unet import UNetInnerProduct
 from ergosum.part import Part
 
 ROOMS = ("nets", "samplers", "energies", "energy", "compose", "formula")
-EXPORTING = ("data", "decomposer", "training", "temporal", "decomposition")
+EXPORTING = ("data", "decomposer", "training", "temporal", "temporal.discovery", "decomposition")
 """Rooms of which only what they export is under law."""
 BATCH, SIDE, CODE = 3, 12, 5
 
@@ -263,6 +263,14 @@ ELSEWHERE = {
     "InnerDescent": "test_decomposer.py",
     "Trajectory": "training/test_loop.py",
     "Bank": "temporal/test_control.py",
+    "Discovered": "temporal/discovery/test_discovery.py",
+    "Found": "temporal/discovery/test_discovery.py",
+    "GroupTransport": "temporal/discovery/test_discovery.py",
+    "Search": "temporal/discovery/test_discovery.py",
+    "Fitting": "temporal/discovery/test_dictionary.py",
+    "Library": "temporal/discovery/test_groups.py",
+    "centre_of_canvas": "temporal/discovery/test_groups.py",
+    "centre_of_mass": "temporal/discovery/test_groups.py",
     "PairData": "end_to_end/test_bring_your_own.py",
     "Predictor": "end_to_end/test_bring_your_own.py",
     "PredictionLoss": "temporal/test_objective.py",

@@ -28,6 +28,8 @@ TASKS: dict[str, Callable[[], Task]] = {
     "Prediction, feed-forward": of("feedforward-unet-colour"),
     "Prediction, decorrelated": of("unsupervised", objective=Part(PredictionLoss, decorrelation=0.1)),
     "Prediction, noisy": small(Part(Prediction), model={"descent": {"noise": 0.1}}),
+    "Discovery": of("discovered"),
+    "Discovery, several at once": of("discovered-sparse"),
     "Recomposition": of("modalities"),
     "Recomposition, COMET": of("comet-tetrominoes-recurrent"),
     "Recomposition, slots": of("tetrominoes"),

@@ -8,6 +8,7 @@ from pkgutil import iter_modules
 
 import pytest
 from cases import ELSEWHERE, ENERGIES, NETS, family, public_names
+from clip_cases import CLIPS
 from dataset_cases import DATASETS
 from kernels import EXAMPLE, ROWS
 from task_cases import TASKS
@@ -20,7 +21,7 @@ RANDOM = {"rand", "randn", "randint", "randperm", "rand_like", "randn_like", "ra
 
 
 def test_every_public_name_has_a_row():
-    rows = {family(row) for table in (ENERGIES, NETS, ROWS, TASKS, DATASETS) for row in table} | set(ELSEWHERE)
+    rows = {family(row) for table in (ENERGIES, NETS, ROWS, TASKS, DATASETS, CLIPS) for row in table} | set(ELSEWHERE)
     names = public_names()
     assert {n: names[n] for n in set(names) - rows} == {}
     assert rows - {EXAMPLE} <= set(names), "a row without a public name"

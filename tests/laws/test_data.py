@@ -1,10 +1,12 @@
 """What every way of moving factors obeys."""
 
 import itertools
+import math
 
 import pytest
 import torch
 
+from ergosum.data.contract import check_clips, columns_of
 from ergosum.data.render import render
 from ergosum.data.sequences import LEVELS, ORIGIN, REST, SPACING, DigitSequences
 
@@ -127,3 +129,47 @@ def test_moves_that_find_no_room_are_shortened_to_fit():
 def test_the_held_out_split_has_other_digits_and_a_limit_keeps_the_first():
     train = DigitSequences(source="digits", limit=7)
     assert len(train) == 7 and len(data(limit=7)) == 400
+
+
+@pytest.mark.parametrize("mode, signs, continuous, steady", list(itertools.product(
+    MODES, ("forward", "both"), (True, False), (True, False))))  # fmt: skip
+def test_clips_are_drawn_at_their_speeds_and_stay_in_range(mode, signs, continuous, steady):
+    made = data(mode=mode, signs=signs, continuous=continuous, scale_min=0.5, scale_max=1.5)
+    drawn = made.clips(30, 6, torch.Generator().manual_seed(0), steady=steady)
+    assert drawn.frames.shape == (30, 7, 3, 28, 28) and drawn.speeds.shape == (30, 6, 3)
+    moving = (drawn.speeds != 0).any(1).sum(1)
+    if steady:
+        assert (drawn.speeds[..., :2] == drawn.speeds[:, :1, :2]).all()
+        assert moving.max() == {"lockstep": 3, "single": 1, "sparse": 3}.get(mode, moving.max())
+    elif mode != "lockstep":
+        assert (drawn.speeds != drawn.speeds[:, :1]).any(), "drawn anew in every step"
+    if signs == "forward":
+        assert drawn.speeds.min() >= 0
+    if not continuous:
+        assert near(drawn.speeds[..., :2], drawn.speeds[..., :2].round())
+    assert drawn.speeds.isfinite().all() and (drawn.speeds[..., 2].cumsum(1).abs() <= 10 * math.log(3) + 1e-3).all()
+
+
+@pytest.mark.parametrize("steady", [True, False])
+def test_the_speeds_of_a_clip_lead_from_each_frame_to_the_next(steady, monkeypatch):
+    made, seen = data(mode="sparse", scale_min=0.5), []
+    follow = made.follow
+    monkeypatch.setattr(made, "follow", lambda digits, factors: seen.append(factors) or follow(digits, factors))
+    drawn = made.clips(20, 5, torch.Generator().manual_seed(3), steady=steady)
+    steps = seen[0].diff(dim=1) / SPACING
+    torch.testing.assert_close(drawn.speeds[..., :2], steps[..., :2], rtol=0, atol=1e-4)
+    ratio = (0.1 * drawn.speeds[..., 2]).exp()
+    torch.testing.assert_close(ratio * seen[0][:, :-1, 2], seen[0][:, 1:, 2])
+    assert seen[0][..., 2].min() >= 0.5 - 1e-4 and seen[0][..., 2].max() <= 1.8 + 1e-4
+    assert steps.abs().max() <= 1 + 1e-3 and (drawn.frames.diff(dim=1).abs().amax((2, 3, 4)) > 0.01).all()
+
+
+def test_clips_of_whole_moves_at_one_speed_are_sequences_of_the_same_generator():
+    made = data(continuous=False)
+    clips, whole = (f(8, 5, torch.Generator().manual_seed(2)) for f in (made.clips, made.sequences))
+    assert torch.equal(clips.frames, whole.frames)
+    check_clips(made, 28)
+    assert columns_of(data(factors=("angle",))) == ("colour", "angle", "scale")
+    for n, steps in ((0, 4), (3, 0)):
+        with pytest.raises(ValueError, match="expected an integer >= 1, got 0"):
+            made.clips(n, steps, torch.Generator())

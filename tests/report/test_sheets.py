@@ -68,7 +68,8 @@ def shown(*arguments):
     return image
 
 
-NAMED = ["Glyphs", "Scenes", "Shapes", "Tetrominoes", "DigitSequences", "album", "digits+album", "Tetrominoes+album"]
+NAMED = ["Glyphs", "Scenes", "Shapes", "Tetrominoes", "DigitSequences", "MovingScenes", "MovingShapes", "album",
+         "digits+album", "Tetrominoes+album"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -79,7 +80,7 @@ def test_a_class_by_its_own_name_and_a_folder_are_shown(name, at_home):
 def test_every_class_that_is_exported_is_shown_here_or_says_what_it_needs(at_home, capsys):
     for name in set(ergosum.data.__all__) - set(NAMED):
         assert main(["data", "show", name, "--out", "sheet.png"]) == 1
-        assert f"{name} needs {'path' if name == 'ImageFolder' else 'sets'}" in capsys.readouterr().err
+        assert f"{name} needs {'sets' if name == 'Mixed' else 'path'}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["my_sheets.Stripes", "my_sheets.Fading", "my_sheets.Stripes+digits"])

@@ -168,3 +168,10 @@ def test_pulls_are_shares_of_minus_the_gradient(bank_of_cards, frame):
 def test_a_timeline_may_be_given_as_text(bank_of_cards, frame):
     told = bank_of_cards.play(frame, parse_timeline("colour:1 angle:-1"))
     assert torch.equal(bank_of_cards.play(frame, "colour:1 angle:-1"), told)
+
+
+def test_still_frames_stay_as_they_are_to_the_bit(start):
+    played = Bank([Shift(("colour",), [0.1])]).play(start, "colour:1 still:2 colour:-1")
+    assert played.shape[1] == 5
+    assert torch.equal(played[:, 1], played[:, 2]) and torch.equal(played[:, 2], played[:, 3])
+    torch.testing.assert_close(played[:, 4], start)

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ergosum.temporal.timeline import Segment, Timeline, parse_timeline
+from ergosum.temporal.timeline import STILL, Segment, Timeline, parse_timeline
 
-NAMES = st.from_regex(r"[a-z_][a-z0-9_-]{0,6}", fullmatch=True)
+NAMES = st.from_regex(r"[a-z_][a-z0-9_-]{0,6}", fullmatch=True).filter(lambda name: name != STILL)
 SPEEDS = st.one_of(st.sampled_from([1.0, -1.0, 0.5, 2.0]), st.floats(-9, 9).filter(lambda v: abs(v) > 1e-9))
 SEGMENTS = st.builds(
     lambda moves, frames: Segment(tuple(moves.items()), frames),
-    st.dictionaries(NAMES, SPEEDS, min_size=1, max_size=3), st.integers(1, 40),
+    st.dictionaries(NAMES, SPEEDS, max_size=3), st.integers(1, 40),
 )  # fmt: skip
 
 
@@ -31,7 +31,9 @@ def test_any_text_is_read_or_refused_by_a_value_error(text):
         assert parse_timeline(str(timeline)) == timeline and timeline.frames >= 1
 
 
-@pytest.mark.parametrize("text", ["scale:3 colour:9", "colour+angle:-4", "angle*0.5:6", "a*2+b*-0.25:3", "a*0.00001:1"])
+@pytest.mark.parametrize(
+    "text", ["scale:3 colour:9", "colour+angle:-4", "angle*0.5:6", "a*2+b*-0.25:3", "a*0.00001:1", "still:2 a:3"]
+)
 def test_the_shortest_form_prints_as_it_was_written(text):
     assert str(parse_timeline(text)) == text
 
@@ -57,6 +59,9 @@ def test_a_negative_count_goes_backwards():
         ("colour*fast:3", r"cannot read 'colour\*fast'"),
         ("colour+colour:3", "'colour' is named twice in 'colour+colour:3'"),
         ("hue:3", "unknown factor 'hue'; the energies given are colour, scale"),
+        ("still:-2", "'still:-2' has no direction"),
+        ("still+a:2", "'still' stands alone"),
+        ("still*2:2", "'still' stands alone"),
         ("  ", "got nothing"),
     ],
 )

@@ -22,7 +22,7 @@ OUT_OF_RANGE = [
     (DigitSequences, "scale_min", 1.8), (DigitSequences, "canvas", 30), (DigitSequences, "canvas", 8),
     (DigitSequences, "limit", -1), (DigitSequences, "mode", "all"), (DigitSequences, "start", "last"),
     (DigitSequences, "signs", "back"), (TemporalDecomposer, "components", ()),
-    (TemporalDecomposer, "components", ("a", "a")), (TemporalDecomposer, "latent", 0),
+    (TemporalDecomposer, "components", ("a", "a")), (TemporalDecomposer, "latent", -1),
     (TemporalDecomposer, "anchor", "none"), (TemporalDecomposer, "anchor", "end"), (InnerDescent, "steps", 0),
     (InnerDescent, "training_steps", -1), (InnerDescent, "step_size", 0.0), (InnerDescent, "noise", -0.1),
     (InnerDescent, "window", 0), (InnerDescent, "gradient", "first"), (PredictionLoss, "decorrelation", -1.0),

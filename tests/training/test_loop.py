@@ -18,6 +18,7 @@ from ergosum.part import Part
 from ergosum.recipes import RECIPES
 from ergosum.samplers.guards import NonFiniteError
 from ergosum.temporal import Prediction, PredictionLoss
+from ergosum.temporal.discovery import Discovery
 from ergosum.training import loop
 from ergosum.training.experiment import Optimiser
 from ergosum.training.loop import DeadRunError, train
@@ -56,6 +57,9 @@ def test_every_recipe_takes_three_steps_and_can_be_used(name, learn, tmp_path, r
     if isinstance(task, Prediction):
         images = torch.rand(2, 3, 28, 28, generator=generator)
         made = model.predict(images, moves=torch.ones(2, 3))
+    elif isinstance(task, Discovery):
+        images = torch.rand(2, 3, 28, 28, generator=generator)
+        made = model.act(images, model.read(images, images.roll(1, 3)))
     else:
         images = torch.rand(2, 3, task.side, task.side, generator=generator)
         whole = isinstance(model, ImageBaseline)
