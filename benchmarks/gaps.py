@@ -29,7 +29,7 @@ from ergosum.data.sequences import SPACING, DigitSequences
 from ergosum.files import write_json
 from ergosum.shapes import Frames
 from ergosum.temporal.control import Bank
-from ergosum.temporal.path import PathSearch, act_of, fill, spread
+from ergosum.temporal.path import PathSearch, differentiable_act, fill, spread
 
 FRAMES = {"second": 9, "run": 9, "ends5": 5, "ends9": 9, "block": 9, "moving": 9, "salt": 9}
 """Kinds of gaps, and the length of the films they are cut into."""
@@ -92,7 +92,7 @@ def in_time(x: Frames, seen: Tensor, guess: Frames) -> tuple[Frames, Frames]:
 @torch.no_grad()
 def roll_out(bank: Bank, x: Frames, seen: Tensor, guess: Frames, moves: Tensor) -> Frames:
     """Each frame from the one before it, with the pixels that are seen as they are."""
-    act, made = act_of(bank), [torch.where(seen[:, 0], x[:, 0], guess[:, 0])]
+    act, made = differentiable_act(bank), [torch.where(seen[:, 0], x[:, 0], guess[:, 0])]
     for t in range(x.shape[1] - 1):
         made.append(torch.where(seen[:, t + 1], x[:, t + 1], act(made[-1], moves[:, t])))
     return torch.stack(made, 1)

@@ -24,8 +24,7 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = (
     "demo", "recipes", "parts", "train", "discover", "score", "control", "read", "transfer", "fill", "decompose",
-    "recombine", "sample", "compose",
-    "report", "data",
+    "recombine", "sample", "compose", "report", "data",
 )  # fmt: skip
 """Commands in the order in which `--help` lists them; each is the module of that name."""
 

@@ -34,7 +34,7 @@ def run(arguments: list[str]) -> None:
     )
     parser.add_argument(
         "--mask", metavar="FILE|box:X,Y,W,H|random:SHARE",
-        help="pixels to make anew in every frame: the white ones of an image, a box in pixels of the energies' "
+        help="pixels to make anew in every frame: the black ones of an image, a box in pixels of the energies' "
         "canvas, or a random share of each frame",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of a random mask")
@@ -150,8 +150,8 @@ def _hidden(text: str, count: int, side: int, seed: int) -> "Tensor":
         return hidden
     from ergosum.data.image_file import read_square
 
-    white = torch.from_numpy(read_square(text, side).pixels).float().mean(2) > 127.5
-    return white.expand(hidden.shape)
+    black = torch.from_numpy(read_square(text, side).pixels).float().mean(2) < 127.5
+    return black.expand(hidden.shape)
 
 
 def _numbers(text: str, count: int) -> list[int]:

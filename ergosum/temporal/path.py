@@ -35,7 +35,7 @@ from ergosum.temporal.gap import across, doubt, probed, read_gap
 from ergosum.temporal.reading import Act, blurred, descend_moves, read_moves
 from ergosum.temporal.timeline import Segment, Timeline, parse_timeline
 
-__all__ = ["Filled", "PathEnergy", "PathSearch", "act_of", "as_timeline", "fill", "fill_path", "spread"]
+__all__ = ["Filled", "PathEnergy", "PathSearch", "as_timeline", "differentiable_act", "fill", "fill_path", "spread"]
 
 SPREAD = ((1.0, 0.2), (2.0, 0.5), (4.0, 0.8), (8.0, 1.0))
 """Blurs, in pixels, by which seen pixels spread into hidden ones, and the variance of what they tell there."""
@@ -121,17 +121,21 @@ def both_ways(x: Frames, moves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return torch.cat([before, after], 1), torch.cat([after, before], 1), torch.cat([moves, -moves], 1)
 
 
-def act_of(bank: Bank) -> Act:
+def differentiable_act(bank: Bank) -> Act:
     """What a bank's energies make of frames, in turn, so that it can be differentiated with respect to the frames.
 
     Shape:
         The act takes frames (batch, 3, side, side) and moves (batch, K) in the order of `bank.factors`.
     Raises:
-        ValueError: if an energy is not conditioned on the move.
+        ValueError: if an energy is not conditioned on the move of one factor.
     """
     for factor, (predictor, _) in bank.members.items():
         if not getattr(predictor, "knows_moves", True):
             raise ValueError(f"The {factor} energy is not conditioned on the move; filling needs energies that are.")
+        if factor not in getattr(predictor, "factors", FACTORS):
+            raise ValueError(
+                f"The {factor} energy moves several factors at once; filling needs energies of one factor each."
+            )
 
     def act(frames: Images, moves: Tensor) -> Images:
         for column, factor in enumerate(bank.factors):
@@ -192,7 +196,7 @@ def fill(
     if hidden is not None:
         shown = shown & ~hidden.any(2, keepdim=True)
     moves = None if timeline is None else _as_given(bank, timeline, x)
-    return fill_path(act_of(bank), x, shown, len(bank.factors), moves, search)
+    return fill_path(differentiable_act(bank), x, shown, len(bank.factors), moves, search)
 
 
 def _as_seen(seen: Tensor | None, x: Frames) -> Tensor:
@@ -353,28 +357,32 @@ def _read_steady(
     act: Act, x: Frames, variance: Tensor, moves: Tensor, gaps: Sequence[tuple[int, int]], search: PathSearch
 ) -> Tensor:
     """One speed (batch, K) read off all gaps at once: their frames are stacked to one tall image."""
-    side, count = x.shape[-1], len(gaps)
     lengths = torch.tensor([j - i for i, j in gaps], dtype=x.dtype, device=x.device)
-
-    def tall(v: Tensor, end: int) -> Tensor:
-        return torch.cat([v[:, gap[end]] for gap in gaps], 2)
-
-    def apart(images: Images) -> Tensor:
-        return images.unflatten(2, (count, side)).transpose(1, 2)
+    first, last = ([gap[end] for gap in gaps] for end in (0, 1))
 
     def moved(images: Images, speed: Tensor) -> Images:
         totals = (speed[:, None] * lengths[None, :, None]).flatten(0, 1)
-        made = across(act, apart(images).flatten(0, 1), totals, search.fastest)
-        return made.unflatten(0, (-1, count)).transpose(1, 2).flatten(2, 3)
+        made = across(act, _apart(images).flatten(0, 1), totals, search.fastest)
+        return _tall(made.unflatten(0, (-1, len(gaps))))
 
-    start, target, hidden = tall(x, 0), tall(x, 1), tall(variance, 0)
-    speed = moves[:, [i for i, _ in gaps]].median(1).values
-    clear = (1 - tall(variance, 1)) * (1 - doubt(moved(start, speed), moved(probed(start, hidden), speed)))
+    start, target, hidden = _tall(x[:, first]), _tall(x[:, last]), _tall(variance[:, first])
+    speed = moves[:, first].median(1).values
+    clear = (1 - _tall(variance[:, last])) * (1 - doubt(moved(start, speed), moved(probed(start, hidden), speed)))
     reading = read_moves(
         moved, start, target, moves.shape[2], price=search.price, most=search.most, steps=(2, 1), blur=search.blur,
         seen=clear, initial=speed,
     )  # fmt: skip
     return reading.moves.clamp(-search.fastest, search.fastest)
+
+
+def _tall(frames: Frames) -> Images:
+    """All frames of a film below each other as one image, (batch, 3, time * side, side)."""
+    return frames.transpose(1, 2).flatten(2, 3)
+
+
+def _apart(images: Images) -> Frames:
+    """The frames of a tall image, (batch, time, 3, side, side)."""
+    return images.unflatten(2, (-1, images.shape[-1])).transpose(1, 2)
 
 
 def _bridge(act: Act, guess: Frames, seen: Tensor, moves: Tensor, drift: float) -> tuple[Frames, Tensor]:
@@ -432,14 +440,15 @@ def _tuned_alike(act: Act, x: Frames, moves: Tensor, spans: Sequence[tuple[int, 
     """`_tuned` of films with one speed in each span."""
 
     def along(starts: Tensor, speed: Tensor) -> Tensor:
-        count = starts.shape[1] // 2
+        frames = _apart(starts)
+        count = frames.shape[1] // 2
         signed = torch.cat([speed[:, None].expand(-1, count, -1), -speed[:, None].expand(-1, count, -1)], 1)
-        return act(starts.flatten(0, 1), signed.flatten(0, 1)).unflatten(0, starts.shape[:2])
+        return _tall(act(frames.flatten(0, 1), signed.flatten(0, 1)).unflatten(0, frames.shape[:2]))
 
     proposed = moves.clone()
     for i, j in spans:
         starts, targets, _ = both_ways(x[:, i : j + 1], moves[:, i:j])
-        speed, _ = descend_moves(along, starts, targets, moves[:, i], moves[:, i] != 0, 1, blur=0)
+        speed, _ = descend_moves(along, _tall(starts), _tall(targets), moves[:, i], moves[:, i] != 0, 1, blur=0)
         proposed[:, i:j] = speed[:, None]
     before, after = PathEnergy(act, moves).parts(x), PathEnergy(act, proposed).parts(x)
     kept = moves.clone()
@@ -452,7 +461,7 @@ def _tuned_alike(act: Act, x: Frames, moves: Tensor, spans: Sequence[tuple[int, 
 def as_timeline(moves: Tensor, names: Sequence[str], tolerance: float = 0.05) -> Timeline:
     """Moves of one film as a timeline; neighbours that differ by at most `tolerance` become one segment, at their mean.
 
-    Moves of at most `tolerance` are left out; where none remains, the first energy moves by 0.
+    Moves of at most `tolerance` are left out; where none remains, the film stands still.
 
     Shape:
         moves: (time - 1, K), in levels.
@@ -470,4 +479,4 @@ def as_timeline(moves: Tensor, names: Sequence[str], tolerance: float = 0.05) ->
 def _segment(moves: Tensor, names: Sequence[str], tolerance: float) -> Segment:
     mean = moves.mean(0).tolist()
     acting = tuple((n, round(v, 2)) for n, v in zip(names, mean, strict=True) if abs(v) > tolerance)
-    return Segment(acting or ((names[0], 0.0),), len(moves))
+    return Segment(acting, len(moves))

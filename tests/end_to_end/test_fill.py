@@ -63,9 +63,9 @@ def test_frames_are_added_between_those_of_the_film(fill):
 
 
 def test_masks_hide_what_they_say(fill, tmp_path):
-    white = np.zeros((56, 56), np.uint8)
-    white[14:42, 14:28] = 255
-    Image.fromarray(white).save(tmp_path / "mask.png")
+    mask = np.full((56, 56), 255, np.uint8)
+    mask[14:42, 14:28] = 0
+    Image.fromarray(mask).save(tmp_path / "mask.png")
     said, films = [], []
     for mask in ("box:7,7,7,14", str(tmp_path / "mask.png"), "random:0.5", "random:0.5"):
         said.append(fill("--mask", mask, "--timeline", "colour*0.5:4")[2])

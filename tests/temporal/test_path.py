@@ -8,7 +8,7 @@ from ergosum.nets.transport import Transport
 from ergosum.part import Part
 from ergosum.temporal import Bank, FeedForwardUNet, Filled, TemporalDecomposer, parse_timeline
 from ergosum.temporal.gap import across, doubt, probed, read_gap
-from ergosum.temporal.path import PathEnergy, PathSearch, act_of, as_timeline, fill, fill_path, spread
+from ergosum.temporal.path import PathEnergy, PathSearch, as_timeline, differentiable_act, fill, fill_path, spread
 
 SIDE, TIME = 12, 5
 
@@ -153,7 +153,7 @@ def test_the_energy_never_rises_and_what_was_seen_stays_to_the_bit(bank, timelin
     assert torch.equal(filled.frames[shown], x[shown])
     assert filled.frames.min() >= 0
     assert filled.frames.max() <= 1
-    now = PathEnergy(act_of(bank), filled.moves)(filled.frames)
+    now = PathEnergy(differentiable_act(bank), filled.moves)(filled.frames)
     torch.testing.assert_close(now.detach(), filled.energy[-1])
 
 
@@ -180,7 +180,7 @@ def test_films_with_other_gaps_do_not_change_each_other():
 def test_the_act_of_a_bank_makes_the_frames_that_the_bank_makes(bank):
     x = blobs(3).float().requires_grad_()
     moves = torch.tensor([[1.0, 0.0], [-0.5, 0.5], [0.0, 0.0]])
-    made = act_of(bank)(x, moves)
+    made = differentiable_act(bank)(x, moves)
     with torch.no_grad():
         wanted = bank.advance(x, {f: moves[:, k] for k, f in enumerate(bank.factors)})
     torch.testing.assert_close(made, wanted, atol=1e-6, rtol=0)
@@ -236,7 +236,7 @@ def test_doubt_moves_with_the_pixels():
 def test_moves_become_a_timeline_that_reads_as_written():
     moves = torch.tensor([[1.0, 0.02], [0.98, 0.0], [-0.5, -0.26], [0.01, 0.0]])
     text = str(as_timeline(moves, ("colour", "angle")))
-    assert text == "colour*0.99:2 colour*0.5+angle*0.26:-1 colour*0:1"
+    assert text == "colour*0.99:2 colour*0.5+angle*0.26:-1 still:1"
     assert str(parse_timeline(text)) == text
     assert parse_timeline(text).frames == len(moves)
 
@@ -262,10 +262,13 @@ def test_bad_input_is_refused_in_one_line(bank, change, message):
     assert "\n" not in str(caught.value)
 
 
-def test_energies_that_are_not_told_the_move_are_refused():
+def test_energies_that_are_not_told_the_move_of_one_factor_are_refused():
     blind = TemporalDecomposer(components=("colour",), energy=Part(Transport, width=4), moves=False, side=SIDE)
     with pytest.raises(ValueError, match="not conditioned on the move"):
-        act_of(Bank([blind]))
+        differentiable_act(Bank([blind]))
+    joint = TemporalDecomposer(components=("colour+angle",), energy=Part(Transport, width=4), side=SIDE)
+    with pytest.raises(ValueError, match="several factors at once"):
+        differentiable_act(Bank([joint]))
 
 
 @pytest.mark.parametrize("change", [{"fastest": 0}, {"price": 2}, {"steps": 0}, {"drift": 0.0}, {"enough": -1}])
