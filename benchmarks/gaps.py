@@ -29,7 +29,7 @@ from ergosum.data.sequences import SPACING, DigitSequences
 from ergosum.files import write_json
 from ergosum.shapes import Frames
 from ergosum.temporal.control import Bank
-from ergosum.temporal.path import PathSearch, differentiable_act, fill, spread
+from ergosum.temporal.gaps.path import PathSearch, differentiable_act, fill, spread
 
 FRAMES = {"second": 9, "run": 9, "ends5": 5, "ends9": 9, "block": 9, "moving": 9, "salt": 9}
 """Kinds of gaps, and the length of the films they are cut into."""

@@ -47,10 +47,10 @@ from ergosum.data.sources import load_digits
 from ergosum.files import write_json
 from ergosum.temporal.baselines.trivial import trivial
 from ergosum.temporal.control import Bank
-from ergosum.temporal.evidence import ErrorModel
-from ergosum.temporal.explained import calibrate
 from ergosum.temporal.film import read_films
-from ergosum.temporal.pixels import filled, noised
+from ergosum.temporal.film.evidence import ErrorModel
+from ergosum.temporal.film.explained import calibrate
+from ergosum.temporal.film.pixels import filled, noised
 from ergosum.temporal.reading import blurred
 from ergosum.training.runfolder import load_predictor
 

@@ -51,7 +51,7 @@ def run(arguments: list[str]) -> None:
 
     from ergosum.report.animation import save_animation, save_strip
     from ergosum.report.strips import sheet
-    from ergosum.temporal.path import as_timeline, fill
+    from ergosum.temporal.gaps.path import as_timeline, fill
 
     bank = bank_of(chosen.runs, trusted(chosen.trust))
     frames, seen = _film(chosen.film, bank.canvas)

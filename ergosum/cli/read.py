@@ -53,7 +53,7 @@ def run(arguments: list[str]) -> None:
     if chosen.plot:
         from ergosum.report.animation import save_strip
         from ergosum.temporal.film import replay
-        from ergosum.temporal.film_figures import draw_reading
+        from ergosum.temporal.film.figures import draw_reading
 
         save_strip(draw_reading(reading, replay(read.bank, reading), str(reading.timeline)), Path(chosen.plot))
         print(chosen.plot, file=sys.stderr)
@@ -101,9 +101,9 @@ def read_with(chosen: argparse.Namespace) -> Read:
 
     from ergosum.cli.start import bank_of
     from ergosum.data.film_file import read_film
-    from ergosum.temporal.explained import calibrate, explained_by
     from ergosum.temporal.film import read_film_moves
-    from ergosum.temporal.pixels import pixel_noise
+    from ergosum.temporal.film.explained import calibrate, explained_by
+    from ergosum.temporal.film.pixels import pixel_noise
     from ergosum.training.runfolder import load_recipe, locate
 
     if chosen.noise is not None and not 0 <= chosen.noise <= 0.5:

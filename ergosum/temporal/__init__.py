@@ -2,9 +2,9 @@
 
 from ergosum.temporal.baselines.feedforward import FeedForwardTransport, FeedForwardUNet
 from ergosum.temporal.control import Bank
+from ergosum.temporal.gaps import Filled, PathEnergy, PathSearch, fill
 from ergosum.temporal.model import TemporalDecomposer
 from ergosum.temporal.objective import PredictionLoss, PredictionObjective
-from ergosum.temporal.path import Filled, PathEnergy, PathSearch, fill
 from ergosum.temporal.task import PairData, Prediction, Predictor
 from ergosum.temporal.timeline import Timeline, parse_timeline
 

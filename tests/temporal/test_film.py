@@ -6,10 +6,10 @@ import torch
 from ergosum.data.sequences import DigitSequences
 from ergosum.part import Part
 from ergosum.temporal.control import Bank
-from ergosum.temporal.explained import InTurn, calibrate, explained_by
 from ergosum.temporal.film import read_film_moves, read_films, replay, transferred
-from ergosum.temporal.film_figures import draw_reading
-from ergosum.temporal.pixels import filled, noised, pixel_noise
+from ergosum.temporal.film.explained import InTurn, calibrate, explained_by
+from ergosum.temporal.film.figures import draw_reading
+from ergosum.temporal.film.pixels import filled, noised, pixel_noise
 from ergosum.temporal.timeline import parse_timeline
 from temporal.movers import SIDE, Groups, Moving, images
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from ergosum.temporal.control import Bank
-from ergosum.temporal.evidence import ErrorModel, Fits, calibrated, fit_sets, weigh
-from ergosum.temporal.explained import act_of
+from ergosum.temporal.film.evidence import ErrorModel, Fits, calibrated, fit_sets, weigh
+from ergosum.temporal.film.explained import act_of
+from ergosum.temporal.film.segments import CHANGES, FOREIGN, Segmentation
 from ergosum.temporal.reading import blurred
-from ergosum.temporal.segments import CHANGES, FOREIGN, Segmentation
 from temporal.movers import Groups, images
 
 MODEL = ErrorModel(math.log(2e-4), 0.0, 0.5, noise=1e-5, directions=20.0)

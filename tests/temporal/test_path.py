@@ -7,8 +7,8 @@ from ergosum.data.render import FACTORS
 from ergosum.nets.transport import Transport
 from ergosum.part import Part
 from ergosum.temporal import Bank, FeedForwardUNet, Filled, TemporalDecomposer, parse_timeline
-from ergosum.temporal.gap import across, doubt, probed, read_gap
-from ergosum.temporal.path import PathEnergy, PathSearch, as_timeline, differentiable_act, fill, fill_path, spread
+from ergosum.temporal.gaps.gap import across, doubt, probed, read_gap
+from ergosum.temporal.gaps.path import PathEnergy, PathSearch, as_timeline, differentiable_act, fill, fill_path, spread
 
 SIDE, TIME = 12, 5
 

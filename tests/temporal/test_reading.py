@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ergosum.temporal.control import Bank
-from ergosum.temporal.explained import act_of
+from ergosum.temporal.film.explained import act_of
 from ergosum.temporal.reading import blurred, descend_moves, read_moves, subsets
 from temporal.movers import Groups, images
 

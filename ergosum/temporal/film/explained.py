@@ -14,8 +14,8 @@ from ergosum.data.sources import source_at_hand
 from ergosum.part import Part
 from ergosum.shapes import Images
 from ergosum.temporal.control import Bank
-from ergosum.temporal.evidence import BLUR, ErrorModel, Fits, calibrated, fit_sets, weigh
-from ergosum.temporal.pixels import filled, noised
+from ergosum.temporal.film.evidence import BLUR, ErrorModel, Fits, calibrated, fit_sets, weigh
+from ergosum.temporal.film.pixels import filled, noised
 from ergosum.temporal.reading import Act, blurred, descend_moves, looked_at
 
 __all__ = ["InTurn", "act_of", "calibrate", "explained_by", "fit_pairs"]

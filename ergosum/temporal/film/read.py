@@ -21,11 +21,11 @@ from torch import Tensor
 from ergosum.data.images_given import as_images
 from ergosum.shapes import Frames, Images
 from ergosum.temporal.control import Bank
-from ergosum.temporal.evidence import ACTS, SPEED, ErrorModel, Fits, Weights, weigh
-from ergosum.temporal.explained import act_of, fit_pairs
-from ergosum.temporal.pixels import filled
+from ergosum.temporal.film.evidence import ACTS, SPEED, ErrorModel, Fits, Weights, weigh
+from ergosum.temporal.film.explained import act_of, fit_pairs
+from ergosum.temporal.film.pixels import filled
+from ergosum.temporal.film.segments import Segmentation
 from ergosum.temporal.reading import Act
-from ergosum.temporal.segments import Segmentation
 from ergosum.temporal.timeline import Segment, Timeline
 
 __all__ = ["FilmReading", "Stretch", "read_film_moves", "read_films", "replay", "transferred"]

@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from ergosum.temporal.evidence import ErrorModel, Fits, Weights
+from ergosum.temporal.film.evidence import ErrorModel, Fits, Weights
 
 __all__ = ["CHANGES", "FOREIGN", "LONGEST", "Segmentation"]
 

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from ergosum.report.strips import pixels
-from ergosum.temporal.film import FilmReading
+from ergosum.temporal.film.read import FilmReading
 
 __all__ = ["draw_reading"]
 

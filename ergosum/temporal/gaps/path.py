@@ -31,7 +31,7 @@ from ergosum.samplers.descent import Descent
 from ergosum.samplers.state import State
 from ergosum.shapes import Frames, Images, PerSample
 from ergosum.temporal.control import Bank, as_moves
-from ergosum.temporal.gap import across, doubt, probed, read_gap
+from ergosum.temporal.gaps.gap import across, doubt, probed, read_gap
 from ergosum.temporal.reading import Act, blurred, descend_moves, read_moves
 from ergosum.temporal.timeline import Segment, Timeline, parse_timeline
 
