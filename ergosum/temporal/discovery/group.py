@@ -60,6 +60,9 @@ def sources(images: Images, place: Tensor, library: Library) -> Tensor:
 def recoloured(images: Images, colour: Tensor, library: Library) -> Images:
     """Images after the colours' moves.
 
+    The field is known for colours in 0 .. 1; beyond, it is that of the nearest such colour, since a polynomial that goes on
+    by itself leaves all bounds within a few steps.
+
     Shape:
         colour: (batch, 3, C), coefficients of the field of colours.
     """
@@ -68,7 +71,7 @@ def recoloured(images: Images, colour: Tensor, library: Library) -> Images:
     values = images.flatten(2)
 
     def field(at: Tensor) -> Tensor:
-        return torch.einsum("bic,cbp->bip", colour, monomials(at.transpose(0, 1), library.colours))
+        return torch.einsum("bic,cbp->bip", colour, monomials(at.clamp(0, 1).transpose(0, 1), library.colours))
 
     h = 1 / STEPS
     for _ in range(STEPS):

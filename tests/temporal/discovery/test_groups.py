@@ -82,6 +82,17 @@ def test_there_and_back_is_where_one_was_and_no_move_is_no_change():
     assert (there - images).norm() > 5 * (back - images).norm()
 
 
+def test_colours_out_of_range_and_long_moves_stay_bounded():
+    """A cubic field that goes on by itself is infinite after a few steps; here it moves by at most its speed in range."""
+    library = Library()
+    theta = torch.randn(library.size, 1, generator=torch.Generator().manual_seed(0))
+    images = (3 * smooth()).requires_grad_()
+    made = transform(images, torch.full((3, 1), 20.0), theta, library)
+    made.sum().backward()
+    bound = 3 + 20 * theta[2 * len(library.places) :].abs().sum()
+    assert made.abs().max() <= bound and images.grad.isfinite().all()
+
+
 def test_lifted_generators_do_the_same():
     poor, rich = Library(colour_degree=1), Library(place_degree=2, colour_degree=3)
     theta = 0.1 * torch.randn(poor.size, 2, generator=torch.Generator().manual_seed(0))
