@@ -60,8 +60,8 @@ def sources(images: Images, place: Tensor, library: Library) -> Tensor:
 def recoloured(images: Images, colour: Tensor, library: Library) -> Images:
     """Images after the colours' moves.
 
-    The field is known for colours in 0 .. 1; beyond, it is that of the nearest such colour, since a polynomial that goes on
-    by itself leaves all bounds within a few steps.
+    The field is known for colours in 0 .. 1; beyond, it is that of the nearest such colour, since a polynomial that goes
+    on by itself leaves all bounds within a few steps.
 
     Shape:
         colour: (batch, 3, C), coefficients of the field of colours.
