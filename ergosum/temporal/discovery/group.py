@@ -17,6 +17,8 @@ from ergosum.temporal.discovery.library import Library, monomials
 
 __all__ = ["recoloured", "sources", "transform"]
 
+FAR = 3.0
+"""Half sides of the canvas from the origin, beyond which the field of places stays as it is there."""
 STEPS = 2
 """Steps of the integration of a move."""
 
@@ -45,7 +47,7 @@ def sources(images: Images, place: Tensor, library: Library) -> Tensor:
     points = coordinates(side).to(images).flatten(2) - origin
 
     def field(at: Tensor) -> Tensor:
-        return torch.einsum("bim,mbp->bip", place, monomials(at.transpose(0, 1), library.places))
+        return torch.einsum("bim,mbp->bip", place, monomials(at.clamp(-FAR, FAR).transpose(0, 1), library.places))
 
     h = 1 / STEPS
     for _ in range(STEPS):
@@ -60,8 +62,8 @@ def sources(images: Images, place: Tensor, library: Library) -> Tensor:
 def recoloured(images: Images, colour: Tensor, library: Library) -> Images:
     """Images after the colours' moves.
 
-    The field is known for colours in 0 .. 1; beyond, it is that of the nearest such colour, since a polynomial that goes
-    on by itself leaves all bounds within a few steps.
+    The field is known for colours in 0 .. 1; beyond, it is that of the nearest such colour, since a polynomial leaves
+    all bounds within a few steps.
 
     Shape:
         colour: (batch, 3, C), coefficients of the field of colours.

@@ -84,7 +84,7 @@ def test_there_and_back_is_where_one_was_and_no_move_is_no_change():
 
 def test_colours_out_of_range_and_long_moves_stay_bounded():
     """A cubic field that goes on by itself is infinite after a few steps; here it keeps to its speeds in range."""
-    library = Library()
+    library = Library(place_degree=3)
     theta = torch.randn(library.size, 1, generator=torch.Generator().manual_seed(0))
     images = (3 * smooth()).requires_grad_()
     made = transform(images, torch.full((3, 1), 20.0), theta, library)
