@@ -33,8 +33,7 @@ def image_files(folder: Path | str, report: Callable[[Path, str], object] | None
             if not stat.S_ISDIR(about.st_mode) or (about.st_dev, about.st_ino) in seen:
                 continue
             seen.add((about.st_dev, about.st_ino))
-            names = sorted(os.listdir(path), reverse=True)
-            waiting += [path / name for name in names if not name.startswith(".") and name != "__MACOSX"]
+            waiting += [path / name for name in sorted(_names(path), reverse=True)]
         except OSError as error:
             if report is not None:
                 report(path, f"it cannot be looked into: {error.strerror or error}")
@@ -60,7 +59,7 @@ def folders(
             if (about.st_dev, about.st_ino) in seen:
                 continue
             seen.add((about.st_dev, about.st_ino))
-            names = [name for name in os.listdir(folder) if not name.startswith(".") and name != "__MACOSX"]
+            names = _names(folder)
         except OSError as error:
             if report is not None:
                 report(folder, f"it cannot be looked into: {error.strerror or error}")
@@ -78,6 +77,11 @@ def folders(
                 files.append(path)
         waiting += reversed(inner)
         yield folder, files
+
+
+def _names(folder: Path) -> list[str]:
+    """What lies in a folder, without what systems and archives leave behind."""
+    return [name for name in os.listdir(folder) if not name.startswith(".") and name != "__MACOSX"]
 
 
 def shown(path: Path | str) -> str:

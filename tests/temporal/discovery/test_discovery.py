@@ -50,6 +50,14 @@ def test_moves_follow_one_true_factor_each_on_digits_never_seen(model):
     assert torch.corrcoef(torch.stack([read.moves.flatten(), back.flatten()]))[0, 1] < -0.95
 
 
+def test_moves_are_read_as_far_back_as_they_went(frames, found):
+    """Tangents at the mean of both frames make the way back minus the way, for the dictionary as for the groups."""
+    library = Library(colour_degree=1)
+    there, back = library.statistics(frames[:40, :2]), library.statistics(frames[:40, :2].flip(1))
+    torch.testing.assert_close(there.gram, back.gram)
+    torch.testing.assert_close(there.cross, -back.cross)
+
+
 def test_unrelated_frames_are_not_explained(model, frames):
     """The negative control: no move leads from one digit to another."""
     other = frames[:60, 0].roll(1, 0)
@@ -166,6 +174,9 @@ def test_half_of_a_batch_is_turned_round_in_time():
     begins = sum(any(torch.equal(x, f) for f in first[:, 0]) for x in batch.start)
     ends = sum(any(torch.equal(x, f) for f in second[:, -1]) for x in batch.start)
     assert begins > 16 and ends > 16  # an eighth of 256 each, if clips have four steps
+    reader = task._model
+    read = reader.reading(batch.start, batch.target, polish=0).moves  # type: ignore[union-attr]
+    assert torch.corrcoef(torch.stack([read.flatten(), batch.moves.flatten()]))[0, 1] > 0.5
 
 
 @pytest.mark.parametrize(
