@@ -38,5 +38,5 @@ def digits(mode: Literal["single", "sparse", "laplace"] = "single") -> Experimen
             search=Part(Search, fitting=Part(Fitting, most=2 if mode == "single" else 3)),
             pool=3000,
         ),
-        optimiser=Optimiser(iterations=2500),
+        optimiser=Optimiser(iterations=2500 if mode == "single" else 2000),
     )
