@@ -15,6 +15,7 @@ from ergosum.files import read_json, write_json
 from ergosum.metrics.identity import accuracy
 from ergosum.part import Part
 from ergosum.temporal import Prediction
+from ergosum.temporal.discovery import Discovery
 from ergosum.temporal.scores import companions
 from ergosum.training.experiment import Experiment, Run
 from ergosum.training.runfolder import load_predictor, load_recipe, save_recipe
@@ -29,6 +30,12 @@ def test_every_card_loads_and_predicts(name):
     experiment, predictor = load_predictor(name)
     task = experiment.built()
     assert predictor.components == task.model.get("components")
+    if isinstance(task, Discovery):
+        clips = task.data.but(source="digits").build(split="test").clips(8, 1, torch.Generator().manual_seed(0))
+        start, target = clips.frames.unbind(1)
+        made = predictor.act(start, predictor.read(start, target))
+        assert (made - target).square().mean() < 0.2 * (start - target).square().mean()
+        return
     if not isinstance(task, Prediction):
         data = task.held_out(4, torch.Generator().manual_seed(0))
         made = decompose(predictor, data.images, torch.Generator().manual_seed(0)).whole
