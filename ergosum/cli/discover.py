@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+STILL = "still"
+"""A name that timelines keep for frames in which nothing moves."""
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -56,6 +58,7 @@ def run(arguments: list[str]) -> None:
     from ergosum.temporal.discovery.figures import held_out_clips, sweep_sheet
     from ergosum.training.runfolder import load_predictor
 
+    _refuse(chosen, out)
     if chosen.resume:
         experiment, task = _stored(out, trust)
     else:
@@ -70,6 +73,15 @@ def run(arguments: list[str]) -> None:
     save_strip(sweep_sheet(model, held_out_clips(task, 2, chosen.seed)[:, 0]), out / "components.png")
     print(out / "components.png")
     print(f"{out}  (ergosum control {out} --timeline {model.components[0]}:4; ergosum score {out})")
+
+
+def _refuse(chosen: Any, out: Path) -> None:
+    """What can be refused before a search."""
+    if chosen.canvas < 12 or chosen.canvas % 4:
+        raise ValueError(f"--canvas {chosen.canvas}: expected a multiple of 4, at least 12.")
+    if not chosen.resume and (out / "checkpoint.pt").exists():
+        raise FileExistsError(f"{out} already holds a run; go on with --resume, or choose another --out.")
+    _check_names(chosen.name)
 
 
 def _begun(chosen: Any, trust: tuple[str, ...]) -> "tuple[Experiment, Discovery]":
@@ -132,10 +144,17 @@ def _names(given: list[str], count: int) -> tuple[str, ...]:
         raise ValueError(
             f"--name: expected {count} different names, as many components as are kept, got {' '.join(given)}."
         )
-    for name in given:
-        if not name.isidentifier():
-            raise ValueError(f"--name {name}: expected a word of letters, digits and _, as timelines are written.")
+    _check_names(given)
     return tuple(given)
+
+
+def _check_names(given: list[str]) -> None:
+    """Names that a timeline can hold, each once."""
+    for name in given:
+        if not name.isidentifier() or name == STILL:
+            raise ValueError(f"--name {name}: expected a word of letters, digits and _, as timelines are written.")
+    if len(set(given)) != len(given):
+        raise ValueError(f"--name: expected different names, got {' '.join(given)}.")
 
 
 def _print(found: "Found", names: tuple[str, ...]) -> None:

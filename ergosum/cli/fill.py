@@ -1,5 +1,6 @@
 """`ergosum fill`: missing frames and hidden pixels of a film, filled by energies of change."""
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,11 @@ def run(arguments: list[str]) -> None:
         metavar="CARD",
         help="runs or cards whose energies act",
     )
-    parser.add_argument("--missing", metavar="3,5-7", help="frames to make anew, counted from 1, whatever stands there")
+    parser.add_argument(
+        "--missing",
+        metavar="3,5-7",
+        help="frames to make anew, counted from 0, whatever stands there",
+    )
     parser.add_argument(
         "--between", type=int, default=0, metavar="N", help="frames to add between every two of the film, 0 or more"
     )
@@ -87,8 +92,8 @@ def _film(path: str, side: int) -> "tuple[Tensor, Tensor]":
     if Path(path).suffix == ".npy" and Path(path).is_file():
         try:
             array = np.load(path)
-        except ValueError as error:
-            raise ValueError(f"{path} is no array of NumPy: {error}") from error
+        except (ValueError, EOFError, OSError) as error:
+            raise ValueError(f"{path} is no array that NumPy can read, or a broken one.") from error
         if np.issubdtype(array.dtype, np.floating) and np.isnan(array).any():
             frames = torch.from_numpy(_channels_first(path, array)).float()
             known = (~frames.isnan()).all(1, keepdim=True).float()
@@ -141,7 +146,7 @@ def _hidden(text: str, count: int, side: int, seed: int) -> "Tensor":
             )
         return torch.rand(hidden.shape, generator=torch.Generator().manual_seed(seed)) < numbers[0]
     if kind == "box" and not Path(text).exists():
-        if len(numbers) != 4 or any(v != int(v) for v in numbers):
+        if len(numbers) != 4 or not all(math.isfinite(v) and v == int(v) for v in numbers):
             raise ValueError(f"--mask {text}: expected box:X,Y,W,H in whole pixels, such as box:7,7,14,14.")
         x, y, w, h = map(int, numbers)
         if min(x, y) < 0 or min(w, h) < 1 or x + w > side or y + h > side:
@@ -150,7 +155,7 @@ def _hidden(text: str, count: int, side: int, seed: int) -> "Tensor":
         return hidden
     from ergosum.data.image_file import read_square
 
-    black = torch.from_numpy(read_square(text, side).pixels).float().mean(2) < 127.5
+    black = torch.tensor(read_square(text, side).pixels).float().mean(2) < 127.5
     return black.expand(hidden.shape)
 
 
@@ -159,12 +164,12 @@ def _numbers(text: str, count: int) -> list[int]:
     found: list[int] = []
     for part in text.replace(" ", "").split(","):
         first, dash, last = part.partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        if not first.isdecimal() or (dash and not last.isdecimal()):
             raise ValueError(f"--missing {text}: cannot read {part!r}; expected numbers and ranges, such as 3,5-7.")
         a, b = int(first), int(last or first)
-        if not 1 <= a <= b <= count:
-            raise ValueError(f"--missing {text}: expected frames 1 .. {count} in rising order, got {part!r}.")
-        found += range(a - 1, b)
+        if not 0 <= a <= b < count:
+            raise ValueError(f"--missing {text}: expected frames 0 .. {count - 1} in rising order, got {part!r}.")
+        found += range(a, b + 1)
     return found
 
 

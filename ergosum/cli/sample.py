@@ -2,7 +2,7 @@
 
 import json
 import sys
-from argparse import SUPPRESS
+from argparse import SUPPRESS, ArgumentTypeError
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,8 +129,11 @@ def _refuse_others(given: set[str], takes: Iterable[str], what: str) -> None:
 
 
 def _numbers(text: str) -> tuple[float, ...]:
-    """`0.7,0.3` as numbers; argparse tells what cannot be read."""
-    return tuple(float(number) for number in text.split(","))
+    """`0.7,0.3` as numbers."""
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError as error:
+        raise ArgumentTypeError(f"expected numbers such as 0.7,0.3, got {text!r}") from error
 
 
 def _sampler(chosen: Any) -> Any:

@@ -67,6 +67,8 @@ def test_a_run_is_steered_scored_composed_and_reported(found, tmp_path, capsys):
     score = json.loads(capsys.readouterr().out)
     assert score["kept"] == len(names) and score["skill"]["mean"] > 0.3  # nobody knows the factors of a folder
     assert "mcc" not in score
+    assert main(["sample", f"{names[0]} | {names[0]}_back", "--model", str(found), "--start", "digits:7", "--n", "8",
+                 "--out", str(tmp_path / "futures.png")]) == 0  # fmt: skip
     assert main(["report", str(found)]) == 0
     assert "Clips read and played again" in (found / "report.html").read_text()
 
@@ -89,6 +91,9 @@ def test_components_get_names(found, capsys):
         (["Shapes"], "Shapes is no"),
         (["digits", "--iterations", "0"], "optimiser.iterations: expected an integer >= 1"),
         (["digits", "--components", "0"], "expected"),
+        (["digits", "--canvas", "30"], "--canvas 30: expected a multiple of 4"),
+        (["digits", "--name", "hue", "hue"], "expected different names"),
+        (["digits", "--name", "still"], "--name still: expected a word"),
         (["digits", "--resume", "--out", "nothing-here"], "is not a run folder"),
     ],
 )

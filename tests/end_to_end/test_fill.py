@@ -42,7 +42,7 @@ def frames_of(path):
 
 
 def test_a_film_is_filled_and_its_timeline_printed(fill, tmp_path):
-    status, lines, said = fill("--missing", "2,4")
+    status, lines, said = fill("--missing", "1,3")
     assert status == 0, said
     timeline = parse_timeline(lines[0], ("colour",))
     assert timeline.frames == 4
@@ -52,7 +52,7 @@ def test_a_film_is_filled_and_its_timeline_printed(fill, tmp_path):
 
 
 def test_a_timeline_that_is_told_is_the_one_that_is_printed(fill):
-    assert fill("--missing", "3-4", "--timeline", "colour*0.5:4")[1][0] == "colour*0.5:4"
+    assert fill("--missing", "2-3", "--timeline", "colour*0.5:4")[1][0] == "colour*0.5:4"
 
 
 def test_frames_are_added_between_those_of_the_film(fill):
@@ -77,7 +77,7 @@ def test_masks_hide_what_they_say(fill, tmp_path):
 
 
 def test_a_sheet_shows_what_was_seen_above_what_was_made(fill, tmp_path):
-    status, lines, _ = fill("--missing", "2", "--timeline", "colour*0.5:4", "--out", str(tmp_path / "out.png"))
+    status, lines, _ = fill("--missing", "1", "--timeline", "colour*0.5:4", "--out", str(tmp_path / "out.png"))
     assert status == 0
     assert lines[1] == str(tmp_path / "out.png")
     with Image.open(tmp_path / "out.png") as image:
@@ -91,7 +91,7 @@ def test_what_is_nan_is_hidden(fill, film, tmp_path, scale):
     hollow[1] = np.nan
     hollow[:, :, 4 * scale : 12 * scale, 4 * scale : 12 * scale] = np.nan
     made = []
-    for options, frames in ((["--missing", "2", "--mask", "box:4,4,8,8"], film), ([], hollow)):
+    for options, frames in ((["--missing", "1", "--mask", "box:4,4,8,8"], film), ([], hollow)):
         status, _, said = fill("--timeline", "colour*0.5:4", *options, frames=frames)
         assert status == 0, said
         assert "27% of their pixels hidden" in said
@@ -102,10 +102,10 @@ def test_what_is_nan_is_hidden(fill, film, tmp_path, scale):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--missing", "1-5"], "every frame is missing"),
-        (["--missing", "2-5"], "two frames or more"),
-        (["--missing", "6"], "--missing 6: expected frames 1 .. 5"),
-        (["--missing", "0"], "expected frames 1 .. 5"),
+        (["--missing", "0-4"], "every frame is missing"),
+        (["--missing", "1-4"], "two frames or more"),
+        (["--missing", "5"], "--missing 5: expected frames 0 .. 4"),
+        (["--missing", "²"], "cannot read"),
         (["--missing", "two"], "cannot read 'two'"),
         (["--mask", "box:20,20,10,10"], "within the energies' canvas of 28x28 pixels"),
         (["--mask", "box:1,2"], "expected box:X,Y,W,H"),

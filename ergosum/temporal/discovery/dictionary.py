@@ -162,7 +162,8 @@ def prune(found: Dictionary, kept: Statistics, fitting: Fitting, rounds: int = 1
     """Leave out components, one after another, for as long as one is worth less than `fitting.spare`.
 
     Returns:
-        The dictionary with each component's worth, and the worths of those that were left out, in turn.
+        The dictionary with each component's worth, and the worths of those that were left out, in turn; the last
+        component stays, whatever it is worth.
     """
     theta, objective, dropped = found.theta, found.objective, []
     while True:
@@ -189,7 +190,8 @@ def _solved(theta: Tensor, z: Tensor, kept: Statistics, ridge: float) -> Tensor:
     outer = torch.einsum("n,nk,nm->kmn", weight, z, z).flatten(0, 1) @ kept.gram.flatten(1)
     system = outer.view(components, components, basis, basis).permute(0, 2, 1, 3).reshape(components * basis, -1)
     right = ((weight[:, None] * z).T @ kept.cross).reshape(-1)
-    system = system + ridge * system.diagonal().mean() * torch.eye(len(system), dtype=system.dtype)
+    ridge = ridge * system.diagonal().mean().item() + 1e-12  # components that nothing uses give a system of zeros
+    system = system + ridge * torch.eye(len(system), dtype=system.dtype)
     return torch.linalg.solve(system, right).view(components, basis).T
 
 

@@ -5,7 +5,7 @@ $$ E(x; a, z) = 1/2 \| x - m(a, z) \|^2,   m(a, z) = M (c_z (a \circ (s_z + g \p
 $s_z$ and $c_z$ are where a one-parameter group takes pixels from and how it colours them (`group.transform`), the same
 for all images. A U-Net that sees the anchor a and the move z adds a flow $\phi$, a colour matrix $M = 1 + g C$ per
 pixel and a residual r, which differ from image to image. It starts near nothing, so that the meaning of z is the
-group's; at z = 0 the frame stays as it is, exactly. One network learns one component: z is the sum of its code.
+group's; at z = 0 the frame stays as it is. One network learns one component: z is the sum of its code.
 """
 
 import torch

@@ -10,7 +10,7 @@ for moves of a pixel or two. Of a clip only
 
 $$ G = \Phi \Phi^T,   h = \Phi (b - a),   e = \|b - a\|^2 $$
 
-are kept, per pixel and channel, summed over its steps with weights 1 / e: no image is needed afterwards.
+are kept, per pixel and channel, averaged over its steps with weights 1 / (e + floor): no image is needed afterwards.
 """
 
 import itertools

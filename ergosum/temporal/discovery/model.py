@@ -130,7 +130,12 @@ class Discovered(TemporalDecomposer):
 
     @torch.no_grad()
     def reading(self, start: Images, target: Images, polish: int | None = None) -> Reading:
-        """Moves by descent: on the bare groups first, which are quick and smooth, then on the energies themselves."""
+        """Moves by descent: on the bare groups first, which are quick and smooth, then on the energies themselves,
+        where that lowers the error.
+
+        Args:
+            polish: steps on the energies; None takes the model's own number.
+        """
         parts = [
             self._reading(a, b, self.polish if polish is None else polish)
             for a, b in zip(start.split(CHUNK), target.split(CHUNK), strict=True)
@@ -147,5 +152,9 @@ class Discovered(TemporalDecomposer):
         moves, curvature = descend_moves(
             self.act, start, target, read.moves, acting, polish, blur=0.5, delta=0.2, longest=0.3
         )
-        better = (self.act(start, moves) - target).square().mean((1, 2, 3))
-        return Reading(moves, better, read.change, curvature)
+        error = (self.act(start, moves) - target).square().mean((1, 2, 3))
+        before = (self.act(start, read.moves) - target).square().mean((1, 2, 3))
+        better = error <= before
+        return Reading(
+            torch.where(better[:, None], moves, read.moves), torch.minimum(error, before), read.change, curvature
+        )

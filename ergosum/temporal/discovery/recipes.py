@@ -30,13 +30,13 @@ def digits(mode: Literal["single", "sparse", "laplace"] = "single") -> Experimen
     return Experiment(
         name="discovered" if mode == "single" else f"discovered-{mode}",
         shows=f"factors found without labels, one energy each, and steered; {how}",
-        cost=f"25 min on {CPU}",
+        cost=f"20 min on {CPU}",
         task=Part(
             Discovery,
             data=Part(DigitSequences, source="digits+mnist", mode=mode),
             model=Part(Discovered, price=0.01 if mode == "laplace" else 0.03),
             search=Part(Search, fitting=Part(Fitting, most=2 if mode == "single" else 3)),
-            pool=3000,
+            pool=6000 if mode == "single" else 3000,
         ),
-        optimiser=Optimiser(iterations=2500 if mode == "single" else 2000),
+        optimiser=Optimiser(iterations=1500 if mode == "single" else 2000),
     )

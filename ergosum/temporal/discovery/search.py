@@ -67,7 +67,7 @@ class Search:
         Shape:
             frames: (batch, time, 3, side, side).
         Raises:
-            ValueError: if there are fewer clips that change than components.
+            ValueError: if there are fewer clips that change than components, or no component explains anything.
         """
         fitting = self.fitting.build()
         changing = (frames[:, 1:] != frames[:, :-1]).flatten(1).any(1)
@@ -88,6 +88,11 @@ class Search:
         best = min(lifted, key=lambda d: d.objective)
         tell("spare components")
         kept, dropped = prune(best, many, fitting)
+        if max(kept.worth) <= fitting.spare:
+            raise ValueError(
+                f"discovery: no component explains {fitting.spare:.0%} of what changes in the clips (the best one "
+                f"{max(kept.worth):.1%}); they are too dim, noise, or no change in them is the same for all images."
+            )
         return _ordered(kept, tuple(dropped), speeds(kept.theta, many, fitting.price, fitting.most)[0])
 
 

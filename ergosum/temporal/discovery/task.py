@@ -3,15 +3,15 @@
 Nothing here sees a label: factors are looked at by `score` alone, and only where the data know them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Generator, Tensor, nn
 
-from ergosum.data.contract import ClipData, check_clips
+from ergosum.data.contract import ClipData, check_clips, columns_of
 from ergosum.data.record import Pairs
 from ergosum.data.sequences import DigitSequences
 from ergosum.part import Part
@@ -19,7 +19,7 @@ from ergosum.temporal.discovery.model import Discovered
 from ergosum.temporal.discovery.search import Found, Search
 from ergosum.temporal.discovery.tables import tables, targets
 from ergosum.temporal.objective import PredictionLoss, PredictionObjective
-from ergosum.training.task import Losses, Section, Shelf, Table, Task
+from ergosum.training.task import Losses, Samples, Section, Shelf, Table, Task
 
 __all__ = ["Discovery"]
 
@@ -159,7 +159,25 @@ class Discovery(Task):
         data = self.data.build(split="test", device="cpu")
         clips = data.clips(n, self.search.steps, Generator().manual_seed(HELD_OUT + seed))
         told = {"card": name, "source": type(data).__name__, "n": n, "seed": seed, "components": mover.components}
-        return told | score_clips(mover, clips, tuple(data.factors))
+        return told | score_clips(mover, clips, tuple(columns_of(data)))
+
+    def sample(
+        self,
+        models: Sequence[nn.Module],
+        formula: str,
+        *,
+        start: Callable[[int], Tensor],
+        n: int = 1000,
+        shares: Sequence[float] | None = None,
+        temperature: float | None = None,
+        steps: int = 1,
+        choose: Literal["once", "each"] = "once",
+        seed: int = 0,
+    ) -> Samples:
+        """Draws of the futures that a formula leaves open, see `futures.futures`; `steps` are frames ahead."""
+        from ergosum.temporal.futures import sample_futures
+
+        return sample_futures(models, formula, start, n, shares, temperature, steps, choose, seed)
 
     def tables(self, scores: Mapping[str, Any]) -> list[Table]:
         """Separation, response, transfer and skill."""
@@ -192,10 +210,11 @@ class Discovery(Task):
 
 
 def _steady(moves: Tensor) -> Tensor:
-    """Of clips at one speed the mean of what was read off their steps, of the components that act in half of them.
+    """Of clips at one speed the mean of what was read off the steps, of the components that act in half of them.
 
     Reading errors that change along a clip (as where a group turns one hue faster than another) average out, and the
     energy, which sees the frame, learns to make up for them.
     """
-    acting = (moves != 0).float().mean(1, keepdim=True) >= 0.5
-    return (moves.mean(1, keepdim=True) * acting).expand_as(moves)
+    acting = (moves != 0).float().sum(1, keepdim=True)
+    mean = moves.sum(1, keepdim=True) / acting.clamp_min(1)
+    return (mean * (acting >= moves.shape[1] / 2)).expand_as(moves)

@@ -13,6 +13,7 @@ from ergosum.temporal import Bank
 from ergosum.temporal.discovery import Discovered, Discovery, Fitting, Found, GroupTransport, Library, Search
 from ergosum.temporal.discovery.group import transform
 from ergosum.temporal.discovery.scores import separation
+from ergosum.temporal.discovery.task import _steady
 from ergosum.training.loop import fit, train
 from ergosum.training.runfolder import load_predictor
 
@@ -91,6 +92,25 @@ def test_clips_in_which_nothing_changes_are_refused(frames):
     one = torch.cat([still, frames[:1, :3]])
     with pytest.raises(ValueError, match="got 1 of 21"):
         SEARCH(one, Library(colour_degree=1))
+
+
+@pytest.mark.parametrize("kind", ["dim", "noise"])
+def test_clips_that_no_component_explains_are_refused(frames, kind: str):
+    noise = torch.rand(30, 4, 3, 28, 28, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match=r"no component explains 3% of what changes"):
+        SEARCH(0.01 * frames[:40] if kind == "dim" else noise, Library(colour_degree=1))
+
+
+def test_one_speed_is_the_mean_of_the_steps_that_were_read():
+    moves = torch.tensor([[[1.0, 0.2], [0.0, 0.0], [2.0, 0.0], [3.0, 0.0]]])
+    assert torch.equal(_steady(moves), torch.tensor([[[2.0, 0.0]] * 4]))
+
+
+def test_reading_on_the_energies_never_raises_the_error(model, frames):
+    start, target = frames[:12, 0], frames[:12, 1]
+    rough, fine = model.reading(start, target, polish=0).moves, model.reading(start, target, polish=2).moves
+    before, after = ((model.act(start, z) - target).square().mean((1, 2, 3)) for z in (rough, fine))
+    assert (after <= before + 1e-9).all() and (after < before).any()
 
 
 def test_no_move_leaves_a_frame_as_it_is_and_energies_start_as_groups(model, frames):
