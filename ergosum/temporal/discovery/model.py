@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from ergosum.decomposer import InnerDescent, Trajectory
 from ergosum.energy import Conditional
-from ergosum.part import Part
+from ergosum.part import Part, parameters
 from ergosum.shapes import Images
 from ergosum.temporal.discovery.energy import GroupTransport
 from ergosum.temporal.discovery.group import transform
@@ -29,7 +29,7 @@ class Discovered(TemporalDecomposer):
     """K energies of change, conditioned on one move each.
 
     Args:
-        components: names of the K components. energy: the family of each; gets `code`, `side`, `library`.
+        components: names of the K components. energy: the family of each; gets `code`, `side` and, if it takes it, `library`.
         library: the basis of the groups that they start from. price: relative error, 0 .. 1, that a move must save to
             be read. most: moves at once that are looked for. polish: descent steps on the energies themselves after
             those on the groups, >= 0. descent: the inner minimisation. side: of a frame in pixels.
@@ -52,7 +52,8 @@ class Discovered(TemporalDecomposer):
             raise ValueError(f"price: expected 0 <= price < 1, got {price!r}.")
         if most < 1 or polish < 0:
             raise ValueError(f"most, polish: expected most >= 1 and polish >= 0, got {most!r} and {polish!r}.")
-        energy = energy if "library" in energy.arguments else energy.but(library=library)
+        if "library" in parameters(energy.cls) and "library" not in energy.arguments:
+            energy = energy.but(library=library)
         super().__init__(
             energy=energy, components=components, factors=components, latent=0, ramp=True, descent=descent, side=side
         )
@@ -61,7 +62,7 @@ class Discovered(TemporalDecomposer):
 
     @torch.no_grad()
     def start_from(self, found: Found) -> None:
-        """Take up the groups that a search found: each energy starts as its own.
+        """Take up the groups that a search found: each energy that has a generator starts as its own.
 
         Raises:
             ValueError: if they are not as many as there are components.
@@ -73,7 +74,8 @@ class Discovered(TemporalDecomposer):
             )
         self.theta.copy_(found.theta)
         for energy, generator in zip(self.energies, found.theta.unbind(1), strict=True):
-            energy.generator.copy_(generator)  # type: ignore[union-attr, operator]
+            if isinstance(energy, GroupTransport):
+                energy.generator.copy_(generator)
 
     def release(self, free: bool) -> None:
         """Whether the energies' own generators learn too."""

@@ -30,7 +30,7 @@ def digits(mode: Literal["single", "sparse", "laplace"] = "single") -> Experimen
     return Experiment(
         name="discovered" if mode == "single" else f"discovered-{mode}",
         shows=f"factors found without labels, one energy each, and steered; {how}",
-        cost=f"20 min on {CPU}",
+        cost=f"{13 if mode == 'single' else 20} min on {CPU}",
         task=Part(
             Discovery,
             data=Part(DigitSequences, source="digits+mnist", mode=mode),

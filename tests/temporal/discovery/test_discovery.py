@@ -7,6 +7,7 @@ import torch
 from shrink import shrunk
 
 from ergosum.data.sequences import DigitSequences
+from ergosum.nets import Transport
 from ergosum.part import Part
 from ergosum.recipes import find
 from ergosum.temporal import Bank
@@ -149,6 +150,13 @@ def test_generators_learn_where_they_are_released(model, frames):
         touched = [e.generator.grad is not None and bool(e.generator.grad.any()) for e in model.energies]
         assert touched == [free] * 3
         assert all(e.body.head.weight.grad.any() for e in model.energies)
+
+
+def test_another_family_of_energies_may_learn_the_components(found, frames):
+    model = Discovered(energy=Part(Transport, width=4), library=Part(Library, colour_degree=1))
+    model.start_from(found)
+    read = model.read(frames[:4, 0], frames[:4, 1])
+    assert model.act(frames[:4, 0], read).shape == frames[:4, 0].shape
 
 
 def test_moves_are_read_where_none_are_given(model, frames):
