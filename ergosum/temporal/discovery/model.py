@@ -29,10 +29,10 @@ class Discovered(TemporalDecomposer):
     """K energies of change, conditioned on one move each.
 
     Args:
-        components: names of the K components. energy: the family of each; gets `code`, `side` and, if it takes it, `library`.
-        library: the basis of the groups that they start from. price: relative error, 0 .. 1, that a move must save to
-            be read. most: moves at once that are looked for. polish: descent steps on the energies themselves after
-            those on the groups, >= 0. descent: the inner minimisation. side: of a frame in pixels.
+        components: names of the K components. energy: the family of each; gets `code`, `side` and, if it takes it,
+            `library`. library: the basis of the groups that they start from. price: relative error, 0 .. 1, that a move
+            must save to be read. most: moves at once that are looked for. polish: descent steps on the energies
+            themselves after those on the groups, >= 0. descent: the inner minimisation. side: of a frame in pixels.
     """
 
     theta: Tensor
