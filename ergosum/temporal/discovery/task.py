@@ -3,10 +3,10 @@
 Nothing here sees a label: factors are looked at by `score` alone, and only where the data know them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -19,7 +19,8 @@ from ergosum.temporal.discovery.model import Discovered
 from ergosum.temporal.discovery.search import Found, Search
 from ergosum.temporal.discovery.tables import tables, targets
 from ergosum.temporal.objective import PredictionLoss, PredictionObjective
-from ergosum.training.task import Losses, Samples, Section, Shelf, Table, Task
+from ergosum.temporal.task import Prediction
+from ergosum.training.task import Losses, Section, Shelf, Table, Task
 
 __all__ = ["Discovery"]
 
@@ -161,23 +162,7 @@ class Discovery(Task):
         told = {"card": name, "source": type(data).__name__, "n": n, "seed": seed, "components": mover.components}
         return told | score_clips(mover, clips, tuple(columns_of(data)))
 
-    def sample(
-        self,
-        models: Sequence[nn.Module],
-        formula: str,
-        *,
-        start: Callable[[int], Tensor],
-        n: int = 1000,
-        shares: Sequence[float] | None = None,
-        temperature: float | None = None,
-        steps: int = 1,
-        choose: Literal["once", "each"] = "once",
-        seed: int = 0,
-    ) -> Samples:
-        """Draws of the futures that a formula leaves open, see `futures.futures`; `steps` are frames ahead."""
-        from ergosum.temporal.futures import sample_futures
-
-        return sample_futures(models, formula, start, n, shares, temperature, steps, choose, seed)
+    sample = Prediction.sample  # futures are drawn alike, however the energies were found
 
     def tables(self, scores: Mapping[str, Any]) -> list[Table]:
         """Separation, response, transfer and skill."""
