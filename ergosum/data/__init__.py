@@ -3,6 +3,7 @@
 from ergosum.data.clip_folder import ClipFolder
 from ergosum.data.folder import ImageFolder
 from ergosum.data.glyphs import Glyphs
+from ergosum.data.labelled import LabelledImages
 from ergosum.data.mixed import Mixed
 from ergosum.data.moving_scenes import MovingScenes
 from ergosum.data.moving_shapes import MovingShapes
@@ -12,6 +13,6 @@ from ergosum.data.shapes import Shapes
 from ergosum.data.tetrominoes import Tetrominoes
 
 __all__ = [
-    "ClipFolder", "DigitSequences", "Glyphs", "ImageFolder", "Mixed", "MovingScenes", "MovingShapes", "Scenes",
-    "Shapes", "Tetrominoes",
+    "ClipFolder", "DigitSequences", "Glyphs", "ImageFolder", "LabelledImages", "Mixed", "MovingScenes", "MovingShapes",
+    "Scenes", "Shapes", "Tetrominoes",
 ]  # fmt: skip

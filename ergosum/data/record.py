@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["Clips", "Digits", "ImageRecord", "ObjectClips", "Pairs", "Sequences"]
+__all__ = ["Clips", "Digits", "ImageRecord", "Labelled", "ObjectClips", "Pairs", "Sequences"]
 
 
 class Digits(NamedTuple):
@@ -97,3 +97,14 @@ class ImageRecord(NamedTuple):
     factors: Tensor
     masks: Tensor
     attributes: Tensor
+
+
+class Labelled(NamedTuple):
+    """Images as they come, grey or in colour, with the number of their class.
+
+    Shape:
+        images: (n, channels, side, side), float32 in [0, 1]. labels: (n,), int64 in 0 .. classes - 1.
+    """
+
+    images: Tensor
+    labels: Tensor
