@@ -37,10 +37,12 @@ class DigitClassifier(nn.Module):
 
 
 class UprightClassifier(nn.Module):
-    """Four convolutions on grey images of upright digits; the mean over places of the last gives the features.
+    """Four convolutions on grey images of upright digits and a hidden layer of all places, which gives the features.
 
     Unlike `DigitClassifier`, which knows digits at every angle and scale, it may tell 6 from 9 by the way they stand.
 
+    Args:
+        width: channels of the first convolution; there are three times as many features.
     Shape:
         x: (batch, channels, side, side) in [0, 1], brought to 28 pixels; of colours the brightest counts. Returns
         logits (batch, 10).
@@ -54,25 +56,26 @@ class UprightClassifier(nn.Module):
         layers: list[nn.Module] = []
         for before, after, stride in ((4, width, 1), (width, 2 * width, 1), (2 * width, 3 * width, 2)):
             layers += [nn.Conv2d(before, after, 3, stride=stride, padding=1), nn.SiLU()]
-        self.convs = nn.Sequential(*layers, nn.Conv2d(3 * width, 4 * width, 3, stride=2, padding=1), nn.SiLU())
-        self.head = nn.Linear(4 * width, 10)
-        self.register_buffer("centre", torch.zeros(4 * width))
-        self.register_buffer("spread", torch.ones(4 * width))
+        self.convs = nn.Sequential(*layers, nn.Conv2d(3 * width, 2 * width, 3, stride=2, padding=1), nn.SiLU())
+        self.hidden = nn.Linear(2 * width * 16, 3 * width)
+        self.head = nn.Linear(3 * width, 10)
+        self.register_buffer("centre", torch.zeros(3 * width))
+        self.register_buffer("spread", torch.ones(3 * width))
 
-    def pooled(self, x: Tensor) -> Tensor:
-        """The mean over places of the last convolution, (batch, 4 width)."""
+    def seen(self, x: Tensor) -> Tensor:
+        """The hidden layer, (batch, 3 width)."""
         grey = x.amax(1, keepdim=True)
         if grey.shape[-1] != 28:
             grey = F.interpolate(grey, (28, 28), mode="area")
-        return self.convs(F.pixel_unshuffle(grey, 2)).mean((2, 3))
+        return F.silu(self.hidden(self.convs(F.pixel_unshuffle(grey, 2)).flatten(1)))
 
     def features(self, x: Tensor) -> Tensor:
         """The same in deviations from the mean over true digits, bounded softly at 3 so that none decides alone."""
-        return 3 * torch.tanh((self.pooled(x) - self.centre) / (3 * self.spread))
+        return 3 * torch.tanh((self.seen(x) - self.centre) / (3 * self.spread))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of the ten digits."""
-        return self.head(self.pooled(x))
+        return self.head(self.seen(x))
 
 
 class ImageClassifier(nn.Module):

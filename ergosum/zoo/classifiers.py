@@ -58,7 +58,7 @@ def train_classifier(
 
 
 def train_reader(
-    iterations: int = 1600, batch: int = 128, sources: tuple[str, ...] = ("mnist", "digits"), seed: int = 0
+    iterations: int = 2000, batch: int = 128, sources: tuple[str, ...] = ("mnist", "digits"), seed: int = 0
 ) -> UprightClassifier:
     """A classifier of upright digits, of which the first source gives seven eighths of a batch if there are two.
 
@@ -83,9 +83,9 @@ def train_reader(
 
     _fit(model, objective, iterations)
     with torch.no_grad():
-        pooled = torch.cat([model.pooled(s.images[: 8 * n]) for s, n in zip(sets, sizes, strict=True)])
-        model.centre.copy_(pooled.mean(0))
-        model.spread.copy_(pooled.std(0).clamp(min=0.05 * float(pooled.std())))
+        seen = torch.cat([model.seen(s.images[: 8 * n]) for s, n in zip(sets, sizes, strict=True)])
+        model.centre.copy_(seen.mean(0))
+        model.spread.copy_(seen.std(0).clamp(min=0.05 * float(seen.std())))
     return model
 
 
