@@ -6,10 +6,10 @@ With y = x - m, $v = s_d^2 + \sigma^2$, u = y / sqrt(v) of unit size, and (f, h)
 |---|---|
 | `InnerProduct` | $\frac{s_d}{\sigma} (\langle f, u \rangle + \frac{s_d}{\sqrt v} h)$ |
 | `Scalar` | $\frac{s_d}{\sigma} \frac{s_d}{\sqrt v} h$ |
-| `DenoiserDistance` | $\frac{\|y\|^2}{2 v} - \frac{\|y - D(y)\|^2}{2 \sigma^2} + \frac{s_d}{\sigma} \frac{s_d}{\sqrt v} h$ |
-| `Homogeneous` | $\frac{s_d}{2 \sigma} \langle r f(u / r), u \rangle + \frac{s_d}{\sigma} \frac{s_d}{\sqrt v} b(\sigma, c)$, $r = \|u\| / \sqrt D$ |
+| `DenoiserDistance` | $\|y\|^2 / 2 v - \|y - D(y)\|^2 / 2 \sigma^2 + \frac{s_d}{\sigma} \frac{s_d}{\sqrt v} h$ |
+| `Homogeneous` | $\frac{s_d}{2 \sigma} \langle r f(u / r), u \rangle + \frac{s_d}{\sigma} \frac{s_d}{\sqrt v} b$ |
 
-All vanish as sigma grows, so that every condition ends in the same known Gaussian. The factors are those of EDM's
+with $r = \|u\| / \sqrt D$ and b of the level and condition alone. All vanish as sigma grows, so that every condition ends in the same known Gaussian. The factors are those of EDM's
 preconditioned denoiser $D(y) = \frac{s_d^2}{v} y + \frac{\sigma s_d}{\sqrt v} f$, whose score the inner product has
 where f's Jacobian is symmetric and small: f is asked for numbers of unit size at every level.
 

@@ -86,7 +86,8 @@ class Codes(Space):
         codec: encoder and decoder, gets `channels` and `side`. share: of training that it learns in before the density
             does, 0 for one that is trained already. weights: run folder or file of weights of the codec (`.safetensors`)
             to start from. divergence: weight of the codes' Kullback-Leibler divergence from a standard normal, on the
-            scale of the mean squared error of pixels. batch: images of an update that the codec learns from, at most.
+            scale of the mean squared error of pixels. batch: images of an update that the codec learns from, at
+            most.
         channels, side: of an image.
     Raises:
         ValueError: for a share out of range.
@@ -94,6 +95,7 @@ class Codes(Space):
 
     centre: Tensor
     spread: Tensor
+    settled: Tensor
 
     def __init__(
         self,

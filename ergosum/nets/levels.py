@@ -136,7 +136,8 @@ class LevelEncoder(nn.Module):
         widths = (width, 2 * width, 3 * width)
         before = (inputs * event[0], *widths[:-1])
         self.layers = nn.ModuleList(
-            nn.Conv2d(a, b, 4 if n else 3, stride=2, padding=1) for n, (a, b) in enumerate(zip(before, widths))
+            nn.Conv2d(a, b, 4 if n else 3, stride=2, padding=1)
+            for n, (a, b) in enumerate(zip(before, widths, strict=True))
         )
         self.blocks = nn.ModuleList(ConditionedBlock(w, code) for w in widths)
         self.numbers = nn.Linear(4 * widths[-1], outputs)
