@@ -73,8 +73,8 @@ def _parser() -> Parser:
     parser = parser_for("sample", "Sample a formula of planar or, with --model, of trained energies; draw what came.")
     parser.add_argument(
         "formula",
-        help='such as "ring & ~box", or with --model "three | seven & ~zero"; --list names planar energies. Or the name '
-        "of a run or card alone, such as mnist-density, to draw what it learned",
+        help='such as "ring & ~box", or with --model "three | seven & ~zero"; --list names planar energies. Or the '
+        "name of a run or card alone, such as mnist-density, to draw what it learned",
     )
     parser.add_argument("--out", default="chain.png", help="image to write (.png), or of densities a film (.gif)")
     parser.add_argument("--json", action="store_true", help="print the numbers as one JSON object alone")
