@@ -16,7 +16,7 @@ from ergosum.energy import Energy, as_energy
 from ergosum.nets.blocks import ConditionedBlock
 from ergosum.nets.body import UNetBody
 from ergosum.nets.broadcast import BroadcastDecoder
-from ergosum.nets.classifier import DigitClassifier, ImageClassifier
+from ergosum.nets.classifier import DigitClassifier, ImageClassifier, UprightClassifier
 from ergosum.nets.comet import CometEnergy, RecurrentEncoder
 from ergosum.nets.encoders import StridedEncoder
 from ergosum.nets.experts import DrawnExperts, ExpertDecoder, GlobalExperts
@@ -136,6 +136,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
     "ResidualEncoder": (lambda: ResidualEncoder(6, 3, 4), (IMAGE,)),
     "DigitClassifier": (lambda: DigitClassifier(4), (CANVAS,)),
     "ImageClassifier": (lambda: ImageClassifier(5, 4), (CANVAS,)),
+    "UprightClassifier": (lambda: UprightClassifier(4), (CANVAS,)),
     "RecurrentEncoder": (lambda: _Asked(RecurrentEncoder(5, 4)), (CANVAS,)),
     "SlotEncoder": (lambda: _Asked(SlotEncoder(9, 4, SIDE)).eval(), (IMAGE,)),
     "Block": (lambda: Block(3, 4, CODE), (IMAGE, CONDITION.z)),
