@@ -61,7 +61,7 @@ def test_offsets_undo_the_constants_that_training_left(fitted):
 
 
 def test_members_take_the_offsets_so_that_bayes_rule_and_shares_are_right(fitted):
-    family, x, labels, _ = fitted
+    family, x, _, _ = fitted
     level = family.at_noise(0.1)
     value = torch.stack([level(torch.tensor(c))(x) for c in range(3)], 1)
     posterior = (SHARES.log() - value).softmax(1)
@@ -99,7 +99,7 @@ def test_between_levels_offsets_are_interpolated_in_the_log_of_the_level():
 
 
 def test_what_was_measured_of_log_z_may_be_absorbed(rng):
-    """The constants that training left are log Z themselves; afterwards they are gone, and a new measurement says so."""
+    """The constants that training left are log Z; afterwards they are gone, and a new measurement says so."""
     family = Shifted()
     wrong = family.wrong(torch.tensor(0.1).log(), torch.tensor(2)).item() + math.log(2 * math.pi)
     with pytest.raises(ValueError, match="a table that is filled"):
