@@ -148,6 +148,11 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
 """Networks and what they take; each row of a batch passes on its own."""
 
 ELSEWHERE = {
+    "BlockMask": "data/test_masks.py",
+    "BoxMask": "data/test_masks.py",
+    "FrameMask": "data/test_masks.py",
+    "ImageMask": "data/test_masks.py",
+    "SaltAndPepper": "data/test_masks.py",
     "Filled": "temporal/test_path.py",
     "PathEnergy": "temporal/test_path.py",
     "PathSearch": "temporal/test_path.py",
