@@ -276,6 +276,8 @@ class Conditional(nn.Module):
     """Dimensions of one condition without its batch: 1 for vectors, 0 for labels."""
     temperature: float = 1.0
     """Temperature that its members were trained at."""
+    log_z: float | None = None
+    """log Z of every member where it is known, as of a family that was trained to be normalised."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -367,7 +369,7 @@ class Closed(Energy):
         self.family = family
         keep(self, "c", c)
         self.register_buffer("anchor", anchor)
-        self.temperature = family.temperature
+        self.temperature, self.log_z = family.temperature, family.log_z
 
     def forward(self, x: Batch) -> PerSample:
         """$E(x; c)$."""

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from difflib import get_close_matches
 
 from ergosum.decomposition import recipes as decomposition
+from ergosum.density import recipes as density
 from ergosum.temporal import recipes as temporal
 from ergosum.temporal.discovery import recipes as discovery
 from ergosum.training.experiment import Experiment
 
 __all__ = ["RECIPES", "SYSTEMS", "find"]
 
-SYSTEMS = {"temporal": temporal, "discovery": discovery, "decomposition": decomposition}
+SYSTEMS = {"temporal": temporal, "discovery": discovery, "decomposition": decomposition, "density": density}
 """Modules of recipes by system: `recipes()` gives all, `HEADLINES` names what a person would train."""
 RECIPES: dict[str, Callable[[], Experiment]] = {
     name: make for system in SYSTEMS.values() for name, make in system.recipes().items()

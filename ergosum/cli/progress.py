@@ -54,5 +54,8 @@ def train_with_progress(
 
 
 def _status(update: "Update", beside: str) -> str:
-    share = update.error / max(update.copy_error, 1e-12)
-    return f"loss {update.loss:.5f}  error {share:6.1%} of {beside}  {update.images_per_s:5.0f} images/s"
+    error = f"error {update.error:.5f}"
+    if update.copy_error:
+        error = f"error {update.error / max(update.copy_error, 1e-12):6.1%} of {beside}"
+    health = "".join(f"  {name} {value:.3g}" for name, value in update.health.items())
+    return f"loss {update.loss:.5f}  {error}{health}  {update.images_per_s:5.0f} images/s"

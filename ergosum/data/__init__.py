@@ -3,6 +3,8 @@
 from ergosum.data.clip_folder import ClipFolder
 from ergosum.data.folder import ImageFolder
 from ergosum.data.glyphs import Glyphs
+from ergosum.data.incomplete import Incomplete
+from ergosum.data.labelled import LabelledImages
 from ergosum.data.masks import BlockMask, BoxMask, FrameMask, ImageMask, SaltAndPepper
 from ergosum.data.mixed import Mixed
 from ergosum.data.moving_scenes import MovingScenes
@@ -13,6 +15,7 @@ from ergosum.data.shapes import Shapes
 from ergosum.data.tetrominoes import Tetrominoes
 
 __all__ = [
-    "BlockMask", "BoxMask", "ClipFolder", "DigitSequences", "FrameMask", "Glyphs", "ImageFolder", "ImageMask", "Mixed",
-    "MovingScenes", "MovingShapes", "SaltAndPepper", "Scenes", "Shapes", "Tetrominoes",
+    "BlockMask", "BoxMask", "ClipFolder", "DigitSequences", "FrameMask", "Glyphs", "ImageFolder", "ImageMask",
+    "Incomplete", "LabelledImages", "Mixed", "MovingScenes", "MovingShapes", "SaltAndPepper", "Scenes", "Shapes",
+    "Tetrominoes",
 ]  # fmt: skip

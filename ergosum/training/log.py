@@ -1,7 +1,9 @@
 """What a run tells while it trains."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ergosum.files import write_atomically
@@ -15,6 +17,7 @@ class Update(NamedTuple):
     Args:
         iteration: 1 .. iterations. loss: as differentiated. error, copy_error: mean squared errors of the prediction
         and of copying, running averages. images_per_s: since the start of this process. seconds: of training so far.
+        health: what else the task tells, by name.
     """
 
     iteration: int
@@ -23,6 +26,7 @@ class Update(NamedTuple):
     copy_error: float
     images_per_s: float
     seconds: float
+    health: Mapping[str, float] = MappingProxyType({})
 
 
 class Log:
@@ -43,11 +47,16 @@ class Log:
 
     def write(self, update: Update) -> None:
         """Add a line."""
+        line = {**update._asdict(), "health": dict(update.health)}
+        if not update.health:
+            del line["health"]
         with self.path.open("a") as file:
-            file.write(json.dumps(update._asdict()) + "\n")
+            file.write(json.dumps(line) + "\n")
         if self.board:
             for name in ("loss", "error", "copy_error", "images_per_s"):
                 self.board.add_scalar(name, getattr(update, name), update.iteration)
+            for name, value in update.health.items():
+                self.board.add_scalar(f"health/{name}", value, update.iteration)
 
     def close(self) -> None:
         """Finish the TensorBoard events."""

@@ -204,13 +204,13 @@ def _updates(state: State, fabric: Fabric, task: Task) -> Iterator[Update]:
     while state.iteration < e.optimiser.iterations:
         clock, cpu = time.perf_counter(), time.process_time()
         for group in state.optimiser.param_groups:
-            group["lr"] = learning_rate(e.optimiser, state.iteration)
+            group["lr"] = learning_rate(e.optimiser, state.iteration, task.stages)
         drawn = _moved(task.batch(batch, state.generator), fabric.device)
         state.render_seconds += time.process_time() - cpu
         mine = type(drawn)(*(v[share] for v in drawn))
         state.wrapped.train()
         terms = task.loss(state.wrapped, mine, state.generator, state.iteration / e.optimiser.iterations)
-        loss, error, copied = fabric.all_reduce(_errors(terms)).tolist()  # type: ignore[union-attr]
+        loss, error, copied, *health = fabric.all_reduce(_errors(terms)).tolist()  # type: ignore[union-attr]
         if not math.isfinite(loss):
             raise NonFiniteError(_diagnose(state, task.locate(state.model, mine)))
         state.optimiser.zero_grad()
@@ -229,7 +229,8 @@ def _updates(state: State, fabric: Fabric, task: Task) -> Iterator[Update]:
         state.seconds += time.perf_counter() - clock
         state.cpu_seconds += time.process_time() - cpu
         rate = (state.iteration - first) * batch / (time.perf_counter() - begun)
-        yield Update(state.iteration, loss, state.error, state.copy_error, rate, state.seconds)
+        told = dict(zip(terms.health, health, strict=True))
+        yield Update(state.iteration, loss, state.error, state.copy_error, rate, state.seconds, told)
 
 
 def _moved(batch: Any, device: torch.device) -> Any:
@@ -244,7 +245,7 @@ def _moved(batch: Any, device: torch.device) -> Any:
 
 
 def _errors(terms: Losses) -> Tensor:
-    """Loss, error and reference; the loss stands for an error that the task does not give, 0 for a reference.
+    """Loss, error, reference and health; the loss stands for an error that a task does not give, 0 for a reference.
 
     Raises:
         TypeError: if a task gives something else.
@@ -253,7 +254,8 @@ def _errors(terms: Losses) -> Tensor:
         raise TypeError(f"Task.loss: expected training.Losses, got {type(terms).__name__}.")
     loss = terms.loss.detach()
     error = loss if terms.error is None else terms.error
-    return torch.stack([loss, error, torch.zeros_like(error) if terms.reference is None else terms.reference])
+    reference = torch.zeros_like(error) if terms.reference is None else terms.reference
+    return torch.stack([loss, error, reference, *(v.detach().to(loss) for v in terms.health.values())])
 
 
 def _watch(state: State, error: float, copied: float, terms: Losses) -> None:

@@ -11,6 +11,7 @@ A task of your own needs `build`, `batch` and `loss`; everything else has a defa
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
@@ -28,7 +29,8 @@ class Losses(NamedTuple):
     Attributes:
         loss: differentiated. error: plain error, shown beside it; None takes the loss. reference: error of what learns
             nothing (copying the input, the mean image), on the same scale; None if there is none. first, last: where
-            the model's descent started and ended, (batch, *event), for tasks that watch or continue it.
+            the model's descent started and ended, (batch, *event), for tasks that watch or continue it. health: numbers by
+        name that say how training fares (gap of energies, acceptance), shown beside the error and logged.
     """
 
     loss: Tensor
@@ -36,6 +38,7 @@ class Losses(NamedTuple):
     reference: Tensor | None = None
     first: Tensor | None = None
     last: Tensor | None = None
+    health: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class Table(NamedTuple):
@@ -92,6 +95,9 @@ class Task:
     """What has the error that `Losses.reference` tells, in words: "error 12 % of copying"."""
     tell: Callable[[str], None] = staticmethod(lambda stage: None)
     """Told of what takes long before the first update; set by whoever shows progress."""
+    stages: tuple[float, ...] = ()
+    """Shares of training, rising, 0 .. 1 exclusive, at which something else begins to be learned: the learning rate
+    goes through its schedule once in each stage."""
     undivided: str = ""
     """Why several processes cannot share a batch out; empty if they can."""
 

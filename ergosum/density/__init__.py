@@ -1,0 +1,15 @@
+"""Densities: energies with a landscape, normalised over noise levels where that is shown, and what trains them."""
+
+from ergosum.density.conditions import Attributes, Classes, Vectors
+from ergosum.density.family import LevelEnergy
+from ergosum.density.forms import DenoiserDistance, Homogeneous, InnerProduct, Scalar
+from ergosum.density.landscape import Landscape
+from ergosum.density.model import Density
+from ergosum.density.objectives import DenoisingScore
+from ergosum.density.space import Codes, Pixels
+from ergosum.density.task import Densities
+
+__all__ = [
+    "Attributes", "Classes", "Codes", "Densities", "DenoiserDistance", "DenoisingScore", "Density", "Homogeneous",
+    "InnerProduct", "Landscape", "LevelEnergy", "Pixels", "Scalar", "Vectors",
+]  # fmt: skip

@@ -1,0 +1,35 @@
+"""What trains a family of energies: an objective of your own is a class like this one."""
+
+from typing import Any
+
+from torch import Generator, Tensor
+
+from ergosum.training.task import Losses
+
+__all__ = ["Objective"]
+
+
+class Objective:
+    """A loss of a family on data; the objectives of `objectives/` are parts of this kind.
+
+    Attributes:
+        levels: whether it trains a family over noise levels (`LevelEnergy`) or one without (`Landscape`).
+    """
+
+    levels: bool = True
+
+    def loss(self, family: Any, x: Tensor, c: Tensor, generator: Generator, progress: float) -> Losses:
+        """The loss and the health of training.
+
+        Args:
+            family: what learns. x: data, (batch, *event). c: their conditions, some of which are none.
+            progress: of training, 0 .. 1.
+        """
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Tensor]:
+        """What a resumed run needs: chains that go on."""
+        return {}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take up a stored state."""

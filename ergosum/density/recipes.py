@@ -1,0 +1,73 @@
+"""Recipes of densities."""
+
+from collections.abc import Callable
+
+from ergosum.data.labelled import LabelledImages
+from ergosum.density.family import LevelEnergy
+from ergosum.density.forms import InnerProduct
+from ergosum.density.model import Density
+from ergosum.density.objectives.denoising import DenoisingScore
+from ergosum.density.space import Codes, Pixels
+from ergosum.density.task import Densities
+from ergosum.nets.autoencoder import Autoencoder
+from ergosum.nets.levels import LevelUNet
+from ergosum.part import Part
+from ergosum.training.experiment import Experiment, Optimiser, Run
+
+__all__ = ["HEADLINES", "recipes"]
+
+HEADLINES = ("density", "mnist-density", "mnist-density-pixels")
+
+
+def recipes() -> dict[str, Callable[[], Experiment]]:
+    """All recipes by name."""
+    return {
+        "density": density,
+        "mnist-density": mnist_density,
+        "mnist-density-pixels": mnist_density_pixels,
+    }
+
+
+def in_codes(source: str, latent: int = 24, share: float = 0.4) -> Part[Densities]:
+    """A density of the codes of an autoencoder that is trained first."""
+    space = Part(Codes, codec=Part(Autoencoder, latent=latent), share=share)
+    return Part(
+        Densities, data=Part(LabelledImages, source=source), model=Part(Density, space=space),
+        objective=Part(DenoisingScore),
+    )  # fmt: skip
+
+
+def in_pixels(source: str) -> Part[Densities]:
+    """A density of images: denoising alone, whose classes are brought to one scale after training."""
+    family = Part(LevelEnergy, form=Part(InnerProduct, body=Part(LevelUNet), fine=True), lowest=0.02, highest=20.0)
+    return Part(
+        Densities, data=Part(LabelledImages, source=source), model=Part(Density, space=Part(Pixels), family=family),
+        objective=Part(DenoisingScore, time=0.0), drop=0.2,
+    )  # fmt: skip
+
+
+def density() -> Experiment:
+    """Normalised energies of the bundled digits, in codes."""
+    return Experiment(
+        name="density", shows="normalised energies of images, in codes: sample, classify, compose",
+        cost="3 CPU minutes", task=in_codes("digits"),
+        optimiser=Optimiser(iterations=2500, batch=128, rate=1.5e-3, ema=0.998, clip=100.0), run=Run(),
+    )  # fmt: skip
+
+
+def mnist_density() -> Experiment:
+    """Normalised energies of MNIST, in codes."""
+    return Experiment(
+        name="mnist-density", shows="normalised energies of MNIST's digits, in 24 codes",
+        cost="20 CPU minutes", task=in_codes("mnist"),
+        optimiser=Optimiser(iterations=12000, batch=256, rate=1.5e-3, ema=0.999, clip=100.0), run=Run(),
+    )  # fmt: skip
+
+
+def mnist_density_pixels() -> Experiment:
+    """Energies of MNIST over noise levels, in pixels."""
+    return Experiment(
+        name="mnist-density-pixels", shows="energies of MNIST's digits over noise levels, in pixels",
+        cost="30 CPU minutes", task=in_pixels("mnist"),
+        optimiser=Optimiser(iterations=8000, batch=64, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
+    )  # fmt: skip

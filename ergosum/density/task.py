@@ -1,0 +1,138 @@
+"""The task of densities: energies of images, by any objective."""
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from ergosum.data.labelled import LabelledData, LabelledImages
+from ergosum.density.model import Density
+from ergosum.density.objective import Objective
+from ergosum.density.objectives.denoising import DenoisingScore
+from ergosum.part import Part
+from ergosum.training.task import Losses, Task
+
+__all__ = ["Densities", "DensityBatch"]
+
+FITTED = 4096
+"""Images that mean and deviation are taken from."""
+
+
+class DensityBatch(NamedTuple):
+    """Images and their conditions.
+
+    Shape:
+        images: (batch, channels, side, side) in [0, 1]. labels: (batch,).
+    """
+
+    images: Tensor
+    labels: Tensor
+
+
+class Densities(Task):
+    """Learn the density of images, of every class and of all.
+
+    Args:
+        data: images with classes; gets `split`. model: gets the data's `names`, `channels` and `side`. objective: what
+            trains the family. drop: probability that a condition is left out, so that the prior is learned, 0 .. 1.
+    Raises:
+        ValueError: if the arguments do not go together.
+    """
+
+    compared_with = "the Gaussian"
+
+    def __init__(
+        self,
+        data: Part[LabelledData] = Part(LabelledImages),  # noqa: B008
+        model: Part[Density] = Part(Density),  # noqa: B008
+        objective: Part[Objective] = Part(DenoisingScore),  # noqa: B008
+        drop: float = 0.15,
+    ) -> None:
+        if not 0 <= drop <= 1:
+            raise ValueError(f"drop: expected a probability, got {drop!r}.")
+        self.data, self.model, self.drop = data, model, drop
+        self.objective = objective.build()
+        self.stages = self._space_of(model).stages
+
+    undivided = "Noise and chains of a batch are drawn where its loss is, so several processes would draw others."
+
+    def _space_of(self, model: Part[Density]) -> Any:
+        return model.get("space").build(channels=1, side=28)
+
+    @cached_property
+    def images(self) -> Any:
+        """The training part of the data."""
+        return self.data.build(split="train")
+
+    def build(self) -> Density:
+        """The model for images like the data's."""
+        return self.model.build(**self._about_data())
+
+    def _about_data(self) -> dict[str, Any]:
+        """Names, channels and side, which a recipe of a run that ships tells itself."""
+        told = {k: self.model.arguments[k] for k in ("names", "channels", "side") if k in self.model.arguments}
+        if len(told) < 3:
+            told = {"names": self.images.names, "channels": self.images.channels, "side": self.images.side} | told
+        return {k: v for k, v in told.items() if k not in self.model.arguments}
+
+    def ready(self) -> None:
+        """Read the data, and test a small record of them."""
+        record = self.images.labelled(2, torch.Generator().manual_seed(0))
+        wanted = (self.images.channels, self.images.side, self.images.side)
+        if record.images.shape[1:] != wanted or record.images.min() < 0 or record.images.max() > 1:
+            raise ValueError(
+                f"{self.data.cls.__name__}.labelled: expected images (n, {wanted[0]}, {wanted[1]}, {wanted[2]}) in "
+                f"[0, 1], got {tuple(record.images.shape)} in [{record.images.min():g}, {record.images.max():g}]."
+            )
+
+    def prepare(self, model: Density) -> None:  # type: ignore[override]
+        """Let a family in pixels take mean and deviation of the data."""
+        if not model.space.stages:
+            self._settle(model)
+
+    def _settle(self, model: Density) -> None:
+        """Take what the space and the family hold of the data themselves."""
+        images = self.images.labelled(FITTED, torch.Generator().manual_seed(0)).images
+        model.space.settle(images)
+        with torch.no_grad():
+            points = [model.encode(part) for part in images.split(500)]
+        model.family.fit(torch.cat(points))
+
+    def batch(self, n: int, generator: Generator) -> DensityBatch:
+        """Images with their labels, some of which are left out."""
+        record = self.images.labelled(n, generator)
+        return DensityBatch(record.images, record.labels)
+
+    def loss(self, model: Any, batch: DensityBatch, generator: Generator, progress: float) -> Losses:
+        """The objective's loss, or while codes are being learned that of the codec."""
+        inner = model.module if hasattr(model, "module") else model
+        if inner.space.learns(progress):
+            return inner.space.loss(batch.images, generator)
+        if inner.space.stages and not inner.space.settled:
+            self._settle(inner)
+        c = self._conditions(inner, batch.labels, generator)
+        return model(self.objective, batch.images, c, generator, progress)
+
+    def _conditions(self, model: Density, labels: Tensor, generator: Generator) -> Tensor:
+        """Labels as conditions, some left out; of data without classes, none."""
+        kinds = getattr(model.family, "conditions", None)
+        if kinds is None:
+            return labels if model.names else torch.full_like(labels, -1)
+        return kinds.drop(labels, self.drop, generator) if model.names else kinds.none(len(labels))
+
+    def state(self) -> dict[str, Tensor]:
+        """The objective's."""
+        return self.objective.state()
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Hand the objective its state."""
+        self.objective.load(state)
+
+    def about(self) -> dict[str, str]:
+        """Source and digest of the images."""
+        data = self.images
+        return {
+            "source": str(getattr(data, "source", type(data).__name__)),
+            "data_sha256": data.digest() if hasattr(data, "digest") else "",
+        }
