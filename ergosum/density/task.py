@@ -7,8 +7,9 @@ import torch
 from torch import Generator, Tensor
 
 from ergosum.data.labelled import LabelledData, LabelledImages
+from ergosum.data.record import PartlyKnown
 from ergosum.density.model import Density
-from ergosum.density.objective import Objective
+from ergosum.density.objective import Given, Objective
 from ergosum.density.objectives.denoising import DenoisingScore
 from ergosum.part import Part
 from ergosum.training.task import Losses, Task
@@ -79,6 +80,15 @@ class Densities(Task):
     def ready(self) -> None:
         """Read the data, and test a small record of them."""
         record = self.images.labelled(2, torch.Generator().manual_seed(0))
+        if self.objective.incomplete != isinstance(record, PartlyKnown):
+            learns = "incomplete" if self.objective.incomplete else "whole"
+            raise ValueError(
+                f"{type(self.objective).__name__} learns from {learns} images; expected data of that kind, got "
+                f"{self.data.cls.__name__}. `Incomplete` hides a part of any images; `MaskedScore` and `Recovery` learn "
+                "from what is left."
+            )
+        if self.objective.incomplete and not self._space_of(self.model).direct:
+            raise ValueError("Incomplete images have no codes: expected the space `Pixels`, whose pixels may be hidden.")
         wanted = (self.images.channels, self.images.side, self.images.side)
         if record.images.shape[1:] != wanted or record.images.min() < 0 or record.images.max() > 1:
             raise ValueError(
@@ -99,12 +109,12 @@ class Densities(Task):
             points = [model.encode(part) for part in images.split(500)]
         model.family.fit(torch.cat(points))
 
-    def batch(self, n: int, generator: Generator) -> DensityBatch:
-        """Images with their labels, some of which are left out."""
+    def batch(self, n: int, generator: Generator) -> DensityBatch | PartlyKnown:
+        """Images with their labels, and of incomplete data what is known of them."""
         record = self.images.labelled(n, generator)
-        return DensityBatch(record.images, record.labels)
+        return record if isinstance(record, PartlyKnown) else DensityBatch(record.images, record.labels)
 
-    def loss(self, model: Any, batch: DensityBatch, generator: Generator, progress: float) -> Losses:
+    def loss(self, model: Any, batch: DensityBatch | PartlyKnown, generator: Generator, progress: float) -> Losses:
         """The objective's loss, or while codes are being learned that of the codec."""
         inner = model.module if hasattr(model, "module") else model
         if inner.space.learns(progress):
@@ -112,7 +122,8 @@ class Densities(Task):
         if inner.space.stages and not inner.space.settled:
             self._settle(inner)
         c = self._conditions(inner, batch.labels, generator)
-        return model(self.objective, batch.images, c, generator, progress)
+        given = Given(batch.known, batch.rows) if isinstance(batch, PartlyKnown) else None
+        return model(self.objective, batch.images, c, generator, progress, given)
 
     def _conditions(self, model: Density, labels: Tensor, generator: Generator) -> Tensor:
         """Labels as conditions, some left out; of data without classes, none."""

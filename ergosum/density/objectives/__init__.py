@@ -1,5 +1,6 @@
 """Objectives: one training signal per file."""
 
 from ergosum.density.objectives.denoising import DenoisingScore
+from ergosum.density.objectives.masked import MaskedScore
 
-__all__ = ["DenoisingScore"]
+__all__ = ["DenoisingScore", "MaskedScore"]
