@@ -10,6 +10,18 @@ from ergosum.density.space import Codes, Pixels
 from ergosum.density.task import Densities
 
 __all__ = [
-    "Attributes", "Classes", "Codes", "Densities", "DenoiserDistance", "DenoisingScore", "Density", "Homogeneous",
-    "InnerProduct", "Landscape", "LevelEnergy", "Pixels", "Scalar", "Vectors",
+    "Attributes",
+    "Classes",
+    "Codes",
+    "DenoiserDistance",
+    "DenoisingScore",
+    "Densities",
+    "Density",
+    "Homogeneous",
+    "InnerProduct",
+    "Landscape",
+    "LevelEnergy",
+    "Pixels",
+    "Scalar",
+    "Vectors",
 ]  # fmt: skip

@@ -24,14 +24,15 @@ __all__ = ["AtLevel", "LevelEnergy"]
 
 
 class LevelEnergy(Conditional):
-    r"""$E(x, \sigma | c) = \frac{\|y\|^2}{2 v} + \frac D2 \log 2 \pi v - g(y, \sigma, c)$, y = x - m, $v = s_d^2 + \sigma^2$.
+    r"""$E(x, \sigma | c) = \|y\|^2 / 2 v + (D/2) \log 2 \pi v - g(y, \sigma, c)$, y = x - m, $v = s_d^2 + \sigma^2$.
 
     The correction g is a form's (`forms.py`), and vanishes as sigma grows. Values are in nats; temperature 1.
 
     Args:
         event: shape of x, (D,) or (channels, side, side). conditions: kind of condition, gets `width` and `classes`.
-            form: how the energy comes from its network. classes: of the data, where they have any. lowest, highest: noise levels, 0 < lowest < highest, in units of x; the
-            lowest stands for the data themselves. code: width of the codes of level and condition.
+        form: how the energy comes from its network. lowest, highest: noise levels, 0 < lowest < highest, in units of
+            x; the lowest stands for the data themselves. code: width of the codes of level and condition. classes: of
+            the data, where they have any.
     Attributes:
         mean, deviation: m and s_d, of the data; 0 and 1 until `fit` is called.
     Raises:
@@ -83,7 +84,7 @@ class LevelEnergy(Conditional):
         self.deviation.copy_(spread)
 
     def levels(self, n: int, generator: Generator) -> Tensor:
-        """Logarithms of n levels, uniform between the lowest and the highest: one in each of n equal parts, shuffled."""
+        """Logarithms of n levels, uniform from the lowest to the highest: one in each of n equal parts, shuffled."""
         place = (torch.randperm(n, generator=generator) + torch.rand(n, generator=generator)) / n
         low, high = math.log(self.lowest), math.log(self.highest)
         return (low + (high - low) * place).to(self.deviation.device)

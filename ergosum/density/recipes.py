@@ -13,6 +13,7 @@ from ergosum.nets.autoencoder import Autoencoder
 from ergosum.nets.levels import LevelUNet
 from ergosum.part import Part
 from ergosum.training.experiment import Experiment, Optimiser, Run
+from ergosum.training.task import Task
 
 __all__ = ["HEADLINES", "recipes"]
 
@@ -28,7 +29,7 @@ def recipes() -> dict[str, Callable[[], Experiment]]:
     }
 
 
-def in_codes(source: str, latent: int = 24, share: float = 0.4) -> Part[Densities]:
+def in_codes(source: str, latent: int = 24, share: float = 0.4) -> Part[Task]:
     """A density of the codes of an autoencoder that is trained first."""
     space = Part(Codes, codec=Part(Autoencoder, latent=latent), share=share)
     return Part(
@@ -37,7 +38,7 @@ def in_codes(source: str, latent: int = 24, share: float = 0.4) -> Part[Densitie
     )  # fmt: skip
 
 
-def in_pixels(source: str) -> Part[Densities]:
+def in_pixels(source: str) -> Part[Task]:
     """A density of images: denoising alone, whose classes are brought to one scale after training."""
     family = Part(LevelEnergy, form=Part(InnerProduct, body=Part(LevelUNet), fine=True), lowest=0.02, highest=20.0)
     return Part(

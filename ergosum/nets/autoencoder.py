@@ -7,7 +7,6 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from ergosum.nets.blocks import reduced, widen
-from ergosum.samplers.tensors import gaussian
 
 __all__ = ["Autoencoder", "Posterior"]
 
@@ -17,6 +16,10 @@ class Posterior(NamedTuple):
 
     mean: Tensor
     deviation: Tensor
+
+    def drawn(self, generator: Generator) -> Tensor:
+        """A code of each."""
+        return self.mean + self.deviation * torch.randn(self.mean.shape, generator=generator).to(self.mean)
 
 
 class Autoencoder(nn.Module):
@@ -55,7 +58,7 @@ class Autoencoder(nn.Module):
     def encode(self, images: Tensor, generator: Generator | None = None) -> Tensor:
         """Codes: the posterior's mean, or with a generator a draw of it."""
         at = self.posterior(images)
-        return at.mean if generator is None else at.mean + at.deviation * gaussian(at.mean, generator)
+        return at.mean if generator is None else at.drawn(generator)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Images, not clamped: near [0, 1]."""
@@ -64,7 +67,7 @@ class Autoencoder(nn.Module):
     def loss(self, images: Tensor, generator: Generator, divergence: float = 2e-5) -> tuple[Tensor, Tensor]:
         """$MSE + \\beta KL(q(z|x) || N(0, 1))$ and the mean squared error alone, of pixels in [0, 1]."""
         at = self.posterior(images)
-        made = self.decode(at.mean + at.deviation * gaussian(at.mean, generator))
+        made = self.decode(at.drawn(generator))
         error = F.mse_loss(made, images)
         kl = (at.mean.square() + at.deviation.square() - 1 - 2 * at.deviation.log()).sum(1).mean() / 2
         return error + divergence * kl, error.detach()

@@ -29,8 +29,8 @@ class Losses(NamedTuple):
     Attributes:
         loss: differentiated. error: plain error, shown beside it; None takes the loss. reference: error of what learns
             nothing (copying the input, the mean image), on the same scale; None if there is none. first, last: where
-            the model's descent started and ended, (batch, *event), for tasks that watch or continue it. health: numbers by
-        name that say how training fares (gap of energies, acceptance), shown beside the error and logged.
+            the model's descent started and ended, (batch, *event), for tasks that watch or continue it. health:
+            numbers by name that say how training fares (gap of energies, acceptance), shown beside the error.
     """
 
     loss: Tensor
