@@ -253,7 +253,7 @@ def sample(
     tally, step = Tally(), None
     tells_start = _tells_start(sampler, energy)
     running = run(sampler, energy, x, steps, generator=generator, check=check)
-    with _frozen(energy):
+    with frozen(energy):
         for step in _shown(running, steps, type(sampler).__name__) if progress else running:
             if tells_start and energies and energies[-1] is None:
                 energies[-1] = step.info.energy
@@ -305,7 +305,7 @@ def _evaluated(energy: Energy | Varying, step: Step) -> Tensor:
 
 
 @contextmanager
-def _frozen(energy: Energy | Varying) -> Iterator[None]:
+def frozen(energy: Energy | Varying) -> Iterator[None]:
     """Weights that ask for no gradient: a forward pass then keeps only what the gradient of x needs.
 
     Only around a whole run: between two steps of `run` its caller may train.
