@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["Clips", "Digits", "ImageRecord", "Labelled", "PartlyKnown", "ObjectClips", "Pairs", "Sequences"]
+__all__ = ["Clips", "Digits", "ImageRecord", "Labelled", "ObjectClips", "Pairs", "PartlyKnown", "Sequences"]
 
 
 class Digits(NamedTuple):

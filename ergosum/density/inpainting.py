@@ -15,16 +15,20 @@ recovered.
 import torch
 from torch import Generator, Tensor
 
-from ergosum.data.masks import check_known
+from ergosum.data.fills import harmonic
+from ergosum.data.masks import Mask, check_known
 from ergosum.density.model import Density
 from ergosum.energy import Energy, summed
+from ergosum.metrics.hidden_error import hidden_error
+from ergosum.report.strips import sheet
 from ergosum.samplers.ladder import NoiseLadder
 from ergosum.samplers.langevin import Langevin
 from ergosum.samplers.mala import Mala
 from ergosum.samplers.reverse import levels
 from ergosum.shapes import Batch, PerSample
+from ergosum.training.task import Samples, Table
 
-__all__ = ["Fit", "completed", "inpaint"]
+__all__ = ["Fit", "completed", "inpaint", "inpainted"]
 
 FIT = 0.1
 """s, in units of intensity: about what the autoencoders' images of held-out digits miss by."""
@@ -150,3 +154,58 @@ def _for_each(c: Tensor, batch: int, family: object) -> Tensor:
     """One condition for each of a batch."""
     alone = c.ndim == family.condition_dims  # type: ignore[attr-defined]
     return c.expand(batch, *c.shape) if alone else c
+
+
+def inpainted(
+    model: Density,
+    image: Tensor,
+    mask: Mask,
+    *,
+    condition: str = "",
+    n: int = 4,
+    steps: int = 30,
+    corrections: int = 1,
+    seed: int = 0,
+) -> Samples:
+    """One image with its hidden pixels drawn n times: a sheet, and how far the draws are from what the image has there.
+
+    Args:
+        image: (1, C, side, side) in [0, 1]. mask: what it hides. condition: number or name of a class; empty for none.
+            n: >= 1. steps, corrections: as `inpaint`. seed: of mask and draws.
+    Raises:
+        ValueError: for settings out of range, an unknown class, or a mask that does not fit.
+    """
+    if n < 1:
+        raise ValueError(f"n: expected one draw or more, got {n}.")
+    generator = Generator().manual_seed(seed)
+    known = check_known("inpaint", mask.known(tuple(image.shape), generator), image)
+    c = _condition(model, condition)
+    model.eval()
+    draws = inpaint(model, image, known, c, n=n, steps=steps, corrections=corrections, generator=generator)[:, 0]
+    smooth = harmonic(image, known)
+    found = {"one draw": hidden_error(draws, image.expand_as(draws), known.expand_as(draws)).mean().item()}
+    for name, made in (("median", draws.median(0, keepdim=True).values), ("harmonic", smooth)):
+        found[name] = hidden_error(made, image, known).item()
+    numbers = {"hidden": 1 - known.float().mean().item(), "condition": condition, "n": n, "seed": seed,
+               "space": type(model.space).__name__.lower(), "difference": found}  # fmt: skip
+    given = torch.where(known, image, 0.35)
+    frames = torch.cat([image, given, smooth, draws])
+    colour = frames if frames.shape[1] == 3 else frames.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    titles = ["image", "given", "harmonic", *(f"draw {k + 1}" for k in range(n))]
+    told = Table(
+        ("fill",), {"difference": 4}, [{"fill": k, "difference": v} for k, v in found.items()],
+        "mean difference from the image's own hidden pixels, 0 .. 1",
+    )  # fmt: skip
+    return Samples(sheet([("", colour)], titles, max(1, 112 // model.side), boxed=()), numbers, (told,))
+
+
+def _condition(model: Density, text: str) -> Tensor | None:
+    """A class by name or number."""
+    if not text:
+        return None
+    names = model.names
+    number = names.index(text) if text in names else int(text) if text.isdecimal() else -1
+    if not 0 <= number < len(names):
+        known = f"0 .. {len(names) - 1} or {', '.join(names)}" if names else "none: this density has no classes"
+        raise ValueError(f"--condition {text}: expected {known}.")
+    return torch.tensor(number)

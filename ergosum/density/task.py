@@ -1,5 +1,6 @@
 """The task of densities: energies of images, by any objective."""
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -7,12 +8,14 @@ import torch
 from torch import Generator, Tensor
 
 from ergosum.data.labelled import LabelledData, LabelledImages
+from ergosum.data.masks import Mask
 from ergosum.data.record import PartlyKnown
+from ergosum.density.inpainting import inpainted
 from ergosum.density.model import Density
 from ergosum.density.objective import Given, Objective
 from ergosum.density.objectives.denoising import DenoisingScore
 from ergosum.part import Part
-from ergosum.training.task import Losses, Task
+from ergosum.training.task import Losses, Samples, Task
 
 __all__ = ["Densities", "DensityBatch"]
 
@@ -131,6 +134,18 @@ class Densities(Task):
         if kinds is None:
             return labels if model.names else torch.full_like(labels, -1)
         return kinds.drop(labels, self.drop, generator) if model.names else kinds.none(len(labels))
+
+    def inpaint(
+        self, model: Density, start: Callable[[int, int], Tensor], mask: Mask, *, condition: str = "", n: int = 4,
+        steps: int = 30, corrections: int = 1, seed: int = 0,
+    ) -> Samples:  # fmt: skip
+        """Draws of an image's hidden pixels; `start` gives the image (1, C, side, side) for a number of channels and a
+        side. See `inpainting.inpainted`.
+        """
+        image = start(model.channels, model.side)
+        return inpainted(
+            model, image, mask, condition=condition, n=n, steps=steps, corrections=corrections, seed=seed
+        )
 
     def state(self) -> dict[str, Tensor]:
         """The objective's."""

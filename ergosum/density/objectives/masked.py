@@ -19,6 +19,7 @@ from torch import Generator, Tensor
 from ergosum.density.inpainting import completed
 from ergosum.density.objective import Given, Objective
 from ergosum.density.objectives.denoising import slopes
+from ergosum.density.objectives.fills import Fills
 from ergosum.training.task import Losses
 
 __all__ = ["MaskedScore"]
@@ -44,7 +45,7 @@ class MaskedScore(Objective):
                 f"{every!r}, {noise!r} and {steps!r}."
             )
         self.begin, self.every, self.noise, self.steps = begin, every, noise, steps
-        self.fills, self.visits = torch.zeros(0), torch.zeros(0, dtype=torch.int64)
+        self.fills = Fills()
 
     def loss(
         self, family: "torch.nn.Module", x: Tensor, c: Tensor, generator: Generator, progress: float,
@@ -59,7 +60,8 @@ class MaskedScore(Objective):
         log_sigma = family.levels(len(x), generator)  # type: ignore[operator]
         noisy, z = family.noised(x, log_sigma, generator)  # type: ignore[operator]
         score, _ = slopes(family, noisy, log_sigma, c, change=False)
-        share = given.known / given.known.flatten(1).sum(1).clamp_min(1).reshape(-1, *[1] * (x.ndim - 1))
+        share = given.known.to(x)
+        share = share / share.flatten(1).sum(1).clamp_min(1).reshape(-1, *[1] * (x.ndim - 1))
         denoising = (share * (score + z).square()).flatten(1).sum(1)
         y, level = family.placed(noisy, log_sigma)  # type: ignore[operator]
         reference = (share * (z - level.sigma * y / level.spread**2).square()).flatten(1).sum(1)
@@ -72,40 +74,24 @@ class MaskedScore(Objective):
         self, family: "torch.nn.Module", x: Tensor, c: Tensor, generator: Generator, progress: float, given: Given
     ) -> tuple[Tensor, Tensor | None]:
         """The batch with its present fills, after those that are due were drawn anew; by how much these moved."""
-        rows, known = given.rows, given.known
-        self._hold(int(rows.max()) + 1, x)
-        before = self.visits[rows]
-        x = torch.where(known | (before == 0).reshape(-1, *[1] * (x.ndim - 1)).to(x.device), x, self.fills[rows].to(x))
-        due = torch.full_like(before, False, dtype=torch.bool)
-        if progress >= self.begin and self.begin < 1:
-            due = (before == 0) | (before % self.every == 0)
-        moved = None
-        if due.any():
+        x, visits = self.fills.fill(x, given)
+        due, moved = visits % self.every == 0, None
+        if self.begin < 1 and progress >= self.begin and due.any():
+            hidden = ~given.known[due]
             anew = completed(
-                family(c[due]), x[due], known[due], lowest=family.lowest,  # type: ignore[arg-type]
+                family(c[due]), x[due], ~hidden, lowest=family.lowest,  # type: ignore[arg-type]
                 noise=self.noise * float(family.deviation), steps=self.steps, generator=generator,  # type: ignore[arg-type]
             )  # fmt: skip
-            hidden = ~known[due]
             moved = ((anew - x[due]).abs() * hidden).sum() / hidden.sum().clamp_min(1)
             x = x.clone()
-            x[due] = torch.where(hidden, anew.clamp(-1.2, 1.2), x[due])
-        self.fills[rows] = x.cpu()
-        self.visits[rows] = before + 1
+            x[due] = anew
+        self.fills.keep(x, given)
         return x, moved
-
-    def _hold(self, count: int, x: Tensor) -> None:
-        """Room for that many examples."""
-        if self.fills.shape[1:] != x.shape[1:]:
-            self.fills, self.visits = x.new_zeros(0, *x.shape[1:]).cpu(), self.visits[:0]
-        more = count - len(self.fills)
-        if more > 0:
-            self.fills = torch.cat([self.fills, self.fills.new_zeros(more, *x.shape[1:])])
-            self.visits = torch.cat([self.visits, self.visits.new_zeros(more)])
 
     def state(self) -> dict[str, Tensor]:
         """Fills, and how often each example was seen."""
-        return {"fills": self.fills, "visits": self.visits}
+        return self.fills.state()
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Take up fills."""
-        self.fills, self.visits = state["fills"].clone(), state["visits"].clone()
+        self.fills.load(state)
