@@ -112,7 +112,8 @@ class Densities(Task):
             )
 
     def prepare(self, model: Density) -> None:  # type: ignore[override]
-        """Let a family in pixels take mean and deviation of the data."""
+        """Take up weights of another codec; let a family in pixels take mean and deviation of the data."""
+        model.space.begin()
         if not model.space.stages:
             self._settle(model)
 

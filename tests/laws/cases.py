@@ -151,8 +151,8 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
 ELSEWHERE = {
     "Autoencoder": "density/test_space.py",
     "Posterior": "density/test_space.py",
-    "Field": "density/test_family.py",
-    "LevelBody": "density/test_family.py",
+    "Field": "density/test_bodies.py",
+    "LevelBody": "density/test_bodies.py",
     "LevelEncoder": "density/test_family.py",
     "LevelMlp": "density/test_family.py",
     "LevelUNet": "density/test_family.py",
