@@ -7,9 +7,11 @@ from ergosum.samplers.gibbs import GibbsWithGradients
 from ergosum.samplers.guards import NonFiniteError, TrainingModeWarning, UnboundedError
 from ergosum.samplers.hmc import Hmc
 from ergosum.samplers.importance import FewDrawsWarning, LogZ
+from ergosum.samplers.ladder import NoiseLadder, Particles, Rung
 from ergosum.samplers.langevin import Langevin
 from ergosum.samplers.mala import Mala
 from ergosum.samplers.presets import ShortRun, anatomy, igebm, jem, short_run
+from ergosum.samplers.reverse import Ancestral, ProbabilityFlow, Reverse, levels
 from ergosum.samplers.smc import Population, tempered_smc
 from ergosum.samplers.state import Info, Sampler, State, Step, Varying
 from ergosum.samplers.tempering import ParallelTempering
@@ -17,6 +19,7 @@ from ergosum.samplers.underdamped import UnderdampedLangevin
 from ergosum.samplers.warmup import warm_up
 
 __all__ = [
+    "Ancestral",
     "Annealed",
     "Chain",
     "Descent",
@@ -27,9 +30,14 @@ __all__ = [
     "Langevin",
     "LogZ",
     "Mala",
+    "NoiseLadder",
     "NonFiniteError",
     "ParallelTempering",
+    "Particles",
     "Population",
+    "ProbabilityFlow",
+    "Reverse",
+    "Rung",
     "Sampler",
     "ShortRun",
     "State",
@@ -41,6 +49,7 @@ __all__ = [
     "anatomy",
     "igebm",
     "jem",
+    "levels",
     "run",
     "sample",
     "short_run",
