@@ -1,19 +1,28 @@
 """Pictures of densities: draws as a grid, the levels of noise as a film, and the sections of a report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Generator, Tensor
 
+from ergosum.density.model import Density
+from ergosum.report.page import figure
 from ergosum.report.strips import sheet
+from ergosum.report.tables import as_html, targets_html
+from ergosum.training.task import Section
 
-__all__ = ["film_of", "grid"]
+__all__ = ["class_sheet", "film_of", "grid", "level_sheet", "sections"]
 
 FRAMES = 40
 """Frames of a film, at most: levels in between are left out."""
 SHOWN = 64
 """Images of a frame, at most."""
+OF_A_CLASS = 10
+"""Draws of a class on a sheet."""
+COLUMNS = 12
+"""Levels on a sheet."""
 
 
 def grid(images: Tensor, zoom: int = 3) -> Image.Image:
@@ -27,9 +36,53 @@ def grid(images: Tensor, zoom: int = 3) -> Image.Image:
 
 
 def film_of(levels: Sequence[Tensor], zoom: int = 3) -> list[Image.Image]:
-    """Grids of the same draws from the highest level of noise to none."""
+    """Grids of the same draws from the highest level of noise to none.
+
+    Shape:
+        of each level: (n, channels, side, side) in [0, 1].
+    """
     chosen = torch.linspace(0, len(levels) - 1, min(FRAMES, len(levels))).round().long().tolist()
     return [grid(levels[i][:SHOWN], zoom) for i in chosen]
+
+
+def class_sheet(model: Density, generator: Generator) -> Image.Image:
+    """Ten draws of every class, a row each, and of the prior."""
+    from ergosum.density.sampling import decoded, draw
+
+    rows = []
+    for name, energy in model.energies().items():
+        rows.append((name, _rgb(decoded(model, draw([model], energy, OF_A_CLASS, generator).x))))
+    return sheet(rows, boxed=())
+
+
+def level_sheet(model: Density, generator: Generator) -> Image.Image:
+    """A draw of every class, a row each, from the highest level of noise to none."""
+    from ergosum.density.sampling import draw, shown_levels
+
+    rows = []
+    for name, energy in list(model.energies().items())[:OF_A_CLASS]:
+        frames = torch.cat(shown_levels(model, draw([model], energy, 1, generator, film=True)))
+        chosen = torch.linspace(0, len(frames) - 1, min(COLUMNS, len(frames))).round().long()
+        rows.append((name, _rgb(frames[chosen])))
+    return sheet(rows, boxed=())
+
+
+def sections(task: Any, model: Density, scores: Mapping[str, Any], seed: int) -> list[Section]:
+    """What a report shows: draws of every class, how they come about, targets, and the tables of the score."""
+    from ergosum.density.tables import tables
+
+    made = [Section("Targets", "", targets_html(scores.get("targets", ())))]
+    if hasattr(model.family, "lowest"):
+        generator = torch.Generator().manual_seed(seed)
+        draws = figure(class_sheet(model, generator), "Draws of every class, and of the prior, which has none.")
+        levels = figure(level_sheet(model, generator), "One draw of each, from the highest level of noise to none.")
+        made += [
+            Section("Draws", "Each goes down the levels of noise, without corrections.", draws),
+            Section("Levels", "What Gaussian data would be on average, given the draw at its level.", levels),
+        ]
+    text = f"{scores['tested']:,} held-out images, seed {scores['seed']}." if "tested" in scores else ""
+    made.append(Section("Scores", text, "".join(as_html(table) for table in tables(scores))))
+    return made
 
 
 def _rgb(images: Tensor) -> Tensor:
