@@ -30,8 +30,9 @@ class LevelEnergy(Conditional):
 
     Args:
         event: shape of x, (D,) or (channels, side, side). conditions: kind of condition, gets `width` and `classes`.
-            form: how the energy comes from its network. classes: of the data, where they have any. lowest, highest: noise levels, 0 < lowest < highest, in units of x; the
-            lowest stands for the data themselves. code: width of the codes of level and condition.
+        form: how the energy comes from its network. lowest, highest: noise levels, 0 < lowest < highest, in units of
+            x; the lowest stands for the data themselves. code: width of the codes of level and condition. classes: of
+            the data, where they have any.
     Attributes:
         mean, deviation: m and s_d, of the data; 0 and 1 until `fit` is called.
     Raises:

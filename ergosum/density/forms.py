@@ -9,36 +9,29 @@ With y = x - m, $v = s_d^2 + \sigma^2$, u = y / sqrt(v) of unit size, and (f, h)
 | `DenoiserDistance` | $\|y\|^2 / 2 v - \|y - D(y)\|^2 / 2 \sigma^2 + \frac{s_d}{\sigma} \frac{s_d}{\sqrt v} h$ |
 | `Homogeneous` | $\frac{s_d}{2 \sigma} \langle r f(u / r), u \rangle + \frac{s_d}{\sigma} \frac{s_d}{\sqrt v} b$ |
 
-with $r = \|u\| / \sqrt D$ and b of the level and condition alone. All vanish as sigma grows, so that every condition ends in the same known Gaussian. The factors are those of EDM's
-preconditioned denoiser $D(y) = \frac{s_d^2}{v} y + \frac{\sigma s_d}{\sqrt v} f$, whose score the inner product has
-where f's Jacobian is symmetric and small: f is asked for numbers of unit size at every level.
+with $r = \|u\| / \sqrt D$ and b of the level and condition alone. All vanish as sigma grows, so that every condition
+ends in the same known Gaussian. The factors are those of EDM's preconditioned denoiser
+$D(y) = \frac{s_d^2}{v} y + \frac{\sigma s_d}{\sqrt v} f$, whose score the inner product has where f's Jacobian is
+symmetric and small: f is asked for numbers of unit size at every level.
 
 Source: Karras et al. 2022 (preconditioning); Guth, Kadkhodaie & Simoncelli 2025 (inner product with a homogeneous
 network); Du et al. 2023, Reduce, Reuse, Recycle (inner product and distance to a denoiser). Differs: the anchor, the
 number h, and homogeneity by division with |u| instead of a network without biases.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ergosum.energy import summed
-from ergosum.nets.levels import Field, LevelMlp
+from ergosum.nets.levels import Field, LevelBody, LevelMlp
 from ergosum.part import Part
 
-__all__ = ["Body", "DenoiserDistance", "Form", "Homogeneous", "InnerProduct", "Level", "Scalar"]
+__all__ = ["DenoiserDistance", "Form", "Homogeneous", "InnerProduct", "Level", "Scalar"]
 
 FINE = 8.0
 """Standard deviations of noise at which the second view of a noisy sample saturates."""
-
-
-class Body(Protocol):
-    """A network of noisy samples and codes, see `nets/levels.py`."""
-
-    def __call__(self, seen: Tensor, code: Tensor) -> Field:
-        """Field and numbers."""
-        ...
 
 
 class Level(NamedTuple):
@@ -78,13 +71,13 @@ class Form(nn.Module):
         self,
         event: tuple[int, ...],
         code: int,
-        body: Part[Body] = Part(LevelMlp),  # noqa: B008
+        body: Part[LevelBody] = Part(LevelMlp),  # noqa: B008
         fine: bool = False,
         outputs: int = 1,
     ) -> None:
         super().__init__()
         self.fine = fine
-        self.body: nn.Module = body.build(event=event, code=code, inputs=2 if fine else 1, outputs=outputs)  # type: ignore[assignment]
+        self.body = body.build(event=event, code=code, inputs=2 if fine else 1, outputs=outputs)
 
     def seen(self, y: Tensor, level: Level) -> Tensor:
         """What the body sees of noisy samples."""
@@ -139,7 +132,7 @@ class Homogeneous(Form):
         self,
         event: tuple[int, ...],
         code: int,
-        body: Part[Body] = Part(LevelMlp),  # noqa: B008
+        body: Part[LevelBody] = Part(LevelMlp),  # noqa: B008
     ) -> None:
         super().__init__(event, code, body)
         self.offset = nn.Linear(code, 1)

@@ -12,10 +12,9 @@ import math
 import torch
 from torch import Tensor
 
-from ergosum.density.forms import Body
 from ergosum.energy import Conditional, Energy
 from ergosum.nets.blocks import widen
-from ergosum.nets.levels import LevelEncoder
+from ergosum.nets.levels import LevelBody, LevelEncoder
 from ergosum.part import Part
 from ergosum.shapes import Batch
 
@@ -43,14 +42,14 @@ class Landscape(Conditional):
         self,
         event: tuple[int, ...],
         classes: int = 0,
-        body: Part[Body] = Part(LevelEncoder),  # noqa: B008
+        body: Part[LevelBody] = Part(LevelEncoder),  # noqa: B008
         temperature: float = 1.0,
     ) -> None:
         super().__init__()
         if not temperature > 0:
             raise ValueError(f"temperature: expected a number > 0, got {temperature!r}.")
         self.event, self.classes, self.temperature = tuple(event), classes, float(temperature)
-        self.body: torch.nn.Module = body.build(event=self.event, code=WIDTH, inputs=1, outputs=max(1, classes))  # type: ignore[assignment]
+        self.body = body.build(event=self.event, code=WIDTH, inputs=1, outputs=max(1, classes))
         self.register_buffer("code", torch.zeros(1, WIDTH), persistent=False)
 
     @property

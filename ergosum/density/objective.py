@@ -17,6 +17,11 @@ class Objective:
     """
 
     levels: bool = True
+    temperature: float | None = None
+    """T of the chains that it runs, in whose units energies then are; None where there are none."""
+
+    def fit(self, x: Tensor) -> None:
+        """Take what it needs of the data, (n, *event), before the first loss."""
 
     def loss(self, family: Any, x: Tensor, c: Tensor, generator: Generator, progress: float) -> Losses:
         """The loss and the health of training.

@@ -84,10 +84,9 @@ class Codes(Space):
 
     Args:
         codec: encoder and decoder, gets `channels` and `side`. share: of training that it learns in before the density
-            does, 0 for one that is trained already. weights: run folder or file of weights of the codec (`.safetensors`)
-            to start from. divergence: weight of the codes' Kullback-Leibler divergence from a standard normal, on the
-            scale of the mean squared error of pixels. batch: images of an update that the codec learns from, at
-            most.
+            does, 0 for one that is trained already. weights: run folder or card whose density has such a codec, to
+            start from. divergence: weight of the codes' Kullback-Leibler divergence from a standard normal, on the
+            scale of the mean squared error of pixels. batch: images of an update that the codec learns from, at most.
         channels, side: of an image.
     Raises:
         ValueError: for a share out of range.

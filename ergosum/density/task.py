@@ -68,7 +68,15 @@ class Densities(Task):
 
     def build(self) -> Density:
         """The model for images like the data's."""
-        return self.model.build(**self._about_data())
+        model = self.model.build(**self._about_data())
+        if self.objective.levels != hasattr(model.family, "log_density"):
+            needed = "a family over noise levels, LevelEnergy" if self.objective.levels else "a family without, Landscape"
+            raise ValueError(
+                f"{type(self.objective).__name__} trains {needed}; got {type(model.family).__name__} as model.family."
+            )
+        if self.objective.temperature is not None:
+            model.family.temperature = self.objective.temperature
+        return model
 
     def _about_data(self) -> dict[str, Any]:
         """Names, channels and side, which a recipe of a run that ships tells itself."""
@@ -99,6 +107,7 @@ class Densities(Task):
         with torch.no_grad():
             points = [model.encode(part) for part in images.split(500)]
         model.family.fit(torch.cat(points))
+        self.objective.fit(torch.cat(points))
 
     def batch(self, n: int, generator: Generator) -> DensityBatch:
         """Images with their labels, some of which are left out."""

@@ -1,7 +1,7 @@
 """Bodies of energies over noise levels: a field and numbers from a noisy sample and a code of its level and condition.
 
-A body is called with samples of unit size and a code, and gives `Field(field, numbers)`: `field` has the shape of the
-samples (None of a body that has no field), `numbers` is (batch, outputs). No normalisation over the batch, smooth
+A `LevelBody` is called with samples of unit size and a code, and gives `Field(field, numbers)`: `field` has the shape of
+the samples (None of a body that has no field), `numbers` is (batch, outputs). No normalisation over the batch, smooth
 activations: energies are differentiated twice in x and in the level.
 """
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ergosum.nets.blocks import ConditionedBlock, reduced
 
-__all__ = ["Field", "LevelEncoder", "LevelMlp", "LevelUNet"]
+__all__ = ["Field", "LevelBody", "LevelEncoder", "LevelMlp", "LevelUNet"]
 
 
 class Field(NamedTuple):
@@ -21,6 +21,14 @@ class Field(NamedTuple):
 
     field: Tensor | None
     numbers: Tensor
+
+
+class LevelBody(nn.Module):
+    """What all bodies are; yours takes `event`, `code`, `inputs` and `outputs`, as far as it heeds them."""
+
+    def forward(self, seen: Tensor, code: Tensor) -> Field:
+        """Field and numbers."""
+        raise NotImplementedError
 
 
 class _Block(nn.Module):
@@ -40,7 +48,7 @@ class _Block(nn.Module):
         return x + self.second(F.silu(self.first(F.silu(x)) * (1 + gain) + bias))
 
 
-class LevelMlp(nn.Module):
+class LevelMlp(LevelBody):
     """A residual network of vectors, such as codes or points of the plane.
 
     Args:
@@ -70,7 +78,7 @@ class LevelMlp(nn.Module):
         return Field(made[:, : self.size], made[:, self.size :])
 
 
-class LevelUNet(nn.Module):
+class LevelUNet(LevelBody):
     """A U-Net of images on blocks of 4 x 4 pixels: cheap enough for a CPU, and it sees the whole image.
 
     Two resolutions, a quarter and an eighth of the side. The code also scales features after the first and before the
@@ -121,7 +129,7 @@ class LevelUNet(nn.Module):
         return Field(field + straight, self.numbers(deep.mean((2, 3))))
 
 
-class LevelEncoder(nn.Module):
+class LevelEncoder(LevelBody):
     """Convolutions down to an eighth of the side, and numbers: a body without a field, as of a classifier.
 
     Args:

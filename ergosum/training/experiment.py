@@ -74,11 +74,16 @@ class Run:
     """Updates between checkpoints, >= 1."""
     log_every: int = 10
     """Updates between lines of metrics.jsonl, >= 1."""
+    rollbacks: int = 0
+    """How often a run that diverges may go back to its last checkpoint, each time with half the learning rate and other
+    random numbers, >= 0; where it needs more it ends with an error. In one process."""
 
     def __post_init__(self) -> None:
         check_types("run", self)
         for name in ("threads", "devices", "checkpoint_every", "log_every"):
             require(getattr(self, name) >= 1, f"run.{name}", "an integer >= 1", getattr(self, name))
+        require(self.rollbacks >= 0, "run.rollbacks", "an integer >= 0", self.rollbacks)
+        require(self.rollbacks == 0 or self.devices == 1, "run.rollbacks", "0 with several devices", self.rollbacks)
 
 
 @dataclass(frozen=True, kw_only=True)

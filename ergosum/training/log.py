@@ -34,10 +34,8 @@ class Log:
 
     def __init__(self, folder: Path, iteration: int) -> None:
         self.path = folder / "metrics.jsonl"
-        lines = self.path.read_text().splitlines() if iteration and self.path.exists() else []
-        whole = [s for s in lines if s.endswith("}")]  # a killed process may leave half a line
-        kept = [s for s in whole if json.loads(s)["iteration"] <= iteration]
-        write_atomically(self.path, lambda p: p.write_text("".join(s + "\n" for s in kept)))
+        self._drop_after(iteration)
+        self.last = iteration
         try:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -45,8 +43,18 @@ class Log:
         except ImportError:
             self.board = None
 
+    def _drop_after(self, iteration: int) -> None:
+        """Keep of the file the lines up to an iteration."""
+        lines = self.path.read_text().splitlines() if iteration and self.path.exists() else []
+        whole = [s for s in lines if s.endswith("}")]  # a killed process may leave half a line
+        kept = [s for s in whole if json.loads(s)["iteration"] <= iteration]
+        write_atomically(self.path, lambda p: p.write_text("".join(s + "\n" for s in kept)))
+
     def write(self, update: Update) -> None:
-        """Add a line."""
+        """Add a line; an update that was there before, of a run that went back, takes the place of what followed it."""
+        if update.iteration <= self.last:
+            self._drop_after(update.iteration - 1)
+        self.last = update.iteration
         line = {**update._asdict(), "health": dict(update.health)}
         if not update.health:
             del line["health"]

@@ -12,8 +12,10 @@ import platform
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +24,26 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from ergosum.files import read_json, write_json
-from ergosum.samplers.guards import NonFiniteError
+from ergosum.samplers.guards import NonFiniteError, UnboundedError
 from ergosum.training.experiment import Experiment, Optimiser, Run, to_dict
 from ergosum.training.log import Log, Update
 from ergosum.training.processes import launch
 from ergosum.training.runfolder import owned, save_recipe
 from ergosum.training.schedule import learning_rate
 from ergosum.training.state import State, checkpoint_of
-from ergosum.training.task import Losses, Task
+from ergosum.training.task import DivergenceError, Losses, Task
 
-__all__ = ["DeadRunError", "Update", "fit", "train"]
+__all__ = ["DeadRunError", "RollbackWarning", "Update", "fit", "train"]
 
 DEAD_AFTER = 400
 DEAD_SHARE = 0.01
 LOSS_SCALE = 100.0  # mean squared errors are about 1e-3; AdamW does not care, the clip does
+DIVERGED = (NonFiniteError, UnboundedError, DivergenceError)
+"""What a run may come back from."""
+
+
+class RollbackWarning(UserWarning):
+    """A run diverged and went back to its last checkpoint."""
 
 
 class DeadRunError(RuntimeError):
@@ -64,8 +72,10 @@ def fit(
             never interrupted. accelerator: `auto`, `cpu` or `cuda`.
     Raises:
         FileExistsError: if `out` holds a run and `resume` is not set. BlockingIOError: if another process trains in it.
-        NonFiniteError: naming iteration and component. DeadRunError: if the model gives back its input. OSError: if the
-        folder cannot be written.
+        NonFiniteError: naming iteration and component. DivergenceError: if the task says that training diverged.
+        DeadRunError: if the model gives back its input. OSError: if the folder cannot be written.
+    Warns:
+        RollbackWarning: where a run that diverged goes back to its last checkpoint (`run.rollbacks`).
     """
     settings = {"optimiser": optimiser or Optimiser(), "run": run or Run()}
     experiment = Experiment(name=name or Path(out).name, task=task, **settings)
@@ -166,10 +176,12 @@ def _keep(update: Update, state: State, log: Log, out: Path) -> None:
 
 def _refuse_other_settings(experiment: Experiment, out: Path) -> None:
     """A resumed run may be longer, log more, use more threads or be called otherwise; all else must be as it was."""
-    free = {"run.threads", "run.checkpoint_every", "run.log_every", "name", "shows", "cost", "optimiser.iterations"}
+    free = {"run.threads", "run.checkpoint_every", "run.log_every", "run.rollbacks", "name", "shows", "cost",
+            "optimiser.iterations"}  # fmt: skip
     if not (out / "recipe.json").is_file():
         return
     before, now = (_flat(values) for values in (read_json(out / "recipe.json"), to_dict(experiment)))
+    before = _flat({"optimiser": asdict(Optimiser()), "run": asdict(Run())}) | before  # of an earlier version, fewer
     changed = sorted(k for k in {**before, **now} if k not in free and now.get(k) != before.get(k))
     if changed:
         raise ValueError(
@@ -200,37 +212,69 @@ def _updates(state: State, fabric: Fabric, task: Task) -> Iterator[Update]:
     share = slice(
         fabric.global_rank * batch // fabric.world_size, (fabric.global_rank + 1) * batch // fabric.world_size
     )
-    begun, first = time.perf_counter(), state.iteration
+    begun, done = time.perf_counter(), 0
     while state.iteration < e.optimiser.iterations:
+        if e.run.rollbacks and (not done or state.iteration % e.run.checkpoint_every == 0):
+            state.keep()
         clock, cpu = time.perf_counter(), time.process_time()
-        for group in state.optimiser.param_groups:
-            group["lr"] = learning_rate(e.optimiser, state.iteration, task.stages)
-        drawn = _moved(task.batch(batch, state.generator), fabric.device)
-        state.render_seconds += time.process_time() - cpu
-        mine = type(drawn)(*(v[share] for v in drawn))
-        state.wrapped.train()
-        terms = task.loss(state.wrapped, mine, state.generator, state.iteration / e.optimiser.iterations)
-        loss, error, copied, *health = fabric.all_reduce(_errors(terms)).tolist()  # type: ignore[union-attr]
-        if not math.isfinite(loss):
-            raise NonFiniteError(_diagnose(state, task.locate(state.model, mine)))
-        state.optimiser.zero_grad()
-        fabric.backward(terms.loss * LOSS_SCALE)
-        norm = nn.utils.clip_grad_norm_(state.model.parameters(), e.optimiser.clip or math.inf)
-        if not torch.isfinite(norm):
-            raise NonFiniteError(
-                f"Non-finite gradient of the weights. {_diagnose(state, task.locate(state.model, mine))}"
-            )
-        state.optimiser.step()
-        state.iteration += 1
-        state.update_average()
-        if task.continues and terms.last is not None:
-            task.keep(drawn, fabric.all_gather(terms.last.detach()).flatten(0, -4))  # type: ignore[union-attr, arg-type]
-        _watch(state, error, copied, terms)
+        try:
+            update = _update(state, fabric, task, share)
+        except DIVERGED as error:
+            _go_back(state, error)
+            continue
         state.seconds += time.perf_counter() - clock
         state.cpu_seconds += time.process_time() - cpu
-        rate = (state.iteration - first) * batch / (time.perf_counter() - begun)
-        told = dict(zip(terms.health, health, strict=True))
-        yield Update(state.iteration, loss, state.error, state.copy_error, rate, state.seconds, told)
+        done += 1
+        rate = done * batch / (time.perf_counter() - begun)
+        yield update._replace(images_per_s=rate, seconds=state.seconds)
+
+
+def _update(state: State, fabric: Fabric, task: Task, share: slice) -> Update:
+    """One update of the weights; its times are the caller's to tell."""
+    e, cpu = state.experiment, time.process_time()
+    for group in state.optimiser.param_groups:
+        group["lr"] = learning_rate(e.optimiser, state.iteration, task.stages) / 2**state.rollbacks
+    drawn = _moved(task.batch(e.optimiser.batch, state.generator), fabric.device)
+    state.render_seconds += time.process_time() - cpu
+    mine = type(drawn)(*(v[share] for v in drawn))
+    state.wrapped.train()
+    terms = task.loss(state.wrapped, mine, state.generator, state.iteration / e.optimiser.iterations)
+    loss, error, copied, *health = fabric.all_reduce(_errors(terms)).tolist()  # type: ignore[union-attr]
+    if not math.isfinite(loss):
+        raise NonFiniteError(_diagnose(state, task.locate(state.model, mine)))
+    state.optimiser.zero_grad()
+    fabric.backward(terms.loss * LOSS_SCALE)
+    norm = nn.utils.clip_grad_norm_(state.model.parameters(), e.optimiser.clip or math.inf)
+    if not torch.isfinite(norm):
+        raise NonFiniteError(f"Non-finite gradient of the weights. {_diagnose(state, task.locate(state.model, mine))}")
+    state.optimiser.step()
+    state.iteration += 1
+    state.update_average()
+    if task.continues and terms.last is not None:
+        task.keep(drawn, fabric.all_gather(terms.last.detach()).flatten(0, -4))  # type: ignore[union-attr, arg-type]
+    _watch(state, error, copied, terms)
+    told = dict(zip(terms.health, health, strict=True))
+    return Update(state.iteration, loss, state.error, state.copy_error, 0.0, 0.0, told)
+
+
+def _go_back(state: State, error: Exception) -> None:
+    """Take up the last checkpoint, if the run may still; else let what happened pass on, with what to do."""
+    allowed, at = state.experiment.run.rollbacks, state.iteration + 1
+    if state.rollbacks >= allowed:
+        if isinstance(error, DivergenceError):
+            raise DivergenceError(
+                f"Training diverged at iteration {at}, because {error}. It went back {state.rollbacks} times; start "
+                "again with a lower optimiser.rate or more steps of the chains, or allow more (run.rollbacks)."
+            ) from error
+        raise error
+    state.roll_back()
+    why = " ".join(str(error).split()).partition(" Start again")[0].rstrip(".")
+    warnings.warn(
+        f"Training diverged at iteration {at} ({why}) and goes back to iteration "
+        f"{state.iteration} with {1 / 2**state.rollbacks:g} of the learning rate: {state.rollbacks} of {allowed}.",
+        RollbackWarning,
+        stacklevel=2,
+    )
 
 
 def _moved(batch: Any, device: torch.device) -> Any:
@@ -296,6 +340,7 @@ def _write_summary(state: State, task: Task, out: Path) -> None:
         "torch": torch.__version__,
         "weights": sum(p.numel() for p in state.model.parameters()),
         "seed": e.run.seed,
+        "rollbacks": state.rollbacks,
         **task.about(),
         "error": state.error,
         "copy_error": state.copy_error,

@@ -19,6 +19,10 @@ __all__ = ["State", "checkpoint_of"]
 COUNTERS = ("iteration", "seconds", "cpu_seconds", "render_seconds", "error", "copy_error", "still")
 
 
+APART = 1_000_003
+"""Between the seeds of a run before and after it went back."""
+
+
 class State:
     """Everything that a resumed run needs, saved and loaded as one file."""
 
@@ -44,6 +48,8 @@ class State:
         self.task = task
         self.iteration, self.seconds, self.cpu_seconds, self.render_seconds = 0, 0.0, 0.0, 0.0
         self.error, self.copy_error, self.still = 0.0, 0.0, 0
+        self.rollbacks = 0
+        self._kept: dict[str, Any] | None = None
 
     def _start_from(self, folder: Path) -> None:
         weights = load_weights(folder / "model.safetensors")
@@ -63,13 +69,29 @@ class State:
             for kept, now in zip(self.ema.buffers(), self.model.buffers(), strict=True):
                 kept.copy_(now)
 
-    def save(self, folder: Path) -> None:
-        """Write checkpoint.pt, and the running average as model.safetensors."""
-        content = {
+    def _content(self) -> dict[str, Any]:
+        """All that a run carries, by name."""
+        return {
             "model": self.model.state_dict(), "ema": self.ema.state_dict(), "optimiser": self.optimiser.state_dict(),
-            "generator": self.generator.get_state(), "rollouts": self.task.state(),
+            "generator": self.generator.get_state(), "rollouts": self.task.state(), "rollbacks": self.rollbacks,
             **{name: getattr(self, name) for name in COUNTERS},
         }  # fmt: skip
+
+    def keep(self) -> None:
+        """Remember the present state, to come back to it."""
+        self._kept = copy.deepcopy(self._content())
+
+    def roll_back(self) -> None:
+        """The state that was kept last, with half the learning rate and other random numbers from there on."""
+        assert self._kept is not None
+        spent = self.seconds, self.cpu_seconds, self.render_seconds, self.rollbacks + 1
+        self._restore(copy.deepcopy(self._kept), Path("the state kept in memory"))
+        self.seconds, self.cpu_seconds, self.render_seconds, self.rollbacks = spent
+        self.generator.manual_seed(self.experiment.run.seed + 1 + APART * self.rollbacks)
+
+    def save(self, folder: Path) -> None:
+        """Write checkpoint.pt, and the running average as model.safetensors."""
+        content = self._content()
         write_atomically(folder / "checkpoint.pt", lambda p: torch.save(content, p))
         save_weights(folder / "model.safetensors", self.ema.state_dict())
 
@@ -99,6 +121,7 @@ class State:
         self.optimiser.load_state_dict(content["optimiser"])
         self.generator.set_state(content["generator"])
         self.task.load(content["rollouts"])
+        self.rollbacks = content.get("rollbacks", 0)
         for name in COUNTERS:
             setattr(self, name, content[name])
 

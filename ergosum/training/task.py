@@ -20,7 +20,12 @@ from torch import Generator, Tensor, nn
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Losses", "Samples", "Section", "Shelf", "Table", "Task"]
+__all__ = ["DivergenceError", "Losses", "Samples", "Section", "Shelf", "Table", "Task"]
+
+
+class DivergenceError(RuntimeError):
+    """What a task raises where training has left the range that it can come back from by itself, in words that follow
+    "because": "energies of data and samples are ... apart"."""
 
 
 class Losses(NamedTuple):

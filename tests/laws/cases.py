@@ -29,7 +29,7 @@ from ergosum.nets.unet import UNetInnerProduct
 from ergosum.part import Part
 
 ROOMS = ("nets", "samplers", "energies", "energy", "compose", "formula")
-EXPORTING = ("data", "decomposer", "training", "temporal", "temporal.discovery", "decomposition")
+EXPORTING = ("data", "decomposer", "training", "temporal", "temporal.discovery", "decomposition", "density")
 """Rooms of which only what they export is under law."""
 BATCH, SIDE, CODE = 3, 12, 5
 
@@ -149,6 +149,27 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
 """Networks and what they take; each row of a batch passes on its own."""
 
 ELSEWHERE = {
+    "Autoencoder": "density/test_space.py",
+    "Posterior": "density/test_space.py",
+    "Field": "density/test_family.py",
+    "LevelBody": "density/test_family.py",
+    "LevelEncoder": "density/test_family.py",
+    "LevelMlp": "density/test_family.py",
+    "LevelUNet": "density/test_family.py",
+    "Attributes": "density/test_conditions.py",
+    "Classes": "density/test_conditions.py",
+    "Vectors": "density/test_conditions.py",
+    "Codes": "density/test_space.py",
+    "Pixels": "density/test_space.py",
+    "Density": "density/test_space.py",
+    "DenoisingScore": "density/test_denoising.py",
+    "DenoiserDistance": "density/test_family.py",
+    "Homogeneous": "density/test_family.py",
+    "InnerProduct": "density/test_family.py",
+    "Scalar": "density/test_family.py",
+    "LevelEnergy": "density/test_family.py",
+    "Landscape": "density/test_landscape.py",
+    "LabelledImages": "data/test_labelled.py",
     "Filled": "temporal/test_path.py",
     "PathEnergy": "temporal/test_path.py",
     "PathSearch": "temporal/test_path.py",

@@ -242,6 +242,8 @@ def test_the_same_generator_gives_the_same_bits_and_a_walk_by_hand_is_the_sample
     assert torch.equal(one.x, two.x) and torch.equal(one.x, walked[-1].x) and one.log_z == two.log_z
     assert [r.n for r in walked] == list(range(9)) and [r.sigma for r in walked] == [*ladder.levels, 0.0]
     assert sum(r.gradients for r in walked) == one.gradients
+    always = list(NoiseLadder(levels=DOWN[:4], islands=4, spread=1.0).descend(A & B, x, generator=rng))
+    assert all((r.log_weight == 0).all() for r in always) and len(always[-1].ancestor.unique()) < 64
 
 
 @pytest.mark.parametrize("rho", [1.0, 7.0, math.inf])

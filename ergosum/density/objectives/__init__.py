@@ -1,5 +1,14 @@
 """Objectives: one training signal per file."""
 
+from ergosum.density.objectives.contrastive import ContrastiveDivergence
 from ergosum.density.objectives.denoising import DenoisingScore
+from ergosum.density.objectives.discriminative import Discriminative
+from ergosum.density.objectives.jem import Jem
+from ergosum.density.objectives.noise_contrastive import NoiseContrastive
+from ergosum.density.objectives.sliced import SlicedScoreMatching
+from ergosum.density.objectives.starts import FromData, FromNoise, GaussianNoise, Noise, Replay, Start, UniformNoise
 
-__all__ = ["DenoisingScore"]
+__all__ = [
+    "ContrastiveDivergence", "DenoisingScore", "Discriminative", "FromData", "FromNoise", "GaussianNoise", "Jem",
+    "Noise", "NoiseContrastive", "Replay", "SlicedScoreMatching", "Start", "UniformNoise",
+]  # fmt: skip
