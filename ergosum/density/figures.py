@@ -47,24 +47,22 @@ def film_of(levels: Sequence[Tensor], zoom: int = 3) -> list[Image.Image]:
 
 def class_sheet(model: Density, generator: Generator) -> Image.Image:
     """Ten draws of every class, a row each, and of the prior."""
-    from ergosum.density.sampling import decoded, draw
+    from ergosum.density.sampling import decoded, draw_classes
 
-    rows = []
-    for name, energy in model.energies().items():
-        rows.append((name, _rgb(decoded(model, draw([model], energy, OF_A_CLASS, generator).x))))
-    return sheet(rows, boxed=())
+    c = torch.tensor([*range(len(model.names)), -1]).repeat_interleave(OF_A_CLASS)
+    images = _rgb(decoded(model, draw_classes(model, c, generator).x))
+    return sheet(list(zip((*model.names, "prior"), images.split(OF_A_CLASS), strict=True)), boxed=())
 
 
 def level_sheet(model: Density, generator: Generator) -> Image.Image:
     """A draw of every class, a row each, from the highest level of noise to none."""
-    from ergosum.density.sampling import draw, shown_levels
+    from ergosum.density.sampling import draw_classes, shown_levels
 
-    rows = []
-    for name, energy in list(model.energies().items())[:OF_A_CLASS]:
-        frames = torch.cat(shown_levels(model, draw([model], energy, 1, generator, film=True)))
-        chosen = torch.linspace(0, len(frames) - 1, min(COLUMNS, len(frames))).round().long()
-        rows.append((name, _rgb(frames[chosen])))
-    return sheet(rows, boxed=())
+    c = torch.tensor([*range(len(model.names)), -1])[:OF_A_CLASS]
+    frames = torch.stack(shown_levels(model, draw_classes(model, c, generator, film=True)), 1)
+    chosen = torch.linspace(0, frames.shape[1] - 1, min(COLUMNS, frames.shape[1])).round().long()
+    rows = zip((*model.names, "prior")[:OF_A_CLASS], frames[:, chosen], strict=True)
+    return sheet([(name, _rgb(row)) for name, row in rows], boxed=())
 
 
 def sections(task: Any, model: Density, scores: Mapping[str, Any], seed: int) -> list[Section]:

@@ -25,7 +25,7 @@ from ergosum.samplers.mala import Mala
 from ergosum.samplers.reverse import levels
 from ergosum.training.task import Samples, Shelf, Table
 
-__all__ = ["Drawn", "draw", "of_condition", "sample_densities", "shown_levels"]
+__all__ = ["Drawn", "decoded", "draw", "draw_classes", "of_condition", "sample_densities", "shown_levels"]
 
 LEVELS = 60
 """Noise levels of a ladder where none are asked for."""
@@ -98,6 +98,13 @@ def draw(
         films[-1] = torch.cat(found)
     means = torch.tensor(ess).mean(0).tolist() if particles > 1 else []
     return Drawn(torch.cat(found).detach(), films, ladder.levels, means)
+
+
+def draw_classes(model: Density, c: Tensor, generator: Generator | None = None, film: bool = False) -> Drawn:
+    """A point of each of the classes c, (n,), -1 for the prior; film as `draw`."""
+    parts = [draw([model], model.family(own), len(own), generator, film=film) for own in c.split(CHUNK)]
+    films = [torch.cat(frames) for frames in zip(*(part.film for part in parts), strict=True)]
+    return Drawn(torch.cat([part.x for part in parts]), films, parts[0].levels, [])
 
 
 def of_condition(known: Vocabulary, names: Sequence[str], condition: str) -> str:

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from ergosum.density.foreign import foreign_sets, plain_scores
 from ergosum.density.model import Density
 from ergosum.density.posterior import choose_levels, log_densities, nll, posterior
-from ergosum.density.sampling import decoded, draw
+from ergosum.density.sampling import decoded, draw_classes
 from ergosum.metrics.auroc import auroc
 from ergosum.metrics.bits import bits_per_dimension
 from ergosum.metrics.calibration import ece, equal_width
@@ -160,11 +160,8 @@ def _drawn(task: Any, model: Density, labels: Tensor, generator: Generator) -> T
     """Draws of each label; None of a family that needs chains of its recipe."""
     if not hasattr(model.family, "lowest"):
         return None
-    found = []
-    for c, count in zip(*labels.unique(return_counts=True), strict=True):
-        member = model.family(c) if model.names else model.family.prior()
-        found.append(decoded(model, draw([model], member, int(count), generator).x))
-    return torch.cat(found)
+    c = labels if model.names else torch.full_like(labels, -1)
+    return decoded(model, draw_classes(model, c, generator).x)
 
 
 def _of_class(known: Tensor, labels: Tensor, generator: Generator, model: Density) -> Tensor:
@@ -198,11 +195,12 @@ def _classified(model: Density, training: Held, test: Held, generator: Generator
     found = choose_levels(model, _points(model, chosen.images), chosen.labels, generator)
     told = log_densities(model, _points(model, test.images), found.levels, generator)
     read = posterior(told)
+    alike = bool((read == read[:1]).all())  # as of a family that has not learned
     return {
         "accuracy": (read.argmax(1) == test.labels).double().mean().item(),
         "nll": nll(read, test.labels),
-        "ece": ece(read, test.labels) if len(read) > 1 else None,
-        "ece_of_widths": ece(read, test.labels, 10, equal_width) if len(read) > 1 else None,
+        "ece": None if alike else ece(read, test.labels),
+        "ece_of_widths": None if alike else ece(read, test.labels, 10, equal_width),
         "posterior_levels": list(found.levels),
         "posterior_tried": [
             {"sigma": levels[0], "accuracy": hit, "nll": nats} for levels, hit, nats in found.tried

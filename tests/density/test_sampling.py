@@ -4,8 +4,8 @@ import warnings
 
 import pytest
 import torch
-from exact import MEANS, NAMES, VARIANCES, Exact
 
+from density.exact import MEANS, NAMES, VARIANCES, Exact
 from ergosum.compose import Or
 from ergosum.density.algebra import Complement, Lifted
 from ergosum.density.formulas import meaning, vocabulary
