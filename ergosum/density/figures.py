@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from torch import Generator, Tensor
 
+from ergosum.density.chains import Recipe, chain_recipe
 from ergosum.density.model import Density
 from ergosum.report.page import figure
 from ergosum.report.strips import sheet
@@ -45,21 +46,21 @@ def film_of(levels: Sequence[Tensor], zoom: int = 3) -> list[Image.Image]:
     return [grid(levels[i][:SHOWN], zoom) for i in chosen]
 
 
-def class_sheet(model: Density, generator: Generator) -> Image.Image:
+def class_sheet(model: Density, generator: Generator, recipe: Recipe | None = None) -> Image.Image:
     """Ten draws of every class, a row each, and of the prior."""
     from ergosum.density.sampling import decoded, draw_classes
 
     c = torch.tensor([*range(len(model.names)), -1]).repeat_interleave(OF_A_CLASS)
-    images = _rgb(decoded(model, draw_classes(model, c, generator).x))
+    images = _rgb(decoded(model, draw_classes(model, c, generator, recipe=recipe).x))
     return sheet(list(zip((*model.names, "prior"), images.split(OF_A_CLASS), strict=True)), boxed=())
 
 
-def level_sheet(model: Density, generator: Generator) -> Image.Image:
-    """A draw of every class, a row each, from the highest level of noise to none."""
+def level_sheet(model: Density, generator: Generator, recipe: Recipe | None = None) -> Image.Image:
+    """A draw of every class, a row each, from the highest level of noise to none, or along its chain."""
     from ergosum.density.sampling import draw_classes, shown_levels
 
     c = torch.tensor([*range(len(model.names)), -1])[:OF_A_CLASS]
-    frames = torch.stack(shown_levels(model, draw_classes(model, c, generator, film=True)), 1)
+    frames = torch.stack(shown_levels(model, draw_classes(model, c, generator, True, recipe)), 1)
     chosen = torch.linspace(0, frames.shape[1] - 1, min(COLUMNS, frames.shape[1])).round().long()
     rows = zip((*model.names, "prior")[:OF_A_CLASS], frames[:, chosen], strict=True)
     return sheet([(name, _rgb(row)) for name, row in rows], boxed=())
@@ -70,14 +71,15 @@ def sections(task: Any, model: Density, scores: Mapping[str, Any], seed: int) ->
     from ergosum.density.tables import tables
 
     made = [Section("Targets", "", targets_html(scores.get("targets", ())))]
-    if hasattr(model.family, "lowest"):
+    recipe, levelled = chain_recipe(task.objective), hasattr(model.family, "lowest")
+    if levelled or recipe is not None:
         generator = torch.Generator().manual_seed(seed)
-        draws = figure(class_sheet(model, generator), "Draws of every class, and of the prior, which has none.")
-        levels = figure(level_sheet(model, generator), "One draw of each, from the highest level of noise to none.")
-        made += [
-            Section("Draws", "Each goes down the levels of noise, without corrections.", draws),
-            Section("Levels", "What Gaussian data would be on average, given the draw at its level.", levels),
-        ]
+        draws = figure(class_sheet(model, generator, recipe), "Draws of every class, and of the prior, which has none.")
+        way = "from the highest level of noise to none" if levelled else "along its chain, from noise"
+        steps = figure(level_sheet(model, generator, recipe), f"One draw of each, {way}.")
+        how = "Each goes down the levels of noise, without corrections." if levelled else "Ends of the recipe's chains."
+        told = "What Gaussian data would be on average, given the draw at its level." if levelled else ""
+        made += [Section("Draws", how, draws), Section("Levels" if levelled else "Chains", told, steps)]
     text = f"{scores['tested']:,} held-out images, seed {scores['seed']}." if "tested" in scores else ""
     made.append(Section("Scores", text, "".join(as_html(table) for table in tables(scores))))
     return made

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from ergosum.density.chains import chain_recipe
 from ergosum.density.foreign import foreign_sets, plain_scores
 from ergosum.density.model import Density
 from ergosum.density.posterior import choose_levels, log_densities, nll, posterior
@@ -157,11 +158,12 @@ def _judged(
 
 
 def _drawn(task: Any, model: Density, labels: Tensor, generator: Generator) -> Tensor | None:
-    """Draws of each label; None of a family that needs chains of its recipe."""
-    if not hasattr(model.family, "lowest"):
+    """Draws of each label; None of a family that has neither noise levels nor chains."""
+    recipe = chain_recipe(task.objective)
+    if not hasattr(model.family, "lowest") and recipe is None:
         return None
     c = labels if model.names else torch.full_like(labels, -1)
-    return decoded(model, draw_classes(model, c, generator).x)
+    return decoded(model, draw_classes(model, c, generator, recipe=recipe).x)
 
 
 def _of_class(known: Tensor, labels: Tensor, generator: Generator, model: Density) -> Tensor:

@@ -147,7 +147,7 @@ class Densities(Task):
         n: int = 64,
         shares: Sequence[float] | None = None,
         condition: str = "",
-        steps: int = 60,
+        steps: int = 0,
         sigma: float = 0.0,
         corrections: int | None = None,
         particles: int = 1,
@@ -156,11 +156,12 @@ class Densities(Task):
         shelf: Shelf | None = None,
     ) -> Samples:
         """Draw a formula of classes of densities, see `density/sampling.py`."""
+        from ergosum.density.chains import chain_recipe
         from ergosum.density.sampling import sample_densities
 
         return sample_densities(
             models, formula, n, shares, condition, steps, sigma, corrections, particles, seed, runs, shelf,
-            self.of_digits,
+            self.of_digits, chain_recipe(self.objective),
         )  # fmt: skip
 
     def score(

@@ -34,7 +34,9 @@ class Shelf:
 
 def scored(n=200, seed=0, near=1.0, sharp=1.0, names=NAMES):
     data = Part(Dots, near=near)
-    task = SimpleNamespace(data=data, takes_source=False, of_digits=True, about=lambda: {"source": "dots"})
+    task = SimpleNamespace(
+        data=data, takes_source=False, of_digits=True, objective=None, about=lambda: {"source": "dots"}
+    )
     return score_density("exact", task, Exact(names, sharp, near), n, seed, shelf=Shelf())
 
 
@@ -127,7 +129,11 @@ def test_foreign_images_are_what_they_are_called(rng):
 
 
 def test_a_small_trained_density_is_scored_reported_and_drawn():
-    task = find("density").task.but(model={"family": {"form": {"body": {"width": 8, "blocks": 1}}}}).build()
+    task = (
+        find("density")
+        .task.but(model={"family": {"form": {"body": {"width": 8, "blocks": 1}}}, "space": {"codec": {"width": 4}}})
+        .build()
+    )
     model = task.build()
     task.ready()
     task._settle(model)
