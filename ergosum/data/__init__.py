@@ -1,9 +1,11 @@
-"""Datasets: single images with true factors and masks, sequences of frames, and clips."""
+"""Datasets: single images with true factors and masks, sequences of frames, and clips; masks that hide their pixels."""
 
 from ergosum.data.clip_folder import ClipFolder
 from ergosum.data.folder import ImageFolder
 from ergosum.data.glyphs import Glyphs
+from ergosum.data.incomplete import Incomplete
 from ergosum.data.labelled import LabelledImages
+from ergosum.data.masks import BlockMask, BoxMask, FrameMask, ImageMask, SaltAndPepper
 from ergosum.data.mixed import Mixed
 from ergosum.data.moving_scenes import MovingScenes
 from ergosum.data.moving_shapes import MovingShapes
@@ -13,6 +15,7 @@ from ergosum.data.shapes import Shapes
 from ergosum.data.tetrominoes import Tetrominoes
 
 __all__ = [
-    "ClipFolder", "DigitSequences", "Glyphs", "ImageFolder", "LabelledImages", "Mixed", "MovingScenes", "MovingShapes",
-    "Scenes", "Shapes", "Tetrominoes",
+    "BlockMask", "BoxMask", "ClipFolder", "DigitSequences", "FrameMask", "Glyphs", "ImageFolder", "ImageMask",
+    "Incomplete", "LabelledImages", "Mixed", "MovingScenes", "MovingShapes", "SaltAndPepper", "Scenes", "Shapes",
+    "Tetrominoes",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["Clips", "Digits", "ImageRecord", "Labelled", "ObjectClips", "Pairs", "Sequences"]
+__all__ = ["Clips", "Digits", "ImageRecord", "Labelled", "ObjectClips", "Pairs", "PartlyKnown", "Sequences"]
 
 
 class Digits(NamedTuple):
@@ -108,3 +108,18 @@ class Labelled(NamedTuple):
 
     images: Tensor
     labels: Tensor
+
+
+class PartlyKnown(NamedTuple):
+    """Images of which a part is hidden, each with a mask of its own that never changes.
+
+    Shape:
+        images: (n, channels, side, side), float32 in [0, 1]; at hidden pixels a fill that knows nothing of them.
+        labels: (n,), int64. known: (n, channels, side, side), bool, True where a pixel is known. rows: (n,), int64,
+            which examples of the dataset these are.
+    """
+
+    images: Tensor
+    labels: Tensor
+    known: Tensor
+    rows: Tensor

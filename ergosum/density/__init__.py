@@ -5,7 +5,7 @@ from ergosum.density.family import LevelEnergy
 from ergosum.density.forms import DenoiserDistance, Homogeneous, InnerProduct, Scalar
 from ergosum.density.landscape import Landscape
 from ergosum.density.model import Density
-from ergosum.density.objectives import DenoisingScore
+from ergosum.density.objectives import DenoisingScore, MaskedScore, Recovery
 from ergosum.density.space import Codes, Pixels
 from ergosum.density.task import Densities
 
@@ -21,7 +21,9 @@ __all__ = [
     "InnerProduct",
     "Landscape",
     "LevelEnergy",
+    "MaskedScore",
     "Pixels",
+    "Recovery",
     "Scalar",
     "Vectors",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ergosum.density.family import LevelEnergy
+from ergosum.density.objective import Given
 from ergosum.density.space import Pixels, Space
 from ergosum.energy import Conditional, Energy
 from ergosum.part import Part
@@ -55,8 +56,11 @@ class Density(nn.Module):
         told = {name: self.family(torch.tensor(c)).named(name) for c, name in enumerate(self.names)}
         return {**told, "prior": self.family.prior()}
 
-    def forward(self, objective: Any, images: Tensor, c: Tensor, generator: Generator, progress: float) -> Losses:
-        """An objective's loss on images."""
+    def forward(
+        self, objective: Any, images: Tensor, c: Tensor, generator: Generator, progress: float,
+        given: Given | None = None,
+    ) -> Losses:  # fmt: skip
+        """An objective's loss on images; `given` says what is known of incomplete ones."""
         with torch.no_grad():
             x = self.encode(images, generator)
-        return objective.loss(self.family, x, c, generator, progress)
+        return objective.loss(self.family, x, c, generator, progress, *(() if given is None else (given,)))

@@ -1,12 +1,23 @@
 """What trains a family of energies: an objective of your own is a class like this one."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Generator, Tensor
 
 from ergosum.training.task import Losses
 
-__all__ = ["Objective"]
+__all__ = ["Given", "Objective"]
+
+
+class Given(NamedTuple):
+    """What is known of a batch of incomplete data.
+
+    Shape:
+        known: (batch, *event), bool, True where a pixel is known. rows: (batch,), int64, which examples these are.
+    """
+
+    known: Tensor
+    rows: Tensor
 
 
 class Objective:
@@ -14,6 +25,7 @@ class Objective:
 
     Attributes:
         levels: whether it trains a family over noise levels (`LevelEnergy`) or one without (`Landscape`).
+        incomplete: whether it learns from incomplete data; its `loss` then takes `Given` after the progress.
     """
 
     levels: bool = True
@@ -22,6 +34,8 @@ class Objective:
 
     def fit(self, x: Tensor) -> None:
         """Take what it needs of the data, (n, *event), before the first loss."""
+
+    incomplete: bool = False
 
     def loss(self, family: Any, x: Tensor, c: Tensor, generator: Generator, progress: float) -> Losses:
         """The loss and the health of training.

@@ -31,10 +31,12 @@ class Space(nn.Module):
 
     Attributes:
         event: shape of a point. stages: shares of training after which something else begins, see `Task.stages`.
+        direct: whether a point's numbers are an image's pixels, so that a known pixel is a known number.
     """
 
     event: tuple[int, ...]
     stages: tuple[float, ...] = ()
+    direct: bool = False
 
     def encode(self, images: Tensor, generator: Generator | None = None) -> Tensor:
         """Points of images (n, channels, side, side) in [0, 1]; with a generator, as objectives see them."""
@@ -62,6 +64,8 @@ class Pixels(Space):
     Args:
         channels, side: of an image.
     """
+
+    direct = True
 
     def __init__(self, channels: int = 1, side: int = 28) -> None:
         super().__init__()

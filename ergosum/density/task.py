@@ -1,6 +1,6 @@
 """The task of densities: energies of images, by any objective."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -8,8 +8,11 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ergosum.data.labelled import LabelledData, LabelledImages
+from ergosum.data.masks import Mask
+from ergosum.data.record import PartlyKnown
+from ergosum.density.inpainting import inpainted
 from ergosum.density.model import Density
-from ergosum.density.objective import Objective
+from ergosum.density.objective import Given, Objective
 from ergosum.density.objectives.denoising import DenoisingScore
 from ergosum.part import Part, parameters
 from ergosum.training.task import Losses, Samples, Section, Shelf, Table, Task
@@ -70,7 +73,9 @@ class Densities(Task):
         """The model for images like the data's."""
         model = self.model.build(**self._about_data())
         if self.objective.levels != hasattr(model.family, "log_density"):
-            needed = "a family over noise levels, LevelEnergy" if self.objective.levels else "a family without, Landscape"
+            needed = (
+                "a family over noise levels, LevelEnergy" if self.objective.levels else "a family without, Landscape"
+            )
             raise ValueError(
                 f"{type(self.objective).__name__} trains {needed}; got {type(model.family).__name__} as model.family."
             )
@@ -88,6 +93,17 @@ class Densities(Task):
     def ready(self) -> None:
         """Read the data, and test a small record of them."""
         record = self.images.labelled(2, torch.Generator().manual_seed(0))
+        if self.objective.incomplete != isinstance(record, PartlyKnown):
+            learns = "incomplete" if self.objective.incomplete else "whole"
+            raise ValueError(
+                f"{type(self.objective).__name__} learns from {learns} images; expected data of that kind, got "
+                f"{self.data.cls.__name__}. `Incomplete` hides a part of any images; `MaskedScore` and `Recovery` learn "
+                "from what is left."
+            )
+        if self.objective.incomplete and not self._space_of(self.model).direct:
+            raise ValueError(
+                "Incomplete images have no codes: expected the space `Pixels`, whose pixels may be hidden."
+            )
         wanted = (self.images.channels, self.images.side, self.images.side)
         if record.images.shape[1:] != wanted or record.images.min() < 0 or record.images.max() > 1:
             raise ValueError(
@@ -109,12 +125,12 @@ class Densities(Task):
         model.family.fit(torch.cat(points))
         self.objective.fit(torch.cat(points))
 
-    def batch(self, n: int, generator: Generator) -> DensityBatch:
-        """Images with their labels, some of which are left out."""
+    def batch(self, n: int, generator: Generator) -> DensityBatch | PartlyKnown:
+        """Images with their labels, and of incomplete data what is known of them."""
         record = self.images.labelled(n, generator)
-        return DensityBatch(record.images, record.labels)
+        return record if isinstance(record, PartlyKnown) else DensityBatch(record.images, record.labels)
 
-    def loss(self, model: Any, batch: DensityBatch, generator: Generator, progress: float) -> Losses:
+    def loss(self, model: Any, batch: DensityBatch | PartlyKnown, generator: Generator, progress: float) -> Losses:
         """The objective's loss, or while codes are being learned that of the codec."""
         inner = model.module if hasattr(model, "module") else model
         if inner.space.learns(progress):
@@ -122,7 +138,8 @@ class Densities(Task):
         if inner.space.stages and not inner.space.settled:
             self._settle(inner)
         c = self._conditions(inner, batch.labels, generator)
-        return model(self.objective, batch.images, c, generator, progress)
+        given = Given(batch.known, batch.rows) if isinstance(batch, PartlyKnown) else None
+        return model(self.objective, batch.images, c, generator, progress, given)
 
     def _conditions(self, model: Density, labels: Tensor, generator: Generator) -> Tensor:
         """Labels as conditions, some left out; of data without classes, none."""
@@ -130,6 +147,16 @@ class Densities(Task):
         if kinds is None:
             return labels if model.names else torch.full_like(labels, -1)
         return kinds.drop(labels, self.drop, generator) if model.names else kinds.none(len(labels))
+
+    def inpaint(
+        self, model: Density, start: Callable[[int, int], Tensor], mask: Mask, *, condition: str = "", n: int = 4,
+        steps: int = 30, corrections: int = 1, seed: int = 0,
+    ) -> Samples:  # fmt: skip
+        """Draws of an image's hidden pixels; `start` gives the image (1, C, side, side) for a number of channels and a
+        side. See `inpainting.inpainted`.
+        """
+        image = start(model.channels, model.side)
+        return inpainted(model, image, mask, condition=condition, n=n, steps=steps, corrections=corrections, seed=seed)
 
     def state(self) -> dict[str, Tensor]:
         """The objective's."""

@@ -14,6 +14,7 @@ from ergosum.metrics.diagnostics import ess, mcse, rhat
 from ergosum.metrics.equivariance import equivariance_error
 from ergosum.metrics.error import mse, psnr, skill
 from ergosum.metrics.factor_vae import factor_vae
+from ergosum.metrics.hidden_error import hidden_error
 from ergosum.metrics.identity import accuracy, identity_kept
 from ergosum.metrics.kid import Kid, kid, squared_mmd
 from ergosum.metrics.mcc import correlations, mcc
@@ -69,6 +70,7 @@ __all__ = [
     "factor_vae",
     "foreground_ari",
     "gradient_energy",
+    "hidden_error",
     "identity_kept",
     "kid",
     "levels_moved",

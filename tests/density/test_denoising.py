@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from density.truth import Gaussians
 
+from density.truth import Gaussians
 from ergosum.density import DenoisingScore
 
 MEANS, DEVIATIONS = torch.tensor([[0.5, -1.0, 0.0], [2.0, 0.0, 0.3]]), torch.tensor([0.4, 1.2])

@@ -4,11 +4,16 @@ import math
 
 import pytest
 import torch
-from density.truth import Gaussians, gaussian_log_density
 
+from density.truth import Gaussians, gaussian_log_density
 from ergosum.compose import disjunction
 from ergosum.density import (
-    Classes, DenoiserDistance, Homogeneous, InnerProduct, LevelEnergy, Scalar,
+    Classes,
+    DenoiserDistance,
+    Homogeneous,
+    InnerProduct,
+    LevelEnergy,
+    Scalar,
 )  # fmt: skip
 from ergosum.nets.levels import LevelEncoder, LevelMlp, LevelUNet
 from ergosum.part import Part

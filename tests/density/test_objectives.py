@@ -221,7 +221,9 @@ def test_a_classifier_may_be_trained_by_any_functional_and_skips_what_has_no_cla
     x, c = truth.draw(64, rng)
     hinge = Discriminative(functional=Part(HingeLoss, margin=2.0))
     whole, half = hinge.loss(truth, x, c, rng, 0.0), torch.where(torch.arange(64) < 32, c, -1)
-    torch.testing.assert_close(hinge.loss(truth, x, half, rng, 0.0).loss, hinge.loss(truth, x[:32], c[:32], rng, 0.0).loss)
+    torch.testing.assert_close(
+        hinge.loss(truth, x, half, rng, 0.0).loss, hinge.loss(truth, x[:32], c[:32], rng, 0.0).loss
+    )
     assert whole.error == (truth.energies(x).argmin(1) != c).double().mean()
     with pytest.raises(ValueError, match="expected labels, got none"):
         hinge.loss(truth, x, torch.full_like(c, -1), rng, 0.0)

@@ -167,6 +167,8 @@ by_chains = partial(lambda given, order: (given[0][:, order[order < 4]],))
 
 METRICS: dict[str, Case] = {
     "mse": Case(metrics.mse, mixed, 0, True, (black, grey), 0.08),  # the variance of uniform pixels is 1 / 12
+    "hidden_error": Case(lambda p, t: metrics.hidden_error(p, t, torch.arange(28) < 14), mixed, 0, True,
+                         (black, grey), 0.24),  # the mean distance of uniform pixels from their mean is 1 / 4
     "psnr": Case(lambda p, t: metrics.psnr(metrics.mse(p, t)), mixed, 100, False, (black, grey), 11),
     "skill": Case(
         lambda p, t: metrics.skill(metrics.mse(p, t).mean(), metrics.mse(*grey()).mean()), mixed, 1, False,

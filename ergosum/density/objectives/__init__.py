@@ -12,3 +12,7 @@ __all__ = [
     "ContrastiveDivergence", "DenoisingScore", "Discriminative", "FromData", "FromNoise", "GaussianNoise", "Jem",
     "Noise", "NoiseContrastive", "Replay", "SlicedScoreMatching", "Start", "UniformNoise",
 ]  # fmt: skip
+from ergosum.density.objectives.masked import MaskedScore
+from ergosum.density.objectives.recovery import Recovery
+
+__all__ = ["ContrastiveDivergence", "DenoisingScore", "MaskedScore", "Recovery"]
