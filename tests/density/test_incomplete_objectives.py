@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ergosum.data import Incomplete, LabelledImages, SaltAndPepper
-from ergosum.density import Densities, Density, DenoisingScore, Landscape, LevelEnergy, MaskedScore, Recovery
+from ergosum.density import DenoisingScore, Densities, Density, Landscape, LevelEnergy, MaskedScore, Recovery
 from ergosum.density.forms import InnerProduct, Level
 from ergosum.density.objective import Given
 from ergosum.density.objectives.contrastive import ContrastiveDivergence
