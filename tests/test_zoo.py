@@ -76,7 +76,7 @@ def test_a_card_that_is_not_there_is_answered_with_those_that_are(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"has no recipe\.json"):
         zoo.find(str(tmp_path))
     assert zoo.Zoo().card("nothing") is None
-    with pytest.raises(ValueError, match="expected 'identity' or 'features', got 'colour'"):
+    with pytest.raises(ValueError, match="expected one of identity, upright, features, got 'colour'"):
         zoo.Zoo().classifier("colour")
 
 

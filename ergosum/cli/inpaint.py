@@ -93,7 +93,9 @@ def start_image(text: str, channels: int, side: int) -> "Tensor":
     label = data.names.index(name) if name in data.names else int(name) if name.isdecimal() else -1
     if not 0 <= label < max(1, len(data.names)):
         known = ", ".join(data.names) or "none"
-        raise ValueError(f"--start {text}: there is no class {name!r} in {source}; expected a number or one of {known}.")
+        raise ValueError(
+            f"--start {text}: there is no class {name!r} in {source}; expected a number or one of {known}."
+        )
     same = data.images[data.labels == label]
     if int(place or 0) >= len(same):
         raise ValueError(f"--start {text}: there are only {len(same)} held-out images of this class in {source}.")

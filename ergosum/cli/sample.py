@@ -13,11 +13,15 @@ from ergosum.cli.start import add_start, start_frame
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ergosum.training.task import Samples
+
 __all__ = ["run"]
 
 PLANE = ("sampler", "steps", "chains", "step_size", "extent", "seed")
 """Options of formulas in the plane."""
 COMMON = ("model", "out", "json", "trust")
+GIVEN = ("runs", "shelf")
+"""What a task may take that is no option: what the models are called, and what ships."""
 START = ("start", "scale", "seed", "invert", "colour")
 """Options that say where trained energies start, of those that start somewhere."""
 
@@ -30,30 +34,54 @@ def run(arguments: list[str]) -> None:
         return
     chosen = parser.parse_args(arguments)
     given = {a.partition("=")[0].removeprefix("--") for a in arguments if a.startswith("--")}
+    if not chosen.model and _names_model(chosen.formula):
+        chosen.model, chosen.formula = [chosen.formula], ""
     made = _trained(chosen, given) if chosen.model else _planar(chosen, given)
     if made is None:  # one of several processes, not the first
         return
-    image, numbers, tables = made
-    from ergosum.report.animation import save_strip
     from ergosum.report.tables import as_text
 
-    save_strip(image, Path(chosen.out))
+    _save(made, Path(chosen.out))
     if chosen.json:
-        print(json.dumps(numbers, indent=1))
+        print(json.dumps(made.numbers, indent=1))
         return
-    for table in tables:
+    for table in made.tables:
         print(as_text(table))
     print(chosen.out)
+
+
+def _names_model(text: str) -> bool:
+    """Whether the first argument is no formula but a card, or the folder of a run."""
+    from ergosum.training.runfolder import CARDS
+
+    return any((folder / "recipe.json").is_file() for folder in (Path(text), CARDS / text))
+
+
+def _save(made: "Samples", out: Path) -> None:
+    """The picture as PNG, or how it was drawn as GIF."""
+    from ergosum.report.animation import save_animation, save_strip
+
+    if out.suffix.lower() != ".gif":
+        save_strip(made.image, out)
+    elif made.film:
+        save_animation(made.film, out)
+    else:
+        raise ValueError(f"--out {out}: there is no film of these draws; expected a name that ends in .png.")
 
 
 def _parser() -> Parser:
     parser = parser_for("sample", "Sample a formula of planar or, with --model, of trained energies; draw what came.")
     parser.add_argument(
-        "formula", help='such as "ring & ~box", or with --model "colour | angle_back"; --list names planar energies'
+        "formula",
+        help='such as "ring & ~box", or with --model "three | seven & ~zero"; --list names planar energies. Or the '
+        "name of a run or card alone, such as mnist-density, to draw what it learned",
     )
-    parser.add_argument("--out", default="chain.png", help="image to write (.png)")
+    parser.add_argument("--out", default="chain.png", help="image to write (.png), or of densities a film (.gif)")
     parser.add_argument("--json", action="store_true", help="print the numbers as one JSON object alone")
-    steps = "steps, >= 10, of which the first fifth is discarded (default: 500); with --model frames ahead (default: 1)"
+    steps = (
+        "steps, >= 10, of which the first fifth is discarded (default: 500); with --model frames ahead (default: 1), "
+        "or noise levels of a density, >= 2 (default: 60)"
+    )
     parser.add_argument("--steps", type=int, default=SUPPRESS, help=steps)
     plane = parser.add_argument_group("in the plane")
     plane.add_argument("--sampler", default="mala", help="a name that --list shows, or a class: my_package.MySampler")
@@ -62,7 +90,7 @@ def _parser() -> Parser:
     plane.add_argument("--extent", type=float, default=4.0, help="half the side of the image, > 0")
     models = parser.add_argument_group("with trained energies, where they take it")
     models.add_argument("--model", nargs="+", default=[], help="runs or cards whose energies the formula names")
-    models.add_argument("--n", type=int, default=SUPPRESS, help="draws, >= 1 (default: 1000)")
+    models.add_argument("--n", type=int, default=SUPPRESS, help="draws, >= 1 (default: 1000; of a density 64)")
     models.add_argument(
         "--shares", type=_numbers, default=SUPPRESS,
         help="probability of each alternative, such as 0.7,0.3 (default: the formula's weights, or equal)",
@@ -74,27 +102,41 @@ def _parser() -> Parser:
         "--choose", choices=["once", "each"], default=SUPPRESS,
         help="of several frames ahead: keep to one alternative, or choose anew in each frame (default: once)",
     )  # fmt: skip
+    densities = parser.add_argument_group("of densities")
+    densities.add_argument("--condition", default=SUPPRESS, help="class, by its name or number (default: none)")
+    densities.add_argument(
+        "--sigma", type=float, default=SUPPRESS, help="noise level to end at, of those trained on (default: the lowest)"
+    )
+    densities.add_argument(
+        "--corrections", type=int, default=SUPPRESS,
+        help="steps of a chain at each level, >= 0 (default: 4 where something is joined by &, else 0)",
+    )  # fmt: skip
+    densities.add_argument(
+        "--particles", type=int, default=SUPPRESS, help="for each draw, kept by their weights, >= 1 (default: 1)"
+    )
     add_start(parser, "seed of starts, choices and noise")
     add_trust(parser)
     return parser
 
 
-def _planar(chosen: Any, given: set[str]) -> tuple[Any, dict[str, Any], tuple[()]] | None:
+def _planar(chosen: Any, given: set[str]) -> "Samples | None":
     """A formula in the plane: image and numbers."""
     _refuse_others(given, PLANE, "a formula in the plane takes {}; the others need --model RUN")
     from ergosum.report.sampling import sample_plane
+    from ergosum.training.task import Samples
 
     made = sample_plane(
         chosen.formula, _sampler(chosen), getattr(chosen, "steps", 500), chosen.chains, chosen.seed,
         chosen.step_size or None, chosen.extent, progress=sys.stderr.isatty() and not chosen.json,
     )  # fmt: skip
-    return None if made is None else (made.image, made.numbers, ())
+    return None if made is None else Samples(made.image, made.numbers)
 
 
-def _trained(chosen: Any, given: set[str]) -> Any:
+def _trained(chosen: Any, given: set[str]) -> "Samples":
     """A formula of trained energies: what their task makes of it, with those of the options that it takes."""
     from ergosum.part import parameters
     from ergosum.training.runfolder import load_predictor
+    from ergosum.zoo import Zoo
 
     loaded = [load_predictor(run, trusted(chosen.trust)) for run in chosen.model]
     tasks = [experiment.built() for experiment, _ in loaded]
@@ -107,15 +149,16 @@ def _trained(chosen: Any, given: set[str]) -> Any:
             )
     sample = tasks[0].sample  # type: ignore[attr-defined]
     takes = parameters(sample)
-    own = [name for name in takes if name not in ("models", "formula")]
+    own = [name for name in takes if name not in ("models", "formula", *GIVEN)]
     _refuse_others(given, {*own, *(START if "start" in own else ())}, f"{chosen.model[0]} takes {{}}")
     options = {name: getattr(chosen, name) for name in own if name != "start" and hasattr(chosen, name)}
 
     def start(side: int) -> "Tensor":
         return start_frame(chosen.start, chosen.scale, side, chosen.seed, chosen.invert, chosen.colour).frame
 
+    told = {"start": start, "runs": chosen.model, "shelf": Zoo()}
     return sample(
-        [model for _, model in loaded], chosen.formula, **options, **({"start": start} if "start" in own else {})
+        [model for _, model in loaded], chosen.formula, **options, **{k: v for k, v in told.items() if k in takes}
     )
 
 

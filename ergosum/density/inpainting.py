@@ -131,8 +131,10 @@ def inpaint(
         )
     mask = check_known("inpaint", known, images).repeat(n, 1, 1, 1)
     shown = torch.where(mask, images.repeat(n, 1, 1, 1), 0)
-    conditions = family.conditions.none(len(shown)) if c is None else _for_each(c, len(images), family).repeat(
-        n, *[1] * family.condition_dims
+    conditions = (
+        family.conditions.none(len(shown))
+        if c is None
+        else _for_each(c, len(images), family).repeat(n, *[1] * family.condition_dims)
     )
     member = family(conditions)
     wide = noise or 4 * float(family.deviation)

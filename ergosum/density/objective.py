@@ -20,7 +20,6 @@ class Given(NamedTuple):
     rows: Tensor
 
 
-
 class Objective:
     """A loss of a family on data; the objectives of `objectives/` are parts of this kind.
 
@@ -30,6 +29,12 @@ class Objective:
     """
 
     levels: bool = True
+    temperature: float | None = None
+    """T of the chains that it runs, in whose units energies then are; None where there are none."""
+
+    def fit(self, x: Tensor) -> None:
+        """Take what it needs of the data, (n, *event), before the first loss."""
+
     incomplete: bool = False
 
     def loss(self, family: Any, x: Tensor, c: Tensor, generator: Generator, progress: float) -> Losses:

@@ -1,11 +1,11 @@
 """The task of densities: energies of images, by any objective."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from ergosum.data.labelled import LabelledData, LabelledImages
 from ergosum.data.masks import Mask
@@ -14,8 +14,8 @@ from ergosum.density.inpainting import inpainted
 from ergosum.density.model import Density
 from ergosum.density.objective import Given, Objective
 from ergosum.density.objectives.denoising import DenoisingScore
-from ergosum.part import Part
-from ergosum.training.task import Losses, Samples, Task
+from ergosum.part import Part, parameters
+from ergosum.training.task import Losses, Samples, Shelf, Task
 
 __all__ = ["Densities", "DensityBatch"]
 
@@ -71,7 +71,17 @@ class Densities(Task):
 
     def build(self) -> Density:
         """The model for images like the data's."""
-        return self.model.build(**self._about_data())
+        model = self.model.build(**self._about_data())
+        if self.objective.levels != hasattr(model.family, "log_density"):
+            needed = (
+                "a family over noise levels, LevelEnergy" if self.objective.levels else "a family without, Landscape"
+            )
+            raise ValueError(
+                f"{type(self.objective).__name__} trains {needed}; got {type(model.family).__name__} as model.family."
+            )
+        if self.objective.temperature is not None:
+            model.family.temperature = self.objective.temperature
+        return model
 
     def _about_data(self) -> dict[str, Any]:
         """Names, channels and side, which a recipe of a run that ships tells itself."""
@@ -91,7 +101,9 @@ class Densities(Task):
                 "from what is left."
             )
         if self.objective.incomplete and not self._space_of(self.model).direct:
-            raise ValueError("Incomplete images have no codes: expected the space `Pixels`, whose pixels may be hidden.")
+            raise ValueError(
+                "Incomplete images have no codes: expected the space `Pixels`, whose pixels may be hidden."
+            )
         wanted = (self.images.channels, self.images.side, self.images.side)
         if record.images.shape[1:] != wanted or record.images.min() < 0 or record.images.max() > 1:
             raise ValueError(
@@ -111,6 +123,7 @@ class Densities(Task):
         with torch.no_grad():
             points = [model.encode(part) for part in images.split(500)]
         model.family.fit(torch.cat(points))
+        self.objective.fit(torch.cat(points))
 
     def batch(self, n: int, generator: Generator) -> DensityBatch | PartlyKnown:
         """Images with their labels, and of incomplete data what is known of them."""
@@ -143,9 +156,7 @@ class Densities(Task):
         side. See `inpainting.inpainted`.
         """
         image = start(model.channels, model.side)
-        return inpainted(
-            model, image, mask, condition=condition, n=n, steps=steps, corrections=corrections, seed=seed
-        )
+        return inpainted(model, image, mask, condition=condition, n=n, steps=steps, corrections=corrections, seed=seed)
 
     def state(self) -> dict[str, Tensor]:
         """The objective's."""
@@ -154,6 +165,36 @@ class Densities(Task):
     def load(self, state: dict[str, Tensor]) -> None:
         """Hand the objective its state."""
         self.objective.load(state)
+
+    def sample(
+        self,
+        models: Sequence[nn.Module],
+        formula: str,
+        *,
+        n: int = 64,
+        shares: Sequence[float] | None = None,
+        condition: str = "",
+        steps: int = 60,
+        sigma: float = 0.0,
+        corrections: int | None = None,
+        particles: int = 1,
+        seed: int = 0,
+        runs: Sequence[str] = (),
+        shelf: Shelf | None = None,
+    ) -> Samples:
+        """Draw a formula of classes of densities, see `density/sampling.py`."""
+        from ergosum.density.sampling import sample_densities
+
+        return sample_densities(
+            models, formula, n, shares, condition, steps, sigma, corrections, particles, seed, runs, shelf,
+            self.of_digits,
+        )  # fmt: skip
+
+    @property
+    def of_digits(self) -> bool:
+        """Whether images are upright digits, which a reader ships for."""
+        known = "source" in parameters(self.data.cls)
+        return known and set(str(self.data.get("source")).split("+")) <= {"digits", "mnist"}
 
     def about(self) -> dict[str, str]:
         """Source and digest of the images."""

@@ -3,7 +3,10 @@
 A function may have the name of its file, as `mig` of `mig.py` has: `from ergosum.metrics import mig` is the function.
 """
 
+from ergosum.metrics.auroc import auroc
 from ergosum.metrics.beta_vae import beta_vae
+from ergosum.metrics.bits import bits_per_dimension
+from ergosum.metrics.calibration import ece, equal_mass, equal_width
 from ergosum.metrics.codes import binned
 from ergosum.metrics.counting import connected_count, count_accuracy, object_count
 from ergosum.metrics.dci import Dci, dci
@@ -16,6 +19,7 @@ from ergosum.metrics.identity import accuracy, identity_kept
 from ergosum.metrics.kid import Kid, kid, squared_mmd
 from ergosum.metrics.mcc import correlations, mcc
 from ergosum.metrics.mig import mig, mutual_information
+from ergosum.metrics.nearest import Copies, copies, nearest
 from ergosum.metrics.principal import Principal, principal
 from ergosum.metrics.reader import Reading, circular_difference, factor_errors, read_factors
 from ergosum.metrics.references import reference_rows
@@ -36,6 +40,7 @@ from ergosum.metrics.ssim import ssim
 from ergosum.metrics.swap import Swap, swap_consistency
 
 __all__ = [
+    "Copies",
     "Dci",
     "Kid",
     "Principal",
@@ -44,15 +49,21 @@ __all__ = [
     "accuracy",
     "ari",
     "as_masks",
+    "auroc",
     "beta_vae",
     "binned",
+    "bits_per_dimension",
     "circular_difference",
     "connected_count",
+    "copies",
     "correlations",
     "count_accuracy",
     "covering",
     "dci",
     "diagonal_share",
+    "ece",
+    "equal_mass",
+    "equal_width",
     "equivariance_error",
     "ess",
     "factor_errors",
@@ -69,6 +80,7 @@ __all__ = [
     "mig",
     "mse",
     "mutual_information",
+    "nearest",
     "object_count",
     "objects_shown",
     "principal",

@@ -1,5 +1,5 @@
-"""Networks that judge images: which digit it is, whatever its colour; and which set an image is from, whose features
-tell how far made images are from true ones.
+"""Networks that judge images: which digit it is, whatever its colour; which upright digit it is; and which set an image
+is from. Features of the last two tell how far made images are from true ones.
 """
 
 import itertools
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["DigitClassifier", "ImageClassifier"]
+__all__ = ["DigitClassifier", "ImageClassifier", "UprightClassifier"]
 
 
 class DigitClassifier(nn.Module):
@@ -34,6 +34,48 @@ class DigitClassifier(nn.Module):
         if grey.shape[-1] != 28:
             grey = F.interpolate(grey, (28, 28), mode="area")
         return self.head(self.convs(F.pixel_unshuffle(grey, 2)).flatten(1))
+
+
+class UprightClassifier(nn.Module):
+    """Four convolutions on grey images of upright digits and a hidden layer of all places, which gives the features.
+
+    Unlike `DigitClassifier`, which knows digits at every angle and scale, it may tell 6 from 9 by the way they stand.
+
+    Args:
+        width: channels of the first convolution; there are three times as many features.
+    Shape:
+        x: (batch, channels, side, side) in [0, 1], brought to 28 pixels; of colours the brightest counts. Returns
+        logits (batch, 10).
+    """
+
+    centre: Tensor
+    spread: Tensor
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after, stride in ((4, width, 1), (width, 2 * width, 1), (2 * width, 3 * width, 2)):
+            layers += [nn.Conv2d(before, after, 3, stride=stride, padding=1), nn.SiLU()]
+        self.convs = nn.Sequential(*layers, nn.Conv2d(3 * width, 2 * width, 3, stride=2, padding=1), nn.SiLU())
+        self.hidden = nn.Linear(2 * width * 16, 3 * width)
+        self.head = nn.Linear(3 * width, 10)
+        self.register_buffer("centre", torch.zeros(3 * width))
+        self.register_buffer("spread", torch.ones(3 * width))
+
+    def seen(self, x: Tensor) -> Tensor:
+        """The hidden layer, (batch, 3 width)."""
+        grey = x.amax(1, keepdim=True)
+        if grey.shape[-1] != 28:
+            grey = F.interpolate(grey, (28, 28), mode="area")
+        return F.silu(self.hidden(self.convs(F.pixel_unshuffle(grey, 2)).flatten(1)))
+
+    def features(self, x: Tensor) -> Tensor:
+        """The same in deviations from the mean over true digits, bounded softly at 3 so that none decides alone."""
+        return 3 * torch.tanh((self.seen(x) - self.centre) / (3 * self.spread))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of the ten digits."""
+        return self.head(self.seen(x))
 
 
 class ImageClassifier(nn.Module):

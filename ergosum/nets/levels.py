@@ -1,7 +1,7 @@
 """Bodies of energies over noise levels: a field and numbers from a noisy sample and a code of its level and condition.
 
-A `LevelBody` is called with samples of unit size and a code, and gives `Field(field, numbers)`: `field` has the shape of the
-samples (None of a body that has no field), `numbers` is (batch, outputs). No normalisation over the batch, smooth
+A `LevelBody` is called with samples of unit size and a code, and gives `Field(field, numbers)`: `field` has the shape of
+the samples (None of a body that has no field), `numbers` is (batch, outputs). No normalisation over the batch, smooth
 activations: energies are differentiated twice in x and in the level.
 """
 

@@ -64,11 +64,14 @@ class Section(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """What a task drew from a formula of trained energies: a picture, what `--json` prints, and tables for a person."""
+    """What a task drew from a formula of trained energies: a picture, what `--json` prints, tables for a person, and
+    the frames of a film of how it was drawn, where there is one.
+    """
 
     image: "Image.Image"
     numbers: dict[str, Any]
     tables: Sequence[Table] = ()
+    film: "Sequence[Image.Image]" = ()
 
 
 class Shelf(Protocol):
@@ -91,7 +94,8 @@ class Task:
     A task whose models have energies that a formula can be sampled from has one method more, which
     `ergosum sample FORMULA --model RUN ...` calls: `sample(models, formula, *, ...) -> Samples`. Its keyword arguments
     are the options of the command that it takes (`n`, `steps`, `shares`, `temperature`, `choose`, `seed`, ...); `start`
-    is a function from the side of a frame in pixels to a frame (1, 3, side, side).
+    is a function from the side of a frame in pixels to a frame (1, 3, side, side), `runs` what the models are called,
+    and `shelf` what ships.
     """
 
     device: str = "cpu"

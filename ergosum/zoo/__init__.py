@@ -3,12 +3,13 @@
 A card is a run folder: recipe.json, model.safetensors, run.json, scores.json, card.md.
 """
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
-from ergosum.nets.classifier import DigitClassifier, ImageClassifier
+from ergosum.nets.classifier import DigitClassifier, ImageClassifier, UprightClassifier
 from ergosum.training.runfolder import CARDS, load_predictor, load_weights, locate
 
 __all__ = ["CARDS", "Zoo", "find", "names"]
@@ -31,6 +32,14 @@ def find(name: str | Path) -> Path:
     return locate(name, CARDS)
 
 
+CLASSIFIERS: dict[str, Callable[[dict[str, Tensor]], nn.Module]] = {
+    "identity": lambda weights: DigitClassifier(),
+    "upright": lambda weights: UprightClassifier(),
+    "features": lambda weights: ImageClassifier(len(weights["head.bias"])),
+}
+"""What makes each shipped classifier for its weights."""
+
+
 class Zoo:
     """What ships, as a score asks for it (`training.task.Shelf`)."""
 
@@ -40,14 +49,15 @@ class Zoo:
         return None if folder is None else _loaded(folder)
 
     def classifier(self, name: str) -> nn.Module:
-        """`identity`: whether a digit is still the same; `features`: which dataset an image is from, how many objects
-        it shows and what was done to it, whose features compare sets of images.
+        """`identity`: whether a digit is still the same; `upright`: which upright digit an image shows, whose features
+        compare sets of digits; `features`: which dataset an image is from, how many objects it shows and what was done
+        to it, whose features compare sets of images.
 
         Raises:
             ValueError: if there is no such classifier.
         """
-        if name not in ("identity", "features"):
-            raise ValueError(f"classifier: expected 'identity' or 'features', got {name!r}.")
+        if name not in CLASSIFIERS:
+            raise ValueError(f"classifier: expected one of {', '.join(CLASSIFIERS)}, got {name!r}.")
         return _classifier(name)
 
 
@@ -59,6 +69,6 @@ def _loaded(folder: Path) -> nn.Module:
 @cache
 def _classifier(name: str) -> nn.Module:
     weights = load_weights(Path(__file__).parent / f"{name}.safetensors")
-    model = DigitClassifier() if name == "identity" else ImageClassifier(len(weights["head.bias"]))
+    model = CLASSIFIERS[name](weights)
     model.load_state_dict(weights)
     return model.eval()

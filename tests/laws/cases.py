@@ -16,7 +16,7 @@ from ergosum.energy import Energy, as_energy
 from ergosum.nets.blocks import ConditionedBlock
 from ergosum.nets.body import UNetBody
 from ergosum.nets.broadcast import BroadcastDecoder
-from ergosum.nets.classifier import DigitClassifier, ImageClassifier
+from ergosum.nets.classifier import DigitClassifier, ImageClassifier, UprightClassifier
 from ergosum.nets.comet import CometEnergy, RecurrentEncoder
 from ergosum.nets.encoders import StridedEncoder
 from ergosum.nets.experts import DrawnExperts, ExpertDecoder, GlobalExperts
@@ -29,7 +29,7 @@ from ergosum.nets.unet import UNetInnerProduct
 from ergosum.part import Part
 
 ROOMS = ("nets", "samplers", "energies", "energy", "compose", "formula")
-EXPORTING = ("data", "decomposer", "training", "temporal", "temporal.discovery", "decomposition")
+EXPORTING = ("data", "decomposer", "training", "temporal", "temporal.discovery", "decomposition", "density")
 """Rooms of which only what they export is under law."""
 BATCH, SIDE, CODE = 3, 12, 5
 
@@ -136,6 +136,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
     "ResidualEncoder": (lambda: ResidualEncoder(6, 3, 4), (IMAGE,)),
     "DigitClassifier": (lambda: DigitClassifier(4), (CANVAS,)),
     "ImageClassifier": (lambda: ImageClassifier(5, 4), (CANVAS,)),
+    "UprightClassifier": (lambda: UprightClassifier(4), (CANVAS,)),
     "RecurrentEncoder": (lambda: _Asked(RecurrentEncoder(5, 4)), (CANVAS,)),
     "SlotEncoder": (lambda: _Asked(SlotEncoder(9, 4, SIDE)).eval(), (IMAGE,)),
     "Block": (lambda: Block(3, 4, CODE), (IMAGE, CONDITION.z)),
@@ -148,6 +149,27 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
 """Networks and what they take; each row of a batch passes on its own."""
 
 ELSEWHERE = {
+    "Autoencoder": "density/test_space.py",
+    "Posterior": "density/test_space.py",
+    "Field": "density/test_family.py",
+    "LevelBody": "density/test_family.py",
+    "LevelEncoder": "density/test_family.py",
+    "LevelMlp": "density/test_family.py",
+    "LevelUNet": "density/test_family.py",
+    "Attributes": "density/test_conditions.py",
+    "Classes": "density/test_conditions.py",
+    "Vectors": "density/test_conditions.py",
+    "Codes": "density/test_space.py",
+    "Pixels": "density/test_space.py",
+    "Density": "density/test_space.py",
+    "DenoisingScore": "density/test_denoising.py",
+    "DenoiserDistance": "density/test_family.py",
+    "Homogeneous": "density/test_family.py",
+    "InnerProduct": "density/test_family.py",
+    "Scalar": "density/test_family.py",
+    "LevelEnergy": "density/test_family.py",
+    "Landscape": "density/test_landscape.py",
+    "LabelledImages": "data/test_labelled.py",
     "BlockMask": "data/test_masks.py",
     "BoxMask": "data/test_masks.py",
     "FrameMask": "data/test_masks.py",

@@ -115,6 +115,16 @@ def exchanged(gap: float) -> Arguments:
     return own, donor, torch.lerp(torch.where(SWAPPED[:, None], donor, own), other, gap), SWAPPED.expand(6, 3)
 
 
+def sure(gap: float) -> Arguments:
+    """Answers told for certain, of which a share is wrong."""
+    return answers(gap)[0].flatten(1), LABELS
+
+
+def remembered(gap: float) -> Arguments:
+    """Samples that leave the training images they were copied from, beside new images."""
+    return torch.lerp(TRUE, OTHER, gap), TRUE, noise(4, 3, 28, 28, seed=15)
+
+
 def apart(gap: float) -> Arguments:
     """Four chains whose means spread with the gap."""
     return (DRAWS + gap * torch.arange(4.0)[:, None],)
@@ -232,6 +242,18 @@ METRICS: dict[str, Case] = {
                 4 * metrics.kid(FEATURES[0] + 0.2, FEATURES[1], torch.Generator().manual_seed(0)).error),
     "squared_mmd": Case(metrics.squared_mmd, lambda g: (FEATURES[0] + g, FEATURES[1]), NONE, True,
                         (lambda: (alike(FEATURES[0]), FEATURES[1]),), 3.0),
+    "auroc": Case(metrics.auroc, lambda g: (DRAWS[:, 0, 0] + 1 - 2 * g, DRAWS[:, 1, 0]), 1, False,
+                  (lambda: (alike(DRAWS[:, 0, 0]), alike(DRAWS[:, 0, 0])),), 0.5),
+    "ece": Case(metrics.ece, sure, 0, True, (lambda: (torch.full((20, 10), 0.1), LABELS),)),
+    "ece, equal width": Case(partial(metrics.ece, bins=10, into=metrics.equal_width), sure, 0, True,
+                             (lambda: (torch.full((20, 10), 0.1), LABELS),)),
+    "copies": Case(lambda *given: metrics.copies(*given).distance, remembered, 0, True,
+                   (lambda: (alike(TRUE), OTHER, TRUE), lambda: (TRUE, OTHER, OTHER)), 0.0,
+                   mixed=lambda given, order: (given[0][order], *given[1:])),
+    "nearest": Case(lambda *given: metrics.nearest(*given)[0], lambda g: remembered(g)[:2], 0, True,
+                    (lambda: (alike(TRUE), OTHER),)),
+    "bits_per_dimension": Case(partial(metrics.bits_per_dimension, dimensions=10), lambda g: (DRAWS[:, 0, 0] - 9 * g,),
+                               NONE, True, (lambda: (DRAWS[:, 0, 0] * 0 + 10 * math.log(255 / 512),),), 8 - 1e-9),
     "ess": Case(metrics.ess, apart, NONE, False, (lambda: (alike(DRAWS),),), mixed=by_chains),
     "mcse": Case(metrics.mcse, apart, NONE, True, (lambda: (alike(DRAWS),),), mixed=by_chains),
     "rhat": Case(metrics.rhat, apart, NONE, True, (lambda: (alike(DRAWS),),), 1.0, mixed=by_chains),
@@ -241,6 +263,7 @@ NO_SCORES = {"circular_difference", "levels_moved"}
 """Differences, which are neither good nor bad."""
 
 PARTS = {
+    "Copies": "test_nearest.py", "equal_mass": "test_calibration.py", "equal_width": "test_calibration.py",
     "Dci": "test_dci.py", "Kid": "test_kid.py", "Principal": "test_principal.py", "Reading": "test_reader.py",
     "Swap": "test_swap.py", "principal": "test_principal.py", "reference_rows": "test_references.py",
     "as_masks": "test_segmentation.py", "objects_shown": "test_segmentation.py",

@@ -73,9 +73,7 @@ def of_answer(energies: Tensor, answer: Tensor) -> PerSample:
     return energies.gather(1, answer[:, None])[:, 0]
 
 
-def offending(
-    energies: Tensor, answer: Tensor, distance: Tensor | None = None, epsilon: float = 0.0
-) -> PerSample:
+def offending(energies: Tensor, answer: Tensor, distance: Tensor | None = None, epsilon: float = 0.0) -> PerSample:
     """The energy of the most offending incorrect answer, (batch,): the lowest of those further away than epsilon.
 
     Args:

@@ -16,7 +16,6 @@ example's hidden pixels go on from where they were at its last visit.
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Generator, Tensor
 
 from ergosum.density.objective import Given, Objective

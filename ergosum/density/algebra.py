@@ -1,0 +1,201 @@
+r"""The algebra of densities that share a prior: what AND and NOT mean where every energy is minus a log-density.
+
+For densities p_c of conditions, their prior p (of data whatever their condition), and the share pi_c of condition c in
+it, $p = \sum_c \pi_c p_c$:
+
+| written | energy | class |
+|---|---|---|
+| `a & b` | $E(x) = E_0 + \sum_i w_i (E_i - E_0)$, both conditions where they are independent given x | `Lifted` |
+| `~a` | minus the log of $(p - \pi_a p_a) / (1 - \pi_a)$, all that is not a | `Complement` |
+| `a \| b` | minus the log of $\sum_i s_i p_i$, the mixture with shares s | `Or` of `compose.py` |
+
+This is not what `compose.py` builds from `a & b` and `~a`, which knows no prior: there a sum counts what all conditions
+have in common once for each of them, and a negation is $-\alpha E$, of no density by itself.
+
+NOT and OR are linear in densities, and so is adding noise: at every noise level they are exactly the noised complement
+and the noised mixture, and a ladder of levels draws from them without corrections. AND is not, and needs them.
+
+Source: the lift over a prior, Liu et al. 2022 (composed guidance) and Hinton 2002 (products of experts). The complement
+of a density with a floor is ours.
+"""
+
+from collections.abc import Sequence
+from math import isfinite, log, log1p
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ergosum.compose import EqualPartitionWarning
+from ergosum.energy import Energy, Term, as_energy
+from ergosum.leaves import leaf_values
+from ergosum.nodes import Named, Node, leaves, warn
+from ergosum.shapes import Batch
+
+__all__ = ["Complement", "Lifted", "complement", "lifted"]
+
+FLOOR = 1e-3
+"""Least probability that x is not of a condition; below it the complement's density is not exact."""
+
+
+def lifted(*terms: Term, prior: Term, weights: Sequence[float] | None = None) -> Energy:
+    """What `a & b` means over a prior, see `Lifted`; a single term of weight 1 comes back as it is."""
+    if len(terms) == 1 and (weights is None or list(weights) == [1]):
+        return as_energy(terms[0])
+    return Lifted(*terms, prior=prior, weights=weights)
+
+
+def complement(term: Term, prior: Term, share: float, floor: float = FLOOR) -> Energy:
+    """What `~a` means over a prior; `~~a` is a again."""
+    term = as_energy(term)
+    return term.term if isinstance(term, Complement) else Complement(term, prior, share, floor)
+
+
+class Lifted(Node, Energy):
+    r"""$E(x) = E_0(x) + \sum_i w_i (E_i(x) - E_0(x))$: all conditions at once, each for what it adds to the prior.
+
+    $p(x | a, b) \propto p(x) \prod_i p(x | c_i) / p(x)$ where the conditions are independent given x. A weight above 1
+    makes a condition stricter, as guidance does. At a noise level it is the lift of noised densities, which is not the
+    noised lift: draw with corrections.
+
+    Args:
+        terms: one energy for each condition. prior: $E_0$, of the same data; one for all, or one for each term where
+            they are of models of their own, of which the first counts as $E_0$. weights: w, finite and > 0; all 1
+            without.
+    Raises:
+        ValueError: without terms, or if there are not as many priors or weights as terms.
+    """
+
+    def __init__(self, *terms: Term, prior: Term | Sequence[Term], weights: Sequence[float] | None = None) -> None:
+        super().__init__()
+        held = [as_energy(term) for term in terms]
+        given = [float(w) for w in (weights if weights is not None else [1.0] * len(held))]
+        several = isinstance(prior, Sequence)
+        priors = [as_energy(p) for p in prior] if several else [as_energy(prior)] * len(held)  # type: ignore[union-attr, arg-type]
+        if not held or not len(held) == len(given) == len(priors):
+            raise ValueError(
+                f"Lifted: expected one energy or more with a weight and a prior each, got {len(held)} energies, "
+                f"{len(given)} weights and {len(priors)} priors."
+            )
+        wrong = [w for w in given if not (isfinite(w) and w > 0)]
+        if wrong:
+            raise ValueError(f"Lifted: expected finite weights > 0, got {wrong[0]:g}; what shall not hold is ~energy.")
+        self.terms, self.weights = torch.nn.ModuleList(held), tuple(given)
+        self.priors = torch.nn.ModuleList(dict.fromkeys(priors))
+        self.temperature = _one_temperature("Lifted", [*held, *priors])
+        self.grounded = priors[0].grounded
+        self.name = " & ".join(_factor(w, t) for w, t in zip(given, held, strict=True))
+        self.hold(*held, *priors)
+
+    def join(self, values: Sequence[Tensor]) -> Tensor:
+        """The lift of given values of terms and priors."""
+        n = len(self.weights)
+        total = values[n]
+        for weight, value, prior in zip(self.weights, values[:n], values[n:], strict=True):
+            total = total + weight * (value - prior)
+        return total
+
+    def rebuilt(self, parts: Sequence[Energy]) -> Energy:
+        """The lift of other terms over other priors."""
+        n = len(self.weights)
+        return Lifted(*parts[:n], prior=parts[n:], weights=self.weights)
+
+
+class Complement(Node, Energy):
+    r"""Minus the log-density of all that is not c: $-\log (p(x) - \pi_c p_c(x)) + \log (1 - \pi_c)$.
+
+    With the posterior $q = \pi_c p_c(x) / p(x)$ of the condition it is $E_0 - \log(1 - q) + \log(1 - \pi_c)$. Learned
+    energies err, so that q comes out near 1, or above it, deep within c, where 1 - q cannot be told. There the
+    complement takes what is left as at least a floor f of the prior: $1 - q = f / (q + f)$ for q > 1 - f, continuous,
+    and still falling with q, so that x is led away. Of exact densities that adds a mass of at most
+    $\pi_c f / (1 - \pi_c)$.
+
+    Args:
+        term: $E_c$, an energy with a value. prior: $E_0$. share: $\pi_c$, in (0, 1), of c in the prior. floor: f, in
+            (0, 0.5].
+    Raises:
+        ValueError: if a number is out of range, or an energy is given by its score.
+    Warns:
+        EqualPartitionWarning: if log Z of the term or of the prior is not known, and 0 is assumed.
+    """
+
+    def __init__(self, term: Term, prior: Term, share: float, floor: float = FLOOR) -> None:
+        super().__init__()
+        held = as_energy(term), as_energy(prior)
+        if not 0 < share < 1:
+            raise ValueError(f"Complement: expected a share in the prior between 0 and 1, got {share:g}.")
+        if not 0 < floor <= 0.5:
+            raise ValueError(f"Complement: expected 0 < floor <= 0.5, got {floor:g}.")
+        blind = [str(part) for part in held if not part.has_value]
+        if blind:
+            raise ValueError(
+                f"Complement: {', '.join(blind)}: no energy value, only a score; how much is left beside a condition "
+                "depends on its value."
+            )
+        unknown = [str(part) for part in held if part.log_z is None]
+        if unknown:
+            warn(
+                f"Complement: log Z of {', '.join(unknown)} is not known; assuming log Z = 0, so what counts as "
+                f"{held[0]} is not what you may expect.",
+                EqualPartitionWarning,
+            )
+        self.term, self.prior = held
+        self.share, self.floor = float(share), float(floor)
+        self.temperature = _one_temperature("Complement", held)
+        self.log_z = None if unknown else 0.0
+        self.grounded = held[1].grounded
+        self.name = f"~{_factor(1, held[0])}"
+        self.hold(*held)
+
+    def join(self, values: Sequence[Tensor]) -> Tensor:
+        """The complement's energy for given values of the term and the prior."""
+        prior = values[1] + (self.prior.log_z or 0.0)
+        return prior - _log_left(self._posterior(values), self.floor) + log1p(-self.share)
+
+    def _posterior(self, values: Sequence[Tensor]) -> Tensor:
+        """log q, which may come out above 0."""
+        term, prior = (v + (p.log_z or 0.0) for v, p in zip(values, (self.term, self.prior), strict=True))
+        return log(self.share) + prior - term
+
+    @torch.no_grad()
+    def floored(self, x: Batch) -> Tensor:
+        """Where the density is not exact, because no more than the floor seems to be left, (batch,) Boolean."""
+        held = leaves(self)
+        values = leaf_values(held, [x] * len(held))
+        told = [part.joined(values) if isinstance(part, Node) else values[part] for part in self.parts]
+        return self._posterior(told) > log1p(-self.floor)
+
+    def rebuilt(self, parts: Sequence[Energy]) -> Energy:
+        """The complement of another term in another prior."""
+        return Complement(parts[0], parts[1], self.share, self.floor)
+
+
+def _log_left(log_q: Tensor, floor: float) -> Tensor:
+    """log(1 - q), or log(f / (q + f)) where q > 1 - f."""
+    most = log1p(-floor)
+    below = log_q.clamp(max=most)
+    # two forms of log(1 - q), each where it loses no digits; torch.where must not see the other's infinite slope
+    near = below > -0.7
+    small = torch.log1p(-torch.where(near, torch.full_like(below, -1.0), below).exp())
+    large = torch.log(-torch.expm1(torch.where(near, below, torch.full_like(below, -0.5))))
+    exact = torch.where(near, large, small)
+    above = -F.softplus(log_q - log(floor))  # log(f / (q + f))
+    return torch.where(log_q > most, above, exact)
+
+
+def _factor(weight: float, term: Energy) -> str:
+    """A term as it stands in a formula after a sign."""
+    text = str(term)
+    text = f"({text})" if (" | " in text or " & " in text) and not isinstance(term, Named) else text
+    return text if weight == 1 else f"{weight!r}*{text}"
+
+
+def _one_temperature(node: str, parts: Sequence[Energy]) -> float:
+    """The temperature of all parts, which must be one: densities in different units have no lift and no complement."""
+    told = {part.temperature for part in parts}
+    if len(told) > 1:
+        raise ValueError(
+            f"{node}: expected energies in one unit, got temperatures {', '.join(f'{t:g}' for t in sorted(told))}; "
+            "compose in units, a.in_units()."
+        )
+    return told.pop()

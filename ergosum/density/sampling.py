@@ -1,0 +1,245 @@
+r"""Drawing images of a composition of densities, down the ladder of noise levels.
+
+A density over noise levels is drawn from the Gaussian that it is anchored to, level by level, to the lowest. Of a
+class, of alternatives and of complements that is enough; a conjunction is drawn with corrections at each level, and
+with weights among particles where these are asked for (`samplers/ladder.py` says why).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+
+from ergosum.density.algebra import Lifted
+from ergosum.density.figures import film_of, grid
+from ergosum.density.formulas import PRIOR, Vocabulary, meaning, vocabulary
+from ergosum.density.model import Density
+from ergosum.energy import Energy
+from ergosum.nodes import Node
+from ergosum.samplers.ladder import NoiseLadder
+from ergosum.samplers.langevin import Langevin
+from ergosum.samplers.mala import Mala
+from ergosum.samplers.reverse import levels
+from ergosum.training.task import Samples, Shelf, Table
+
+__all__ = ["Drawn", "draw", "of_condition", "sample_densities", "shown_levels"]
+
+LEVELS = 60
+"""Noise levels of a ladder where none are asked for."""
+CORRECTIONS = 4
+"""Steps of the kernel at each level of a conjunction, where none are asked for."""
+CHUNK = 512
+"""Draws, particles included, that go down the ladder together, which bounds memory."""
+
+
+class Drawn(NamedTuple):
+    """Draws of a density.
+
+    Shape:
+        x: (n, *event), points of the space. film: for each level, and last without noise, (n, *event), where asked for.
+    Attributes:
+        levels: of the ladder. ess: of each level, mean effective share of particles; empty without.
+    """
+
+    x: Tensor
+    film: list[Tensor]
+    levels: tuple[float, ...]
+    ess: list[float]
+
+
+def draw(
+    models: Sequence[Density],
+    energy: Energy,
+    n: int,
+    generator: Generator | None = None,
+    *,
+    steps: int = LEVELS,
+    sigma: float = 0.0,
+    corrections: int | None = None,
+    particles: int = 1,
+    film: bool = False,
+) -> Drawn:
+    """n points of a density of these models, or of a composition of theirs.
+
+    Args:
+        n: >= 1. steps: noise levels, >= 2. sigma: the level to end at, 0 for the lowest; what noise is left is then
+            taken away. corrections: steps of a kernel at each level, >= 0; None for 4 where something in the energy is
+            a conjunction, else none. particles: >= 1 for each draw; of more than one, one is kept by weights from level
+            to level. film: keep every level.
+    Raises:
+        ValueError: for settings out of range, or models without noise levels.
+    """
+    for what, value, least in (("n", n, 1), ("steps", steps, 2), ("particles", particles, 1)):
+        if value < least:
+            raise ValueError(f"{what}: expected at least {least}, got {value}.")
+    if corrections is not None and corrections < 0:
+        raise ValueError(f"corrections: expected at least 0, got {corrections}.")
+    family = _family(models)
+    ladder = _ladder(models, energy, steps, sigma, corrections, particles)
+    spread = math.hypot(float(family.deviation), ladder.levels[0])
+    each = max(1, CHUNK // particles)
+    found, kept, ess = [], [], []
+    for start in range(0, n, each):
+        count = min(each, n - start)
+        noise = torch.randn(count * particles, *family.mean.shape, generator=generator).to(family.mean)
+        x = family.mean + spread * noise
+        # islands are resampled among themselves, so that draws stay independent
+        run = ladder if particles == 1 else replace(ladder, islands=count)
+        rungs = list(run.descend(energy, x, generator=generator))
+        last = rungs[-1]
+        found.append(last.x if particles == 1 else last.x[_chosen(last.log_weight, count, generator)])
+        kept.append([r.x[::particles].detach() for r in rungs] if film else [])
+        ess.append([r.ess for r in rungs[: len(ladder.levels)]])
+    films = [torch.cat(frames) for frames in zip(*kept, strict=True)] if film else []
+    if film:
+        films[-1] = torch.cat(found)
+    means = torch.tensor(ess).mean(0).tolist() if particles > 1 else []
+    return Drawn(torch.cat(found).detach(), films, ladder.levels, means)
+
+
+def of_condition(known: Vocabulary, names: Sequence[str], condition: str) -> str:
+    """The name of a condition that is told by its name or its number; the prior for none.
+
+    Raises:
+        ValueError: if there is no such condition.
+    """
+    if not condition:
+        return PRIOR
+    if condition in known:
+        return condition
+    if condition.lstrip("-").isdigit() and 0 <= int(condition) < len(names):
+        return names[int(condition)]
+    if not names:
+        raise ValueError(f"--condition {condition}: this density has no classes, only a prior; leave it away.")
+    raise ValueError(
+        f"--condition {condition}: expected a number 0 .. {len(names) - 1}, or one of {', '.join([*names, PRIOR])}."
+    )
+
+
+@torch.no_grad()
+def shown_levels(model: Density, drawn: Drawn) -> list[Tensor]:
+    """Images of every level: what the mean of Gaussian data would be, given the draws at that level.
+
+    At high levels that is nearly the mean of all data, and at the lowest the draws themselves.
+    """
+    family, frames = model.family, []
+    variance = float(family.deviation) ** 2
+    for number, x in enumerate(drawn.film):
+        sigma = drawn.levels[number] if number < len(drawn.levels) else 0.0
+        frames.append(decoded(model, family.mean + (x - family.mean) * variance / (variance + sigma**2)))
+    return frames
+
+
+@torch.no_grad()
+def decoded(model: Density, x: Tensor) -> Tensor:
+    """Images of points, in parts that fit in memory."""
+    return torch.cat([model.decode(part) for part in x.split(CHUNK)])
+
+
+def sample_densities(
+    models: Sequence[nn.Module],
+    formula: str,
+    n: int,
+    shares: Sequence[float] | None,
+    condition: str,
+    steps: int,
+    sigma: float,
+    corrections: int | None,
+    particles: int,
+    seed: int,
+    runs: Sequence[str] = (),
+    shelf: Shelf | None = None,
+    digits: bool = False,
+) -> Samples:
+    """What `ergosum sample` shows of densities: a grid, its levels as a film, and who is seen in it.
+
+    Args:
+        formula: empty for the condition, or without that for the prior. digits: whether images are upright digits, so
+            that the shelf's reader can say which. Others: as `draw` and `meaning`.
+    """
+    densities = [_density(model) for model in models]
+    known = vocabulary(densities, runs)
+    if formula and condition:
+        raise ValueError(f"--condition {condition}: expected a formula or a condition; {formula} is a formula.")
+    text = formula or of_condition(known, densities[0].names, condition)
+    energy = meaning(text, known, shares)
+    generator = torch.Generator().manual_seed(seed)
+    settings = {"steps": steps, "sigma": sigma, "corrections": corrections, "particles": particles}
+    drawn = draw(densities, energy, n, generator, **settings, film=True)  # type: ignore[arg-type]
+    frames = shown_levels(densities[0], drawn)
+    numbers: dict[str, Any] = {
+        "formula": str(energy), "n": n, "seed": seed, "levels": list(drawn.levels),
+        "corrections": _corrections(energy, corrections), "particles": particles,
+    }  # fmt: skip
+    if drawn.ess:
+        numbers["ess"] = drawn.ess
+    tables = []
+    if digits and shelf is not None:
+        numbers["read"] = _read(shelf, frames[-1], densities[0].names)
+        rows = [{"read as": name, "share": share} for name, share in numbers["read"].items()]
+        title = f"{energy}, n = {n}, seed = {seed}, as a classifier of digits reads the draws"
+        tables.append(Table(("read as",), {"share": 3}, rows, title))
+    return Samples(grid(frames[-1]), numbers, tables, film_of(frames))
+
+
+def _read(shelf: Shelf, images: Tensor, names: Sequence[str]) -> dict[str, float]:
+    """Shares of classes that the shipped reader sees."""
+    with torch.no_grad():
+        answers = torch.cat([shelf.classifier("upright")(part) for part in images.split(CHUNK)]).argmax(1)
+    counts = answers.bincount(minlength=len(names))
+    return {name: count / len(images) for name, count in zip(names, counts.tolist(), strict=True)}
+
+
+def _density(model: nn.Module) -> Density:
+    if not isinstance(model, Density):
+        raise ValueError(f"expected a density, got {type(model).__name__}.")
+    return model
+
+
+def _family(models: Sequence[Density]) -> Any:
+    """The family of the first model, if all have noise levels."""
+    for model in models:
+        if not hasattr(model.family, "lowest"):
+            raise ValueError(
+                f"{type(model.family).__name__} has no noise levels to go down, so its draws need chains of the recipe "
+                "that trained it."
+            )
+    return models[0].family
+
+
+def _ladder(
+    models: Sequence[Density], energy: Energy, steps: int, sigma: float, corrections: int | None, particles: int
+) -> NoiseLadder:
+    """The levels that all models have, and what corrects the draws there."""
+    families = [model.family for model in models]
+    highest = min(f.highest for f in families)
+    lowest = max(f.checked(sigma) for f in families)
+    if lowest >= highest:
+        raise ValueError(f"sigma: expected a noise level below the highest, {highest:g}, got {lowest:g}.")
+    held = _corrections(energy, corrections)
+    kernel: Any = Mala(step_size=0.3) if energy.has_value else Langevin(step_size=0.1)
+    return NoiseLadder(
+        levels=levels(lowest, highest, steps), correction=kernel if held else None, corrections=max(1, held),
+        islands=1 if particles > 1 else 0, denoise=True,
+    )  # fmt: skip
+
+
+def _chosen(log_weight: Tensor, islands: int, generator: Generator | None) -> Tensor:
+    """One particle of each island, by its weight."""
+    weight = log_weight.view(islands, -1).softmax(1)
+    size = weight.shape[1]
+    return torch.multinomial(weight, 1, generator=generator)[:, 0] + size * torch.arange(islands)
+
+
+def _corrections(energy: Energy, asked: int | None) -> int:
+    """As asked for, or some where something is a conjunction."""
+    if asked is not None:
+        return asked
+    return CORRECTIONS if _joins(energy) else 0
+
+
+def _joins(energy: Energy) -> bool:
+    return isinstance(energy, Lifted) or (isinstance(energy, Node) and any(map(_joins, energy)))
