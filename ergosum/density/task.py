@@ -151,7 +151,7 @@ class Densities(Task):
 
     def inpaint(
         self, model: Density, start: Callable[[int, int], Tensor], mask: Mask, *, condition: str = "", n: int = 4,
-        steps: int = 30, corrections: int = 1, seed: int = 0,
+        steps: int = 20, corrections: int = 1, seed: int = 0,
     ) -> Samples:  # fmt: skip
         """Draws of an image's hidden pixels; `start` gives the image (1, C, side, side) for a number of channels and a
         side. See `inpainting.inpainted`.
