@@ -1,7 +1,7 @@
 """Conditions of a family as codes: classes, several attributes, vectors; and no condition at all, the prior's.
 
 Each is a module with `dims` (dimensions of one condition without its batch), `none(batch)`, the condition of the prior,
-`drop`, which leaves some out, and `forward`, which gives codes (batch, width).
+`drop`, which leaves some out, and `forward`, which gives codes (batch, code).
 """
 
 from collections.abc import Sequence
@@ -42,15 +42,15 @@ class Classes(Conditions):
     """One class of several, int64 in 0 .. classes - 1; -1 is none.
 
     Args:
-        width: of the code. classes: how many, >= 0.
+        code: its width. classes: how many, >= 0.
     Shape:
-        c: (batch,). Returns (batch, width).
+        c: (batch,). Returns (batch, code).
     """
 
-    def __init__(self, width: int, classes: int = 0) -> None:
+    def __init__(self, code: int, classes: int = 0) -> None:
         super().__init__()
         self.classes = classes
-        self.table = nn.Embedding(classes + 1, width)
+        self.table = nn.Embedding(classes + 1, code)
         with torch.no_grad():
             self.table.weight.mul_(0.3)
 
@@ -85,16 +85,16 @@ class Attributes(Conditions):
     """A class for each of several attributes, of which any may be none.
 
     Args:
-        width: of the code. sizes: classes of each attribute.
+        code: its width. sizes: classes of each attribute.
     Shape:
-        c: (batch, attributes), int64, -1 where an attribute is not given. Returns (batch, width).
+        c: (batch, attributes), int64, -1 where an attribute is not given. Returns (batch, code).
     """
 
     dims = 1
 
-    def __init__(self, width: int, sizes: Sequence[int] = ()) -> None:
+    def __init__(self, code: int, sizes: Sequence[int] = ()) -> None:
         super().__init__()
-        self.each = nn.ModuleList(Classes(width, size) for size in sizes)
+        self.each = nn.ModuleList(Classes(code, size) for size in sizes)
 
     def none(self, batch: int) -> Tensor:
         """Minus one for every attribute."""
@@ -116,18 +116,18 @@ class Vectors(Conditions):
     """A vector, such as a place; one that is not a number is none.
 
     Args:
-        width: of the code. size: numbers in a vector, of about unit size.
+        code: its width. size: numbers in a vector, of about unit size.
     Shape:
-        c: (batch, size). Returns (batch, width).
+        c: (batch, size). Returns (batch, code).
     """
 
     dims = 1
 
-    def __init__(self, width: int, size: int = 2) -> None:
+    def __init__(self, code: int, size: int = 2) -> None:
         super().__init__()
         self.size = size
-        self.net = nn.Sequential(nn.Linear(size, width), nn.SiLU(), nn.Linear(width, width))
-        self.nothing = nn.Parameter(torch.zeros(width))
+        self.net = nn.Sequential(nn.Linear(size, code), nn.SiLU(), nn.Linear(code, code))
+        self.nothing = nn.Parameter(torch.zeros(code))
 
     def none(self, batch: int) -> Tensor:
         """Not a number."""

@@ -32,7 +32,7 @@ class LevelEnergy(Conditional):
     The correction g is a form's (`forms.py`), and vanishes as sigma grows. Values are in nats; temperature 1.
 
     Args:
-        event: shape of x, (D,) or (channels, side, side). conditions: kind of condition, gets `width` and `classes`.
+        event: shape of x, (D,) or (channels, side, side). conditions: kind of condition, gets `code` and `classes`.
         form: how the energy comes from its network. lowest, highest: noise levels, 0 < lowest < highest, in units of
             x; the lowest stands for the data themselves. code: width of the codes of level and condition. classes: of
             the data, where they have any.
@@ -61,7 +61,7 @@ class LevelEnergy(Conditional):
         if not 0 < lowest < highest < math.inf:
             raise ValueError(f"LevelEnergy: expected 0 < lowest < highest noise, got {lowest} and {highest}.")
         self.event, self.lowest, self.highest = tuple(event), float(lowest), float(highest)
-        self.conditions = conditions.build(width=code, classes=classes)
+        self.conditions = conditions.build(code=code, classes=classes)
         self.condition_dims = self.conditions.dims
         self.clock = nn.Sequential(nn.Linear(2 * WAVES + 1, code), nn.SiLU(), nn.Linear(code, code))
         self.form = form.build(event=self.event, code=code)
