@@ -125,8 +125,8 @@ class Densities(Task):
             learns = "incomplete" if self.objective.incomplete else "whole"
             raise ValueError(
                 f"{type(self.objective).__name__} learns from {learns} images; expected data of that kind, got "
-                f"{self.data.cls.__name__}. `Incomplete` hides a part of any images; `MaskedScore` and `Recovery` learn "
-                "from what is left."
+                f"{self.data.cls.__name__}. `Incomplete` hides a part of any images; `MaskedScore` and `Recovery` "
+                "learn from what is left."
             )
         if self.objective.incomplete and not self._space_of(self.model).direct:
             raise ValueError(
