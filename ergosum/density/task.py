@@ -112,7 +112,8 @@ class Densities(Task):
             )
 
     def prepare(self, model: Density) -> None:  # type: ignore[override]
-        """Let a family in pixels take mean and deviation of the data."""
+        """Take up weights of another codec; let a family in pixels take mean and deviation of the data."""
+        model.space.begin()
         if not model.space.stages:
             self._settle(model)
 
@@ -150,7 +151,7 @@ class Densities(Task):
 
     def inpaint(
         self, model: Density, start: Callable[[int, int], Tensor], mask: Mask, *, condition: str = "", n: int = 4,
-        steps: int = 30, corrections: int = 1, seed: int = 0,
+        steps: int = 20, corrections: int = 1, seed: int = 0,
     ) -> Samples:  # fmt: skip
         """Draws of an image's hidden pixels; `start` gives the image (1, C, side, side) for a number of channels and a
         side. See `inpainting.inpainted`.
