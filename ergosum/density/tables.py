@@ -36,8 +36,15 @@ def tables(scores: Mapping[str, Any]) -> list[Table]:
         made.append(Table(("of",), {"bits": 3, "nats": 3}, [row], "Minus the log-density per dimension"))
     if scores.get("level_bias"):
         rows = [
-            {"sigma": float(sigma), "bias": bias, "ess": (scores.get("ess") or {}).get(sigma)}
+            {
+                "sigma": float(sigma),
+                "bias": bias,
+                "+-": (scores.get("level_bias_error") or {}).get(sigma),
+                "ess": (scores.get("ess") or {}).get(sigma),
+            }
             for sigma, bias in scores["level_bias"].items()
         ]
-        made.append(Table((), {"sigma": 3, "bias": 2, "ess": 3}, rows, "log Z of every level in nats, 0 if normalised"))
+        made.append(
+            Table((), {"sigma": 3, "bias": 2, "+-": 2, "ess": 3}, rows, "log Z of every level in nats, 0 if normalised")
+        )
     return made
