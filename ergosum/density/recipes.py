@@ -75,7 +75,7 @@ def mnist_density() -> Experiment:
     """Normalised energies of MNIST, in codes."""
     return Experiment(
         name="mnist-density", shows="normalised energies of MNIST's digits, in 24 codes",
-        cost="20 CPU minutes", task=in_codes("mnist"),
+        cost="30 CPU minutes", task=in_codes("mnist", share=0.3),
         optimiser=Optimiser(iterations=12000, batch=256, rate=1.5e-3, ema=0.999, clip=100.0), run=Run(),
     )  # fmt: skip
 
