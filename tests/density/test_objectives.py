@@ -182,7 +182,7 @@ def test_squares_pull_the_scale_of_energies_to_zero_and_noise_moves_the_data(rng
 def test_energies_beyond_the_bound_are_divergence(rng):
     truth = Bells()
     x, c = truth.draw(16, rng)
-    with pytest.raises(DivergenceError, match="beyond the bound of 0.1"):
+    with pytest.raises(DivergenceError, match=r"beyond the bound of 0\.1"):
         contrastive(Part(FromData), bound=0.1).loss(truth, x, c, rng, 0.0)
 
 
