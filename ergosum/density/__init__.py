@@ -1,6 +1,13 @@
 """Densities: energies with a landscape, normalised over noise levels where that is shown, and what trains them."""
 
 from ergosum.density.conditions import Attributes, Classes, Vectors
+from ergosum.density.denoiser import (
+    Denoiser,
+    VarianceExploding,
+    VariancePreserving,
+    from_denoiser,
+    from_diffusers,
+)
 from ergosum.density.family import LevelEnergy
 from ergosum.density.forms import DenoiserDistance, Homogeneous, InnerProduct, Scalar
 from ergosum.density.functionals import (
@@ -33,7 +40,9 @@ from ergosum.density.objectives import (
     SlicedScoreMatching,
     UniformNoise,
 )
+from ergosum.density.offsets import absorb, fit_offsets
 from ergosum.density.space import Codes, Pixels
+from ergosum.density.table import NotNormalisedWarning, measure
 from ergosum.density.task import Densities
 
 __all__ = [
@@ -41,6 +50,7 @@ __all__ = [
     "Classes",
     "Codes",
     "ContrastiveDivergence",
+    "Denoiser",
     "DenoiserDistance",
     "DenoisingJem",
     "DenoisingScore",
@@ -64,6 +74,7 @@ __all__ = [
     "MceLoss",
     "NllLoss",
     "NoiseContrastive",
+    "NotNormalisedWarning",
     "PerceptronLoss",
     "Pixels",
     "Recovery",
@@ -73,5 +84,12 @@ __all__ = [
     "SquareExponentialLoss",
     "SquareSquareLoss",
     "UniformNoise",
+    "VarianceExploding",
+    "VariancePreserving",
     "Vectors",
+    "absorb",
+    "fit_offsets",
+    "from_denoiser",
+    "from_diffusers",
+    "measure",
 ]  # fmt: skip

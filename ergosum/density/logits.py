@@ -64,9 +64,8 @@ class LevelLogits(LevelEnergy):
     def log_density(self, x: Batch, log_sigma: Tensor, c: Tensor) -> PerSample:
         """$\\log p_\\sigma(x | c)$, of c = -1 $\\log p_\\sigma(x)$."""
         if c.is_floating_point() or (len(c) and not -1 <= int(c.min()) <= int(c.max()) < self.classes):
-            raise ValueError(
-                f"LevelLogits: expected classes 0 .. {self.classes - 1}, or -1 for none, got {c.flatten()[:4].tolist()}."
-            )
+            got = c.flatten()[:4].tolist()
+            raise ValueError(f"LevelLogits: expected classes 0 .. {self.classes - 1}, or -1 for none, got {got}.")
         told = self.joint(x, log_sigma)
         of_class = told.gather(1, c.clamp(min=0)[:, None])[:, 0] + math.log(self.classes)
         return torch.where(c < 0, told.logsumexp(1), of_class)
