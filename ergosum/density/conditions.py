@@ -1,7 +1,7 @@
 """Conditions of a family as codes: classes, several attributes, vectors; and no condition at all, the prior's.
 
 Each is a module with `dims` (dimensions of one condition without its batch), `none(batch)`, the condition of the prior,
-`drop`, which leaves some out, and `forward`, which gives codes (batch, width).
+`drop`, which leaves some out, and `forward`, which gives codes (batch, code).
 """
 
 from collections.abc import Sequence
@@ -29,20 +29,28 @@ class Conditions(nn.Module):
         """The conditions with each left out with a probability, independently."""
         raise NotImplementedError
 
+    def listed(self) -> Tensor:
+        """The conditions that are looked at one by one when a family is measured, (rows, *dims): none alone."""
+        return self.none(1)
+
+    def place(self, c: Tensor) -> Tensor:
+        """Where each condition (batch, *dims) stands in that list, (batch,); -1 if it is not there."""
+        return torch.full((len(c),), -1, device=c.device)
+
 
 class Classes(Conditions):
     """One class of several, int64 in 0 .. classes - 1; -1 is none.
 
     Args:
-        width: of the code. classes: how many, >= 0.
+        code: its width. classes: how many, >= 0.
     Shape:
-        c: (batch,). Returns (batch, width).
+        c: (batch,). Returns (batch, code).
     """
 
-    def __init__(self, width: int, classes: int = 0) -> None:
+    def __init__(self, code: int, classes: int = 0) -> None:
         super().__init__()
         self.classes = classes
-        self.table = nn.Embedding(classes + 1, width)
+        self.table = nn.Embedding(classes + 1, code)
         with torch.no_grad():
             self.table.weight.mul_(0.3)
 
@@ -54,6 +62,14 @@ class Classes(Conditions):
         """Some classes as -1."""
         gone = torch.rand(c.shape, generator=generator).to(c.device) < probability
         return torch.where(gone, -1, c)
+
+    def listed(self) -> Tensor:
+        """None, and every class."""
+        return torch.arange(-1, self.classes, device=self.table.weight.device)
+
+    def place(self, c: Tensor) -> Tensor:
+        """One more than the class."""
+        return c + 1
 
     def forward(self, c: Tensor) -> Tensor:
         """A learned code for each class, and one for none."""
@@ -69,16 +85,16 @@ class Attributes(Conditions):
     """A class for each of several attributes, of which any may be none.
 
     Args:
-        width: of the code. sizes: classes of each attribute.
+        code: its width. sizes: classes of each attribute.
     Shape:
-        c: (batch, attributes), int64, -1 where an attribute is not given. Returns (batch, width).
+        c: (batch, attributes), int64, -1 where an attribute is not given. Returns (batch, code).
     """
 
     dims = 1
 
-    def __init__(self, width: int, sizes: Sequence[int] = ()) -> None:
+    def __init__(self, code: int, sizes: Sequence[int] = ()) -> None:
         super().__init__()
-        self.each = nn.ModuleList(Classes(width, size) for size in sizes)
+        self.each = nn.ModuleList(Classes(code, size) for size in sizes)
 
     def none(self, batch: int) -> Tensor:
         """Minus one for every attribute."""
@@ -100,18 +116,18 @@ class Vectors(Conditions):
     """A vector, such as a place; one that is not a number is none.
 
     Args:
-        width: of the code. size: numbers in a vector, of about unit size.
+        code: its width. size: numbers in a vector, of about unit size.
     Shape:
-        c: (batch, size). Returns (batch, width).
+        c: (batch, size). Returns (batch, code).
     """
 
     dims = 1
 
-    def __init__(self, width: int, size: int = 2) -> None:
+    def __init__(self, code: int, size: int = 2) -> None:
         super().__init__()
         self.size = size
-        self.net = nn.Sequential(nn.Linear(size, width), nn.SiLU(), nn.Linear(width, width))
-        self.nothing = nn.Parameter(torch.zeros(width))
+        self.net = nn.Sequential(nn.Linear(size, code), nn.SiLU(), nn.Linear(code, code))
+        self.nothing = nn.Parameter(torch.zeros(code))
 
     def none(self, batch: int) -> Tensor:
         """Not a number."""

@@ -7,7 +7,7 @@ from torch import Generator, Tensor, nn
 
 from ergosum.density.family import LevelEnergy
 from ergosum.density.objective import Given
-from ergosum.density.space import Pixels, Space
+from ergosum.density.space import Codes, Space
 from ergosum.energy import Conditional, Energy
 from ergosum.part import Part
 from ergosum.training.task import Losses
@@ -28,7 +28,7 @@ class Density(nn.Module):
         names: tuple[str, ...] = (),
         channels: int = 1,
         side: int = 28,
-        space: Part[Space] = Part(Pixels),  # noqa: B008
+        space: Part[Space] = Part(Codes),  # noqa: B008
         family: Part[Conditional] = Part(LevelEnergy),  # noqa: B008
     ) -> None:
         super().__init__()

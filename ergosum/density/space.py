@@ -7,9 +7,14 @@ from torch import Generator, Tensor, nn
 
 from ergosum.nets.autoencoder import Autoencoder
 from ergosum.part import Part
+from ergosum.training.runfolder import load_weights, locate
 from ergosum.training.task import Losses
 
 __all__ = ["Codec", "Codes", "Pixels", "Space"]
+
+
+CODEC = "space.codec."
+"""What the weights of a codec are called in a density's."""
 
 
 class Codec(Protocol):
@@ -53,6 +58,9 @@ class Space(nn.Module):
     def loss(self, images: Tensor, generator: Generator) -> Losses:
         """The loss of the space, while it learns."""
         raise NotImplementedError
+
+    def begin(self) -> None:
+        """Take up weights of another run, before training."""
 
     def settle(self, images: Tensor) -> None:
         """Take what is needed from data once the space has been learned."""
@@ -133,6 +141,19 @@ class Codes(Space):
     def learns(self, progress: float) -> bool:
         """In the first share of training."""
         return progress < self.share
+
+    def begin(self) -> None:
+        """Start from the codec of another run or card, where one is named."""
+        if self.weights:
+            held = load_weights(locate(self.weights) / "model.safetensors")
+            own = {k.removeprefix(CODEC): v for k, v in held.items() if k.startswith(CODEC)}
+            try:
+                self.codec.load_state_dict(own)
+            except RuntimeError as error:
+                raise ValueError(
+                    f"weights: the codec of {self.weights} is another one ({str(error).splitlines()[0]}); expected the "
+                    "same class and sizes."
+                ) from error
 
     def loss(self, images: Tensor, generator: Generator) -> Losses:
         """The codec's; the reference is the error of the mean image."""

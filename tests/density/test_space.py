@@ -6,6 +6,7 @@ import torch
 from ergosum.density import Codes, Density, Pixels
 from ergosum.nets.autoencoder import Autoencoder, Posterior
 from ergosum.part import Part
+from ergosum.training.runfolder import save_weights
 
 
 def images(n=6, channels=1, side=12):
@@ -50,6 +51,18 @@ def test_codes_are_learned_in_their_share_of_training():
         codes(1.0)
 
 
+def test_a_codec_may_come_from_another_run(tmp_path):
+    one, other = (Density((), 1, 12, Part(Codes, codec=Part(Autoencoder, latent=3, width=4))) for _ in range(2))
+    save_weights(tmp_path / "model.safetensors", one.state_dict())
+    (tmp_path / "recipe.json").write_text("{}")
+    other.space.weights = str(tmp_path)
+    other.space.begin()
+    assert all(torch.equal(a, b) for a, b in zip(one.space.codec.parameters(), other.space.codec.parameters()))
+    wider = Codes(Part(Autoencoder, latent=3, width=8), weights=str(tmp_path), channels=1, side=12)
+    with pytest.raises(ValueError, match="the codec of .* is another one"):
+        wider.begin()
+
+
 def test_an_autoencoder_learns_to_give_back_what_it_saw():
     torch.manual_seed(0)
     net, generator = Autoencoder(latent=4, width=4, channels=1, side=12), torch.Generator().manual_seed(0)
@@ -70,7 +83,7 @@ def test_an_autoencoder_learns_to_give_back_what_it_saw():
 
 def test_a_density_names_its_energies_and_refuses_other_images():
     torch.manual_seed(0)
-    model = Density(("cat", "dog"), 1, 12)
+    model = Density(("cat", "dog"), 1, 12, Part(Codes, codec=Part(Autoencoder, latent=3, width=4)))
     energies = model.energies()
     assert list(energies) == ["cat", "dog", "prior"]
     x = model.encode(images())
@@ -80,4 +93,4 @@ def test_a_density_names_its_energies_and_refuses_other_images():
 
 
 def test_a_density_without_classes_has_a_prior_alone():
-    assert list(Density((), 1, 12).energies()) == ["prior"]
+    assert list(Density((), 1, 12, Part(Codes, codec=Part(Autoencoder, width=4))).energies()) == ["prior"]

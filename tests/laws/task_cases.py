@@ -31,7 +31,6 @@ TASKS: dict[str, Callable[[], Task]] = {
     "Discovery": of("discovered"),
     "Discovery, several at once": of("discovered-sparse"),
     "Densities": of("density"),
-    "Densities, codes alone": of("density", model={"space": {"share": 0.9}}),
     "Densities, in pixels": of("mnist-density-pixels"),
     "Recomposition": of("modalities"),
     "Recomposition, COMET": of("comet-tetrominoes-recurrent"),
