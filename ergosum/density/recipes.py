@@ -53,7 +53,7 @@ def in_pixels(source: str) -> Part[Task]:
 
 
 def behind_masks(source: str, share: float = 0.5, count: int = 2000) -> Part[Task]:
-    """A density of images that nobody saw whole: of each of `count` examples a share of the pixels is hidden for good."""
+    """A density of images that nobody saw whole: a share of the pixels of each of `count` examples is hidden."""
     family = Part(
         LevelEnergy, form=Part(InnerProduct, body=Part(LevelUNet, width=32), fine=True), lowest=0.03, highest=5.0
     )
