@@ -178,7 +178,7 @@ def by_ladder(model: Density, data: Incomplete, rows: slice, draws: int, seed: i
     generator = Generator().manual_seed(seed)
     parts = []
     for x, known in zip(data.start[rows].split(50), data.known[rows].split(50), strict=True):
-        parts.append(inpaint(model, x, known, n=draws, steps=16, generator=generator))
+        parts.append(inpaint(model, x, known, n=draws, steps=10, generator=generator))
     return torch.cat(parts, 1)
 
 
@@ -300,12 +300,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--source", default="mnist", help="of the digits")
     parser.add_argument("--count", type=int, default=2000, help="training examples")
-    parser.add_argument("--n", type=int, default=100, help="examples judged, of each part")
-    parser.add_argument("--updates", type=int, default=800)
+    parser.add_argument("--n", type=int, default=60, help="examples judged, of each part")
+    parser.add_argument("--updates", type=int, default=500)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--width", type=int, default=32)
-    parser.add_argument("--every", type=int, default=8, help="visits between two draws of an example's hidden pixels")
-    parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--every", type=int, default=6, help="visits between two draws of an example's hidden pixels")
+    parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--rows", nargs="+", default=["ours", "first fill", "whole images"], help="that learn")
     parser.add_argument("--out", default="benchmarks/results/incomplete.json")
     parser.add_argument("--pictures", default="")

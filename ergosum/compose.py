@@ -176,8 +176,8 @@ class Or(Node, Energy):
 
     An alternative whose weight is not given gets $w_i = 1 / Z_i$: all such alternatives have equal shares. Where
     $log Z_i$ is not known, $Z_i = 1$ is assumed and a warning says so, because the share of a term then depends on a
-    constant nobody chose (unless all alternatives are of one `scale`: then their Z are equal). Estimate the weights with `partition.weighted`, or give them; a given weight is taken as it
-    is.
+    constant nobody chose (unless all alternatives are of one `scale`: then their Z are equal). Estimate the weights
+    with `partition.weighted`, or give them; a given weight is taken as it is.
 
     A disjunction within a disjunction stands for its alternatives: they join the outer ones, each as it is, so that
     `(a | b) | c`, `a | (b | c)` and `disjunction(a, b, c)` are one density in which each has a third. If the inner one

@@ -24,8 +24,8 @@ class Incomplete:
     Args:
         data: images with classes, or the part that builds them (gets `split`). mask: what it hides; None takes the
             masks that the data bring along, an attribute `known` beside their list `images`. count: examples, >= 2; 0
-            takes all of a dataset that has a length, in their order. seed: of the examples and their masks. split: `train` or
-            `test`.
+            takes all of a dataset that has a length, in their order. seed: of the examples and their masks. split:
+            `train` or `test`.
     Attributes:
         truth: (count, channels, side, side), whole images. known: Booleans of that shape, True where a pixel is known.
         start: the images with hidden pixels filled. labels: (count,).
@@ -76,7 +76,9 @@ class Incomplete:
 
 
 def _examples(data: Any, count: int, size: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Different examples of a list in random order, or all in theirs, with their masks if they bring any; or draws of what has no end."""
+    """Different examples of a list in random order, or all in theirs, and their masks if they bring any; of what has no
+    end, draws.
+    """
     if size and hasattr(data, "images"):
         rows = torch.randperm(size, generator=generator)[:count] if count else torch.arange(size)
         return data.images[rows].clone(), data.labels[rows], data.known[rows] if hasattr(data, "known") else None

@@ -115,8 +115,8 @@ def inpaint(
     Args:
         images: (batch, C, side, side) in [0, 1], anything at hidden pixels. known: Booleans, True where a pixel is
             known, see `data.masks`. c: conditions, one for all or one for each; None for the prior's. n: draws of each.
-            steps: noise levels, >= 2. corrections: trajectories at each level, >= 0. noise: level to start from, in units of
-            the space; 0 takes four times the deviation of the data.
+            steps: noise levels, >= 2. corrections: trajectories at each level, >= 0. noise: level to start from, in
+            units of the space; 0 takes four times the deviation of the data.
     Returns:
         (n, batch, C, side, side) in [0, 1]; known pixels are as given.
     Raises:

@@ -189,7 +189,7 @@ def measure(
         found.append((
             torch.tensor([[z.value for z in row] for row in whole]),
             torch.tensor([[z.error for z in row] for row in whole]),
-            torch.stack([rung.ess.view(len(part), islands).mean(1) for rung in kept]),
+            torch.stack([rung.effective.view(len(part), islands).mean(1) for rung in kept]),
         ))  # fmt: skip
     for held_buffer, parts in zip((table.log_z, table.error, table.ess), zip(*found, strict=True), strict=True):
         held_buffer.copy_(torch.cat(parts, 1))

@@ -56,7 +56,8 @@ class Rung(NamedTuple):
     Attributes:
         n: 0 for the first level. sigma: the level; 0 for the last, denoised draws.
         x: (batch, *event). log_weight: (batch,), of importance, within each island; zeros without weights.
-        ess: (islands,), effective share of the draws by their weights before resampling, in (0, 1].
+        ess: effective share of the draws by their weights before resampling, mean over islands, in (0, 1].
+        effective: that of each island, (islands,).
         log_z: log Z of each island relative to the start, (islands,).
         acceptance: mean over the level's corrections, None without an accept test. step_size: of the correction, None
             without. gradients: taken at the level, per chain.
@@ -67,7 +68,8 @@ class Rung(NamedTuple):
     sigma: float
     x: Tensor
     log_weight: Tensor
-    ess: Tensor
+    ess: float
+    effective: Tensor
     log_z: Tensor
     acceptance: float | None
     step_size: float | None
@@ -264,7 +266,7 @@ class NoiseLadder:
             last.log_weight,
             self.islands or len(x),
             self.levels,
-            tuple(r.ess.mean().item() for r in at_levels),
+            tuple(r.ess for r in at_levels),
             tuple(map(_log_z, at_levels)) if self.islands else (),
             tuple(r.acceptance for r in at_levels),
             tuple(r.step_size for r in at_levels),
@@ -397,7 +399,7 @@ class _Swarm:
     ) -> Rung:
         """What a level tells."""
         flat = self.log_weight.flatten()
-        return Rung(n, sigma, x, flat, ess, self.log_z, rate, size, cost, self.ancestor)
+        return Rung(n, sigma, x, flat, ess.mean().item(), ess, self.log_z, rate, size, cost, self.ancestor)
 
 
 def _evaluated(acting: Energy, state: State) -> State:
