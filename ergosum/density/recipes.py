@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from ergosum.data.labelled import LabelledImages
+from ergosum.data.frames import FramesOfDigits
+from ergosum.data.labelled import LabelledData, LabelledImages
 from ergosum.density.family import LevelEnergy
 from ergosum.density.forms import InnerProduct
 from ergosum.density.model import Density
@@ -17,7 +18,7 @@ from ergosum.training.task import Task
 
 __all__ = ["HEADLINES", "recipes"]
 
-HEADLINES = ("density", "mnist-density", "mnist-density-pixels")
+HEADLINES = ("density", "mnist-density", "mnist-density-pixels", "frames-density")
 
 
 def recipes() -> dict[str, Callable[[], Experiment]]:
@@ -26,6 +27,7 @@ def recipes() -> dict[str, Callable[[], Experiment]]:
         "density": density,
         "mnist-density": mnist_density,
         "mnist-density-pixels": mnist_density_pixels,
+        "frames-density": frames_density,
     }
 
 
@@ -38,11 +40,12 @@ def in_codes(source: str, latent: int = 24, share: float = 0.4) -> Part[Task]:
     )  # fmt: skip
 
 
-def in_pixels(source: str) -> Part[Task]:
+def in_pixels(data: Part[LabelledData], width: int = 64, levels: tuple[float, float] = (0.02, 20.0)) -> Part[Task]:
     """A density of images: denoising alone, whose classes are brought to one scale after training."""
-    family = Part(LevelEnergy, form=Part(InnerProduct, body=Part(LevelUNet), fine=True), lowest=0.02, highest=20.0)
+    form = Part(InnerProduct, body=Part(LevelUNet, width=width), fine=True)
+    family = Part(LevelEnergy, form=form, lowest=levels[0], highest=levels[1])
     return Part(
-        Densities, data=Part(LabelledImages, source=source), model=Part(Density, space=Part(Pixels), family=family),
+        Densities, data=data, model=Part(Density, space=Part(Pixels), family=family),
         objective=Part(DenoisingScore, time=0.0), drop=0.2,
     )  # fmt: skip
 
@@ -69,6 +72,15 @@ def mnist_density_pixels() -> Experiment:
     """Energies of MNIST over noise levels, in pixels."""
     return Experiment(
         name="mnist-density-pixels", shows="energies of MNIST's digits over noise levels, in pixels",
-        cost="30 CPU minutes", task=in_pixels("mnist"),
+        cost="30 CPU minutes", task=in_pixels(Part(LabelledImages, source="mnist")),
         optimiser=Optimiser(iterations=8000, batch=64, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
+    )  # fmt: skip
+
+
+def frames_density() -> Experiment:
+    """Energies of frames over noise levels, in pixels: what stays real where frames change."""
+    return Experiment(
+        name="frames-density", shows="energies of frames of digits over noise levels, to join to energies of change",
+        cost="13 CPU minutes", task=in_pixels(Part(FramesOfDigits, source="mnist"), 48, (0.03, 10.0)).but(drop=0.5),
+        optimiser=Optimiser(iterations=4000, batch=32, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
     )  # fmt: skip
