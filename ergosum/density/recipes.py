@@ -5,6 +5,8 @@ from collections.abc import Callable
 from ergosum.data.incomplete import Incomplete
 from ergosum.data.labelled import LabelledImages
 from ergosum.data.masks import SaltAndPepper
+from ergosum.data.frames import FramesOfDigits
+from ergosum.data.labelled import LabelledData, LabelledImages
 from ergosum.density.family import LevelEnergy
 from ergosum.density.forms import InnerProduct
 from ergosum.density.model import Density
@@ -20,7 +22,7 @@ from ergosum.training.task import Task
 
 __all__ = ["HEADLINES", "recipes"]
 
-HEADLINES = ("density", "mnist-density", "mnist-density-pixels")
+HEADLINES = ("density", "mnist-density", "mnist-density-pixels", "frames-density")
 
 
 def recipes() -> dict[str, Callable[[], Experiment]]:
@@ -31,6 +33,7 @@ def recipes() -> dict[str, Callable[[], Experiment]]:
         "mnist-density-pixels": mnist_density_pixels,
         "incomplete-digits": incomplete_digits,
         "mnist-incomplete": mnist_incomplete,
+        "frames-density": frames_density,
     }
 
 
@@ -43,11 +46,12 @@ def in_codes(source: str, latent: int = 24, share: float = 0.4) -> Part[Task]:
     )  # fmt: skip
 
 
-def in_pixels(source: str) -> Part[Task]:
+def in_pixels(data: Part[LabelledData], width: int = 64, levels: tuple[float, float] = (0.02, 20.0)) -> Part[Task]:
     """A density of images: denoising alone, whose classes are brought to one scale after training."""
-    family = Part(LevelEnergy, form=Part(InnerProduct, body=Part(LevelUNet), fine=True), lowest=0.02, highest=20.0)
+    form = Part(InnerProduct, body=Part(LevelUNet, width=width), fine=True)
+    family = Part(LevelEnergy, form=form, lowest=levels[0], highest=levels[1])
     return Part(
-        Densities, data=Part(LabelledImages, source=source), model=Part(Density, space=Part(Pixels), family=family),
+        Densities, data=data, model=Part(Density, space=Part(Pixels), family=family),
         objective=Part(DenoisingScore, time=0.0), drop=0.2,
     )  # fmt: skip
 
@@ -84,7 +88,7 @@ def mnist_density_pixels() -> Experiment:
     """Energies of MNIST over noise levels, in pixels."""
     return Experiment(
         name="mnist-density-pixels", shows="energies of MNIST's digits over noise levels, in pixels",
-        cost="30 CPU minutes", task=in_pixels("mnist"),
+        cost="30 CPU minutes", task=in_pixels(Part(LabelledImages, source="mnist")),
         optimiser=Optimiser(iterations=8000, batch=64, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
     )  # fmt: skip
 
@@ -104,4 +108,10 @@ def mnist_incomplete() -> Experiment:
         name="mnist-incomplete", shows="energies of MNIST's digits of which half the pixels are hidden",
         cost="10 CPU minutes", task=behind_masks("mnist"),
         optimiser=Optimiser(iterations=2000, batch=64, rate=3e-3, ema=0.99, clip=100.0), run=Run(),
+def frames_density() -> Experiment:
+    """Energies of frames over noise levels, in pixels: what stays real where frames change."""
+    return Experiment(
+        name="frames-density", shows="energies of frames of digits over noise levels, to join to energies of change",
+        cost="13 CPU minutes", task=in_pixels(Part(FramesOfDigits, source="mnist"), 48, (0.03, 10.0)).but(drop=0.5),
+        optimiser=Optimiser(iterations=4000, batch=32, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
     )  # fmt: skip
