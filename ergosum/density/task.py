@@ -1,6 +1,6 @@
 """The task of densities: energies of images, by any objective."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from ergosum.density.model import Density
 from ergosum.density.objective import Given, Objective
 from ergosum.density.objectives.denoising import DenoisingScore
 from ergosum.part import Part, parameters
-from ergosum.training.task import Losses, Samples, Shelf, Task
+from ergosum.training.task import Losses, Samples, Section, Shelf, Table, Task
 
 __all__ = ["Densities", "DensityBatch"]
 
@@ -175,7 +175,7 @@ class Densities(Task):
         n: int = 64,
         shares: Sequence[float] | None = None,
         condition: str = "",
-        steps: int = 60,
+        steps: int = 0,
         sigma: float = 0.0,
         corrections: int | None = None,
         particles: int = 1,
@@ -184,18 +184,43 @@ class Densities(Task):
         shelf: Shelf | None = None,
     ) -> Samples:
         """Draw a formula of classes of densities, see `density/sampling.py`."""
+        from ergosum.density.chains import chain_recipe
         from ergosum.density.sampling import sample_densities
 
         return sample_densities(
             models, formula, n, shares, condition, steps, sigma, corrections, particles, seed, runs, shelf,
-            self.of_digits,
+            self.of_digits, chain_recipe(self.objective),
         )  # fmt: skip
+
+    def score(
+        self, name: str, model: nn.Module, n: int, seed: int, *, source: str = "", shelf: Shelf | None = None
+    ) -> dict[str, Any]:
+        """Scores on held-out images and draws, see `density/scores.py`."""
+        from ergosum.density.scores import score_density
+
+        return score_density(name, self, model.eval(), n, seed, source, shelf)  # type: ignore[arg-type]
+
+    def tables(self, scores: Mapping[str, Any]) -> list[Table]:
+        """Draws, Bayes' rule, likelihood, levels: those that were measured."""
+        from ergosum.density.tables import tables
+
+        return tables(scores)
+
+    def report(self, name: str, model: nn.Module, scores: Mapping[str, Any], seed: int, shelf: Shelf) -> list[Section]:
+        """Draws of every class, how they come about, and the tables of the score."""
+        from ergosum.density.figures import sections
+
+        return sections(self, model, scores, seed)  # type: ignore[arg-type]
+
+    @property
+    def takes_source(self) -> bool:
+        """Whether the data are named by a source."""
+        return "source" in parameters(self.data.cls)
 
     @property
     def of_digits(self) -> bool:
         """Whether images are upright digits, which a reader ships for."""
-        known = "source" in parameters(self.data.cls)
-        return known and set(str(self.data.get("source")).split("+")) <= {"digits", "mnist"}
+        return self.takes_source and set(str(self.data.get("source")).split("+")) <= {"digits", "mnist"}
 
     def about(self) -> dict[str, str]:
         """Source and digest of the images."""
