@@ -54,6 +54,7 @@ def test_codes_are_learned_in_their_share_of_training():
 def test_a_codec_may_come_from_another_run(tmp_path):
     one, other = (Density((), 1, 12, Part(Codes, codec=Part(Autoencoder, latent=3, width=4))) for _ in range(2))
     save_weights(tmp_path / "model.safetensors", one.state_dict())
+    (tmp_path / "recipe.json").write_text("{}")
     other.space.weights = str(tmp_path)
     other.space.begin()
     assert all(torch.equal(a, b) for a, b in zip(one.space.codec.parameters(), other.space.codec.parameters()))
