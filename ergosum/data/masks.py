@@ -14,17 +14,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from ergosum.data.image_file import read_image, read_square
+from ergosum.part import Part
 
 __all__ = [
-    "BlockMask", "BoxMask", "FrameMask", "ImageMask", "Mask", "SaltAndPepper", "check_known", "parse_mask",
-    "without_objects",
+    "BlockMask", "BoxMask", "FrameMask", "ImageMask", "Mask", "SaltAndPepper", "StackedMask", "check_known",
+    "parse_mask", "without_objects",
 ]  # fmt: skip
 
 Shape = tuple[int, ...]
@@ -204,6 +205,27 @@ class ImageMask:
                              f"it is {which}.")  # fmt: skip
         known = known.expand(of_pixels).clone()
         return known if generator is None else known.to(generator.device)
+
+
+@dataclass(frozen=True)
+class StackedMask:
+    """A mask of clips, for clips whose frames are the channels of one image, (n, time * channels, height, width).
+
+    Args:
+        mask: of clips, or the part that builds it. channels: of a frame, >= 1.
+    """
+
+    mask: Any
+    channels: int = 1
+
+    def known(self, shape: Shape, generator: Generator | None = None) -> Tensor:
+        """Booleans of that shape."""
+        n, stacked, high, wide = shape
+        if stacked % self.channels:
+            raise ValueError(f"StackedMask: expected frames of {self.channels} channels, got {stacked} in all.")
+        mask: Mask = self.mask.build() if isinstance(self.mask, Part) else self.mask
+        clips = (n, stacked // self.channels, self.channels, high, wide)
+        return mask.known(clips, generator).expand(clips).flatten(1, 2)
 
 
 def without_objects(masks: Tensor, objects: Sequence[int] = (1,), grow: int = 1) -> Tensor:

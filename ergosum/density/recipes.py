@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 
+from ergosum.data.incomplete import Incomplete
 from ergosum.data.labelled import LabelledImages
+from ergosum.data.masks import SaltAndPepper
 from ergosum.density.family import LevelEnergy
 from ergosum.density.forms import InnerProduct
 from ergosum.density.model import Density
 from ergosum.density.objectives.denoising import DenoisingScore
+from ergosum.density.objectives.masked import MaskedScore
 from ergosum.density.space import Codes, Pixels
 from ergosum.density.task import Densities
 from ergosum.nets.autoencoder import Autoencoder
@@ -26,6 +29,8 @@ def recipes() -> dict[str, Callable[[], Experiment]]:
         "density": density,
         "mnist-density": mnist_density,
         "mnist-density-pixels": mnist_density_pixels,
+        "incomplete-digits": incomplete_digits,
+        "mnist-incomplete": mnist_incomplete,
     }
 
 
@@ -45,6 +50,16 @@ def in_pixels(source: str) -> Part[Task]:
         Densities, data=Part(LabelledImages, source=source), model=Part(Density, space=Part(Pixels), family=family),
         objective=Part(DenoisingScore, time=0.0), drop=0.2,
     )  # fmt: skip
+
+
+def behind_masks(source: str, share: float = 0.5, count: int = 2000) -> Part[Task]:
+    """A density of images that nobody saw whole: of each of `count` examples a share of the pixels is hidden for good."""
+    family = Part(
+        LevelEnergy, form=Part(InnerProduct, body=Part(LevelUNet, width=32), fine=True), lowest=0.03, highest=5.0
+    )
+    mask = Part(SaltAndPepper, share=share)
+    data = Part(Incomplete, data=Part(LabelledImages, source=source), mask=mask, count=count)
+    return Part(Densities, data=data, model=Part(Density, family=family), objective=Part(MaskedScore), drop=0.5)
 
 
 def density() -> Experiment:
@@ -71,4 +86,22 @@ def mnist_density_pixels() -> Experiment:
         name="mnist-density-pixels", shows="energies of MNIST's digits over noise levels, in pixels",
         cost="30 CPU minutes", task=in_pixels("mnist"),
         optimiser=Optimiser(iterations=8000, batch=64, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
+    )  # fmt: skip
+
+
+def incomplete_digits() -> Experiment:
+    """Energies of the bundled digits, half of whose pixels are hidden in every example."""
+    return Experiment(
+        name="incomplete-digits", shows="energies of digits of which half the pixels are hidden",
+        cost="3 CPU minutes", task=behind_masks("digits", count=1000),
+        optimiser=Optimiser(iterations=500, batch=64, rate=3e-3, ema=0.99, clip=100.0), run=Run(),
+    )  # fmt: skip
+
+
+def mnist_incomplete() -> Experiment:
+    """Energies of MNIST's digits, half of whose pixels are hidden in every example."""
+    return Experiment(
+        name="mnist-incomplete", shows="energies of MNIST's digits of which half the pixels are hidden",
+        cost="10 CPU minutes", task=behind_masks("mnist"),
+        optimiser=Optimiser(iterations=2000, batch=64, rate=3e-3, ema=0.99, clip=100.0), run=Run(),
     )  # fmt: skip

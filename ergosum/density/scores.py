@@ -38,6 +38,10 @@ TARGETS = {
 """What densities are to reach, by source."""
 
 
+KEYS = ("sample_accuracy", "kid", "kid_error", "kid_damage", "kid_damage_error", "nearest", "copies")
+"""What is measured of every row of images."""
+
+
 class Held(NamedTuple):
     """Images with their labels, of one part of the data."""
 
@@ -52,7 +56,8 @@ def score_density(
 
     `sample_accuracy`: draws of a class that a reader of digits takes for it. `accuracy`, `nll`, `ece`: of Bayes' rule.
     `auroc`: of the likelihood, known images against foreign sets. `bits_per_dim`: at the lowest level. `kid`: kernel
-    distance of draws to held-out images. `rows`: the same of what learned nothing. What cannot be measured is None.
+    distance of draws to held-out images, `kid_damage` that of features which notice blur and noise. `rows`: the same of
+    what learned nothing. What cannot be measured is None.
 
     Args:
         name: of the run or card. source: data to score on, where these take one. shelf: where the reader of digits is;
@@ -87,9 +92,12 @@ def _held(data: Any, generator: Generator, n: int | None = None) -> Held:
 
 
 class Judge(NamedTuple):
-    """What looks at images: features that kernel distances are of, and who says which class, where there is one."""
+    """What looks at images: features that kernel distances are of, others that were trained to notice blur and noise,
+    and who says which class, where there is one.
+    """
 
     features: Callable[[Tensor], Tensor]
+    damage: Callable[[Tensor], Tensor]
     read: Callable[[Tensor], Tensor] | None
 
 
@@ -97,11 +105,12 @@ def _judge(task: Any, model: Density, shelf: Shelf | None) -> Judge | None:
     """The shipped classifier that knows images of this kind."""
     if shelf is None:
         return None
-    if task.of_digits:
-        reader = shelf.classifier("upright")
-        return Judge(reader.features, reader)  # type: ignore[arg-type]
     general = shelf.classifier("features")
-    return Judge(lambda x: general.features(x.expand(-1, 3, -1, -1)), None)  # type: ignore[operator]
+    damage = lambda x: general.features(x.expand(-1, 3, -1, -1))  # type: ignore[operator]  # noqa: E731
+    if not task.of_digits:
+        return Judge(damage, damage, None)
+    reader = shelf.classifier("upright")
+    return Judge(reader.features, damage, reader)  # type: ignore[arg-type]
 
 
 def _samples(
@@ -128,7 +137,7 @@ def _samples(
         rows.append({"row": row, **_judged(images, own, training, test, judge, bool(model.names))})
     told["rows"] = rows
     ours = next((r for r in rows if r["row"] == "ours"), {})
-    for key in ("sample_accuracy", "kid", "kid_error", "nearest", "copies"):
+    for key in KEYS:
         told[key] = ours.get(key)
     true = rows[-1]
     told["reader_accuracy"], told["nearest_true"] = true["sample_accuracy"], true["nearest"]
@@ -140,7 +149,7 @@ def _judged(
     images: Tensor, labels: Tensor, training: Held, test: Held, judge: Judge | None, classes: bool
 ) -> dict[str, Any]:
     """What a row of images comes to."""
-    found: dict[str, Any] = dict.fromkeys(("sample_accuracy", "kid", "kid_error", "nearest", "copies"))
+    found: dict[str, Any] = dict.fromkeys(KEYS)
     near = copies(images, training.images, test.images)
     found |= {"nearest": near.distance, "copies": near.share}
     if judge is None:
@@ -149,11 +158,11 @@ def _judged(
         if judge.read is not None and classes:
             found["sample_accuracy"] = accuracy(judge.read, images, labels)
         if min(len(images), len(test.images)) >= FEWEST:
-            features, reference = judge.features(images), judge.features(test.images)
-            if images is test.images:  # true against other true images
-                order = torch.randperm(len(training.images), generator=torch.Generator().manual_seed(0))
-                features = judge.features(training.images[order[: len(images)]])
-            found["kid"], found["kid_error"] = kid(features, reference, torch.Generator().manual_seed(0))
+            # true images are compared with other true ones, of the training part
+            shown = training.images[: len(images)] if images is test.images else images
+            for key, of in {"kid": judge.features, "kid_damage": judge.damage}.items():
+                made = kid(_in_parts(of, shown), _in_parts(of, test.images), torch.Generator().manual_seed(0))
+                found |= {key: made.mean, f"{key}_error": made.error}
     return found
 
 
@@ -262,6 +271,10 @@ def _likely(model: Density, images: Tensor, levels: tuple[float, ...], fit: floa
 def _recomposed(model: Density, images: Tensor) -> float:
     """Mean squared error of images decoded from their points."""
     return (decoded(model, _points(model, images)) - images).square().mean().item()
+
+
+def _in_parts(of: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    return torch.cat([of(part) for part in images.split(512)])
 
 
 @torch.no_grad()

@@ -7,9 +7,10 @@ from ergosum.training.task import Table
 
 __all__ = ["tables"]
 
-DRAWS = {"sample_accuracy": 3, "kid": 4, "kid_error": 4, "nearest": 4, "copies": 3}
-"""Columns of draws and their decimals: read as their class, kernel distance to held-out images, distance to the nearest
-training image, and the share that lies nearer to one than 99 % of held-out images do."""
+DRAWS = {"sample_accuracy": 3, "kid": 4, "kid_error": 4, "kid_damage": 2, "nearest": 4, "copies": 3}
+"""Columns of draws and their decimals: read as their class; kernel distance to held-out images, and that of features
+which notice blur and noise; distance to the nearest training image, and the share of draws that lie nearer to one than
+99 % of held-out images do."""
 BAYES = {"accuracy": 4, "nll": 4, "ece": 4, "ece_of_widths": 4}
 """Columns of Bayes' rule: calibration in 15 bins of equal mass, and in 10 of equal width."""
 

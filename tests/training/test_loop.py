@@ -12,6 +12,7 @@ from torch import nn
 from ergosum.decomposer import Trajectory
 from ergosum.decomposition import ImageBaseline
 from ergosum.decomposition.recombination import decompose
+from ergosum.density import Densities
 from ergosum.files import read_json
 from ergosum.nets.unet import UNetInnerProduct
 from ergosum.part import Part
@@ -60,6 +61,11 @@ def test_every_recipe_takes_three_steps_and_can_be_used(name, learn, tmp_path, r
     elif isinstance(task, Discovery):
         images = torch.rand(2, 3, 28, 28, generator=generator)
         made = model.act(images, model.read(images, images.roll(1, 3)))
+    elif isinstance(task, Densities):
+        images = torch.rand(2, *model.image, generator=generator)
+        made = model.decode(model.encode(images))
+        x = model.encode(images)
+        assert all(torch.isfinite(energy(x)).all() for energy in model.energies().values())
     else:
         images = torch.rand(2, 3, task.side, task.side, generator=generator)
         whole = isinstance(model, ImageBaseline)
