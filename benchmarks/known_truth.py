@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 
 import torch
 from machine import provenance
-from torch import Generator, Tensor
+from torch import Generator
 
 from ergosum.density.family import LevelEnergy
 from ergosum.density.forms import InnerProduct

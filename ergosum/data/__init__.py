@@ -17,10 +17,7 @@ from ergosum.data.stacked import StackedClips
 from ergosum.data.tetrominoes import Tetrominoes
 
 __all__ = [
-    "BlockMask", "BoxMask", "ClipFolder", "DigitSequences", "FrameMask", "Glyphs", "ImageFolder", "ImageMask",
-    "Incomplete", "LabelledImages", "Mixed", "MovingScenes", "MovingShapes", "SaltAndPepper", "Scenes", "Shapes",
-    "StackedClips", "StackedMask", "Tetrominoes",
     "BlockMask", "BoxMask", "ClipFolder", "DigitSequences", "FrameMask", "FramesOfDigits", "Glyphs", "ImageFolder",
     "ImageMask", "Incomplete", "LabelledImages", "Mixed", "MovingScenes", "MovingShapes", "SaltAndPepper", "Scenes",
-    "Shapes", "Tetrominoes",
+    "Shapes", "StackedClips", "StackedMask", "Tetrominoes",
 ]  # fmt: skip

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-from ergosum.data.incomplete import Incomplete
-from ergosum.data.labelled import LabelledImages
-from ergosum.data.masks import SaltAndPepper
 from ergosum.data.frames import FramesOfDigits
+from ergosum.data.incomplete import Incomplete
 from ergosum.data.labelled import LabelledData, LabelledImages
+from ergosum.data.masks import SaltAndPepper
 from ergosum.density.family import LevelEnergy
 from ergosum.density.forms import InnerProduct
 from ergosum.density.model import Density
@@ -63,7 +62,8 @@ def behind_masks(source: str, share: float = 0.5, count: int = 2000) -> Part[Tas
     )
     mask = Part(SaltAndPepper, share=share)
     data = Part(Incomplete, data=Part(LabelledImages, source=source), mask=mask, count=count)
-    return Part(Densities, data=data, model=Part(Density, family=family), objective=Part(MaskedScore), drop=0.5)
+    return Part(Densities, data=data, model=Part(Density, space=Part(Pixels), family=family),
+                objective=Part(MaskedScore), drop=0.5)  # fmt: skip
 
 
 def density() -> Experiment:
@@ -108,6 +108,9 @@ def mnist_incomplete() -> Experiment:
         name="mnist-incomplete", shows="energies of MNIST's digits of which half the pixels are hidden",
         cost="10 CPU minutes", task=behind_masks("mnist"),
         optimiser=Optimiser(iterations=2000, batch=64, rate=3e-3, ema=0.99, clip=100.0), run=Run(),
+    )  # fmt: skip
+
+
 def frames_density() -> Experiment:
     """Energies of frames over noise levels, in pixels: what stays real where frames change."""
     return Experiment(

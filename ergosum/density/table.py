@@ -59,7 +59,6 @@ class LevelTable(nn.Module):
     Attributes:
         sigma: (13,), from the highest. log_z, error, ess: (13, rows): log Z in nats, its standard error between
             islands, the effective share of draws; all 0 until measured.
-            islands, the effective share of draws; zeros, and a share of -1, where not measured.
     """
 
     sigma: Tensor
@@ -72,7 +71,6 @@ class LevelTable(nn.Module):
         self.register_buffer("sigma", grid(lowest, highest))
         for name in ("log_z", "error", "ess"):
             self.register_buffer(name, torch.zeros(LEVELS, rows))
-        self.clear()
         self.tolerance = TOLERANCE
         self.register_load_state_dict_pre_hook(as_new)
 
@@ -80,7 +78,6 @@ class LevelTable(nn.Module):
     def measured(self) -> bool:
         """Whether the table is filled."""
         return bool((self.ess > 0).all())
-        return bool((self.ess >= 0).all())
 
     def good(self) -> Tensor:
         """At which levels every condition is normalised, (13,): |log Z| within the tolerance, known to half of it, and
@@ -137,12 +134,9 @@ class LevelTable(nn.Module):
             )  # fmt: skip
 
     def clear(self) -> None:
-        """Forget what was measured."""
+        """Forget what was measured; zeros, because weights that are not finite are refused when a run is loaded."""
         for held in (self.log_z, self.error, self.ess):
             held.zero_()
-        self.log_z.zero_()
-        self.error.zero_()
-        self.ess.fill_(-1)  # no number that is not finite: weights are saved before anything is measured
 
 
 def as_new(module: nn.Module, state: dict[str, Any], prefix: str, *rest: Any) -> None:
