@@ -113,8 +113,9 @@ def mnist_incomplete() -> Experiment:
 
 def frames_density() -> Experiment:
     """Energies of frames over noise levels, in pixels: what stays real where frames change."""
+    frames: Part[LabelledData] = Part(FramesOfDigits, source="mnist")  # type: ignore[assignment]
     return Experiment(
         name="frames-density", shows="energies of frames of digits over noise levels, to join to energies of change",
-        cost="13 CPU minutes", task=in_pixels(Part(FramesOfDigits, source="mnist"), 48, (0.03, 10.0)).but(drop=0.5),
+        cost="13 CPU minutes", task=in_pixels(frames, 48, (0.03, 10.0)).but(drop=0.5),
         optimiser=Optimiser(iterations=4000, batch=32, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
     )  # fmt: skip
