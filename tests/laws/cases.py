@@ -149,6 +149,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
 """Networks and what they take; each row of a batch passes on its own."""
 
 ELSEWHERE = {
+    "TrainedCodec": "density/test_trained_codec.py",
     "Autoencoder": "density/test_space.py",
     "Posterior": "density/test_space.py",
     "Field": "density/test_bodies.py",
