@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from bells import Bells
+from density.bells import Bells
 
 from ergosum.density.functionals import HingeLoss
 from ergosum.density.objectives import (

@@ -2,6 +2,8 @@ r"""Contrastive divergence: lower the energy of the data, raise that of samples 
 
 $$ \nabla_\theta \, KL(p_{data} \| p_\theta)
    = E_{data} \nabla_\theta E_\theta(x) - E_{p_\theta} \nabla_\theta E_\theta(x) $$
+$$ \nabla_\theta \, KL(p_{data} \| p_\theta) =
+   E_{data} \nabla_\theta E_\theta(x) - E_{p_\theta} \nabla_\theta E_\theta(x) $$
 
 at temperature 1; the samples are the ends of short chains, and where these start (`starts.py`) tells the published
 methods apart: on the data (CD-k), where earlier chains ended (persistent), or from noise (short-run). Added are the
@@ -75,7 +77,7 @@ class ContrastiveDivergence(Objective):
     def temperature(self) -> float | None:
         """T of the chains, so that data are distributed as $exp(-E / T)$; None of a descent without noise."""
         told = getattr(self.sampler, "temperature", 1.0)
-        return float(told) if isinstance(told, int | float) and told > 0 else None
+        return round(float(told), 12) if isinstance(told, int | float) and told > 0 else None
 
     def loss(self, family: Any, x: Tensor, c: Tensor, generator: Generator, progress: float) -> Losses:
         """The difference of energies; the error is its absolute value."""
