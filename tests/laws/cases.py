@@ -170,6 +170,8 @@ ELSEWHERE = {
     "LevelEnergy": "density/test_family.py",
     "Landscape": "density/test_landscape.py",
     "LabelledImages": "data/test_labelled.py",
+    "FramesOfDigits": "data/test_frames.py",
+    "Beside": "temporal/test_beside.py",
     "BlockMask": "data/test_masks.py",
     "BoxMask": "data/test_masks.py",
     "FrameMask": "data/test_masks.py",
