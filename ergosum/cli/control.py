@@ -13,7 +13,7 @@ def run(arguments: list[str]) -> None:
     parser = parser_for("control", "Steer a digit with energies trained apart.")
     parser.add_argument("runs", nargs="*", help="runs or cards; without any, the shipped colour, angle and scale")
     parser.add_argument("--timeline", required=True, help='such as "scale:3 colour:9" or "colour+angle:-4"')
-    add_start(parser)
+    add_start(parser, "seed of a noise start, and of what --with draws")
     parser.add_argument(
         "--how", choices=["split", "sum"], default="split", help="several factors at once: in turn, or as one sum"
     )
@@ -32,7 +32,8 @@ def run(arguments: list[str]) -> None:
     if out.suffix not in (".png", ".gif"):
         raise ValueError(f"--out {chosen.out}: expected a name that ends in .png or .gif.")
     trust = trusted(chosen.trust)
-    bank = bank_of(chosen.runs or list(DEFAULTS), trust, beside_of(chosen.beside, trust) if chosen.beside else None)
+    beside = beside_of(chosen.beside, trust, chosen.seed) if chosen.beside else None
+    bank = bank_of(chosen.runs or list(DEFAULTS), trust, beside)
     timeline = parse_timeline(chosen.timeline, bank.factors)
     start = start_frame(chosen.start, chosen.scale, bank.canvas, chosen.seed, chosen.invert, chosen.colour)
     frames = resized(bank.play(start.frame, timeline, chosen.how)[0], start.side)

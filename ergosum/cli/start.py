@@ -19,6 +19,10 @@ DEFAULTS = ("digits-colour", "digits-angle", "digits-scale")
 """Cards that steer where no run is named."""
 
 
+NOISE = 0.05
+"""Noise level of frames that an energy acts at beside a change, where none is asked for."""
+
+
 class Start(NamedTuple):
     """A frame (1, 3, side, side), and the side in pixels that made frames are given back at."""
 
@@ -59,13 +63,15 @@ def bank_of(runs: list[str], trust: tuple[str, ...], beside: "Beside | None" = N
     return Bank(models, beside)
 
 
-def beside_of(text: str, trust: tuple[str, ...]) -> "Beside":
+def beside_of(text: str, trust: tuple[str, ...], seed: int = 0) -> "Beside":
     """What `--with RUN:WEIGHT[@NOISE]` names: the energy of images of a run or card, weighted, at a noise level.
 
     Raises:
         ValueError: if the text cannot be read, the run has no energy of images, or not of frames in colour.
     """
-    from ergosum.temporal.beside import NOISE, Beside
+    from torch import Generator
+
+    from ergosum.temporal.beside import Beside
     from ergosum.training.runfolder import load_predictor
 
     run, _, told = text.rpartition(":")
@@ -75,6 +81,8 @@ def beside_of(text: str, trust: tuple[str, ...]) -> "Beside":
         scale, sigma = float(weight), float(noise or NOISE)
     except ValueError as error:
         raise ValueError(expected) from error
+    except ValueError:
+        run, scale, sigma = "", 0.0, 0.0
     if not run:
         raise ValueError(expected)
     if not (isfinite(scale) and scale > 0):
@@ -83,8 +91,8 @@ def beside_of(text: str, trust: tuple[str, ...]) -> "Beside":
     if not hasattr(model, "of_images"):
         raise ValueError(f"{run} has no energy of images to act beside a change; `ergosum train frames-density` does.")
     if model.channels != 3:
-        raise ValueError(f"{run} knows images of {model.channels} channel(s); frames have 3. Train frames-density.")
-    return Beside(scale * model.of_images().at_noise(sigma))
+        raise ValueError(f"{run} knows images of {model.channels} channel(s), frames have 3; train frames-density.")
+    return Beside(scale * model.of_images(), sigma, generator=Generator().manual_seed(seed))
 
 
 def start_frame(

@@ -197,6 +197,8 @@ ELSEWHERE = {
     "RollbackWarning": "training/test_rollbacks.py",
     "DivergenceError": "training/test_rollbacks.py",
     "LabelledImages": "data/test_labelled.py",
+    "FramesOfDigits": "data/test_frames.py",
+    "Beside": "temporal/test_beside.py",
     "BlockMask": "data/test_masks.py",
     "BoxMask": "data/test_masks.py",
     "FrameMask": "data/test_masks.py",
