@@ -158,7 +158,9 @@ def torchebm_updates(
     torch.manual_seed(seed)
     energy = Energy()
     sampler = LangevinDynamics(energy, step_size=STEP, noise_scale=1.0)
-    loss_of = PersistentContrastiveDivergence(energy, sampler, k_steps=STEPS, buffer_size=BUFFER, energy_reg_weight=SQUARES)
+    loss_of = PersistentContrastiveDivergence(
+        energy, sampler, k_steps=STEPS, buffer_size=BUFFER, energy_reg_weight=SQUARES
+    )
     optimiser = torch.optim.Adam(energy.parameters(), lr=CHAINS["rate"], betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, total)
     average = EMA(energy, decay=CHAINS["ema"])
@@ -276,7 +278,11 @@ class Reconstruction(Task):
 
 def experiment(row: Row, source: str, codec: Path | None, seed: int, updates: int = 10**6) -> Experiment:
     """The run of a row; of one of another library, what makes its family."""
-    space = Part(Codes, codec=Part(Autoencoder, latent=LATENT), share=0.0, weights=str(codec)) if row.codes else Part(Pixels)
+    space = (
+        Part(Codes, codec=Part(Autoencoder, latent=LATENT), share=0.0, weights=str(codec))
+        if row.codes
+        else Part(Pixels)
+    )
     task = Part(
         Densities, data=Part(LabelledImages, source=source), model=Part(Density, space=space, family=row.family),
         objective=row.objective or Part(Discriminative), draws=0,
@@ -375,7 +381,9 @@ def own(row: Row, source: str, codec: Path | None, seed: int, seconds: float, fo
     return Trained(model, drawer(row, model, done.built()), told)  # type: ignore[arg-type]
 
 
-def foreign(row: Row, source: str, codec: Path | None, seed: int, seconds: float, folder: Path, watch: Watch) -> Trained:
+def foreign(
+    row: Row, source: str, codec: Path | None, seed: int, seconds: float, folder: Path, watch: Watch
+) -> Trained:
     """Train a row with another library, on the same network and batches of the same codes."""
     assert row.foreign is not None
     torch.manual_seed(seed)
@@ -506,7 +514,9 @@ def settings(row: Row) -> dict[str, Any]:
     return told
 
 
-def row_of(name: str, source: str, minutes: float, seed: int, n: int, runs: Path, pictures: Path | None) -> dict[str, Any]:
+def row_of(
+    name: str, source: str, minutes: float, seed: int, n: int, runs: Path, pictures: Path | None
+) -> dict[str, Any]:
     """Train and measure one row."""
     row, quick = ROWS[name], minutes < 0.5
     budget = 60 * minutes

@@ -81,8 +81,6 @@ def beside_of(text: str, trust: tuple[str, ...], seed: int = 0) -> "Beside":
         scale, sigma = float(weight), float(noise or NOISE)
     except ValueError as error:
         raise ValueError(expected) from error
-    except ValueError:
-        run, scale, sigma = "", 0.0, 0.0
     if not run:
         raise ValueError(expected)
     if not (isfinite(scale) and scale > 0):
