@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from density.bells import Bells
 
+from density.bells import Bells
 from ergosum.density.functionals import HingeLoss
 from ergosum.density.objectives import (
     ContrastiveDivergence,

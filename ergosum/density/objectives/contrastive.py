@@ -1,7 +1,7 @@
 r"""Contrastive divergence: lower the energy of the data, raise that of samples of the model itself.
 
-$$ \nabla_\theta \, KL(p_{data} \| p_\theta) =
-   E_{data} \nabla_\theta E_\theta(x) - E_{p_\theta} \nabla_\theta E_\theta(x) $$
+$$ \nabla_\theta \, KL(p_{data} \| p_\theta)
+   = E_{data} \nabla_\theta E_\theta(x) - E_{p_\theta} \nabla_\theta E_\theta(x) $$
 
 at temperature 1; the samples are the ends of short chains, and where these start (`starts.py`) tells the published
 methods apart: on the data (CD-k), where earlier chains ended (persistent), or from noise (short-run). Added are the
