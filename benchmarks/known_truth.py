@@ -10,8 +10,8 @@ Three cases whose density is known at every noise level, each with two condition
 - `images`: Gaussian images of 28 x 28 pixels with the spectrum of natural images, 1 / f^2; condition 0 is smoother than
   condition 1, and each has a mean of its own.
 
-Trained by denoising score matching alone (`--time 0`) and with the time score (`--time 1` and other weights), and compared, level by level, with the
-truth on draws of the truth:
+Trained by denoising score matching alone (`--time 0`) and with the time score (`--time 1` and other weights), and
+compared, level by level, with the truth on draws of the truth:
 
 - `log_z`: error of log Z of each condition, log E[exp(log q - log p)], in nats, and of their difference;
 - `mean`: mean of log q - log p; `modes`: error of the log ratio of the two modes' weights, in nats;
@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 
 import torch
 from machine import provenance
-from torch import Generator, Tensor
+from torch import Generator
 
 from ergosum.density.family import LevelEnergy
 from ergosum.density.forms import InnerProduct
@@ -165,9 +165,11 @@ def compared(family: LevelEnergy, case: Case, n: int, seed: int) -> list[dict[st
 
 def told(result: dict[str, Any]) -> str:
     """A result as a table."""
-    lines = [f"{result['case']}, time score x {result['time']:g}, seed {result['seed']}, "
-             f"{result['cpu_minutes']:.1f} CPU minutes, {result['updates']} updates",
-             "sigma   log Z 0  log Z 1  between   modes   mean 0   mean 1   ESS 0  ESS 1  Fisher 0  Fisher 1"]  # fmt: skip
+    lines = [
+        f"{result['case']}, time score x {result['time']:g}, seed {result['seed']}, "
+        f"{result['cpu_minutes']:.1f} CPU minutes, {result['updates']} updates",
+        "sigma   log Z 0  log Z 1  between   modes   mean 0   mean 1   ESS 0  ESS 1  Fisher 0  Fisher 1",
+    ]
     for row in result["levels"]:
         a, b = row["conditions"]
         lines.append(

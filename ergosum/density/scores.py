@@ -77,6 +77,8 @@ def score_density(
     told |= _classified(model, training, test, generator)
     told |= _likelihood(model, training, test, n, generator, known_as)
     told |= _levels(model, generator)
+    if hasattr(model.family, "table"):
+        told |= model.family.table.scores()
     flat = told | {f"auroc_{k}": v for k, v in told["auroc"].items()}
     told["targets"] = [
         target(what, flat[key], wanted, at_least)

@@ -44,4 +44,15 @@ def tables(scores: Mapping[str, Any]) -> list[Table]:
             "Every level: the log Z furthest from 0 of any condition, in nats, and the least share of draws that count"
         )
         made.append(Table((), {"sigma": 3, "log Z": 2, "error": 2, "ess": 3}, rows, title))
+            {
+                "sigma": float(sigma),
+                "bias": bias,
+                "+-": (scores.get("level_bias_error") or {}).get(sigma),
+                "ess": (scores.get("ess") or {}).get(sigma),
+            }
+            for sigma, bias in scores["level_bias"].items()
+        ]
+        made.append(
+            Table((), {"sigma": 3, "bias": 2, "+-": 2, "ess": 3}, rows, "log Z of every level in nats, 0 if normalised")
+        )
     return made
