@@ -109,9 +109,6 @@ class Densities(Task):
     def finish(self, model: Density, generator: Generator) -> bool:  # type: ignore[override]
         """Offsets of classes that denoising alone has left on scales of their own, and the table of levels: log Z is
         measured, taken into the offsets where it is known well, and measured again with other draws.
-        """Offsets of classes that denoising alone has left on scales of their own, and the table of levels.
-
-        What is measured of log Z goes into the offsets where it is sure; what the table then holds is measured anew.
         """
         if not hasattr(model.family, "table") or not self.draws:
             return False
@@ -121,8 +118,6 @@ class Densities(Task):
             fit_offsets(model.family, model.encode(known.images), known.labels, generator=generator)
         self.tell("measuring log Z of the levels")
         measure(model.family, n=2 * self.draws, islands=ISLANDS, generator=generator)
-        absorb(model.family)
-        measure(model.family, n=self.draws, islands=ISLANDS, generator=generator)
         absorb(model.family)
         self.tell("measuring log Z again, of what is left")
         measure(model.family, n=self.draws, islands=ISLANDS, generator=generator)
