@@ -64,7 +64,7 @@ def bank_of(runs: list[str], trust: tuple[str, ...], beside: "Beside | None" = N
 
 
 def beside_of(text: str, trust: tuple[str, ...], seed: int = 0) -> "Beside":
-    """What `--with RUN:WEIGHT[@NOISE]` names: the energy of images of a run or card, weighted, at a noise level.
+    """What `--with [CLASS=]RUN:WEIGHT[@NOISE]` names: an energy of images of a run or card, weighted, at a noise level.
 
     Raises:
         ValueError: if the text cannot be read, the run has no energy of images, or not of frames in colour.
@@ -74,14 +74,17 @@ def beside_of(text: str, trust: tuple[str, ...], seed: int = 0) -> "Beside":
     from ergosum.temporal.beside import Beside
     from ergosum.training.runfolder import load_predictor
 
-    run, _, told = text.rpartition(":")
+    named, _, told = text.rpartition(":")
+    name, _, run = named.rpartition("=")
     weight, _, noise = told.partition("@")
     try:
-        scale, sigma = float(weight), float(noise or NOISE)
+        scale, sigma = float(weight), float(noise) if noise else None
     except ValueError:
-        run, scale, sigma = "", 0.0, 0.0
+        run, scale, sigma = "", 0.0, None
     if not run:
-        raise ValueError(f"--with {text!r}: expected RUN:WEIGHT or RUN:WEIGHT@NOISE, such as frames-density:0.1@0.05.")
+        raise ValueError(
+            f"--with {text!r}: expected RUN:WEIGHT, CLASS=RUN:WEIGHT or RUN:WEIGHT@NOISE, such as frames-density:0.1."
+        )
     if not (isfinite(scale) and scale > 0):
         raise ValueError(f"--with {text!r}: expected a finite weight > 0, got {weight}.")
     model = load_predictor(run, trust)[1]
@@ -89,7 +92,9 @@ def beside_of(text: str, trust: tuple[str, ...], seed: int = 0) -> "Beside":
         raise ValueError(f"{run} has no energy of images to act beside a change; `ergosum train frames-density` does.")
     if model.channels != 3:
         raise ValueError(f"{run} knows images of {model.channels} channel(s), frames have 3; train frames-density.")
-    return Beside(scale * model.of_images(), sigma, generator=Generator().manual_seed(seed))
+    if sigma is None:
+        sigma = NOISE if model.has_levels else 0.0
+    return Beside(scale * model.of_images(name), sigma, generator=Generator().manual_seed(seed))
 
 
 def start_frame(

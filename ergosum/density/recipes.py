@@ -2,23 +2,25 @@
 
 from collections.abc import Callable
 
-from ergosum.data.frames import FramesOfDigits
+from ergosum.data.frames import FramesOfDigits, WornFrames
 from ergosum.data.labelled import LabelledData, LabelledImages
 from ergosum.density.family import LevelEnergy
 from ergosum.density.forms import InnerProduct
+from ergosum.density.landscape import Landscape
 from ergosum.density.model import Density
 from ergosum.density.objectives.denoising import DenoisingScore
+from ergosum.density.objectives.discriminative import Discriminative
 from ergosum.density.space import Codes, Pixels
 from ergosum.density.task import Densities
 from ergosum.nets.autoencoder import Autoencoder
-from ergosum.nets.levels import LevelUNet
+from ergosum.nets.levels import LevelEncoder, LevelUNet
 from ergosum.part import Part
 from ergosum.training.experiment import Experiment, Optimiser, Run
 from ergosum.training.task import Task
 
 __all__ = ["HEADLINES", "recipes"]
 
-HEADLINES = ("density", "mnist-density", "mnist-density-pixels", "frames-density")
+HEADLINES = ("density", "mnist-density", "mnist-density-pixels", "frames-density", "frames-real")
 
 
 def recipes() -> dict[str, Callable[[], Experiment]]:
@@ -28,6 +30,7 @@ def recipes() -> dict[str, Callable[[], Experiment]]:
         "mnist-density": mnist_density,
         "mnist-density-pixels": mnist_density_pixels,
         "frames-density": frames_density,
+        "frames-real": frames_real,
     }
 
 
@@ -83,4 +86,15 @@ def frames_density() -> Experiment:
         name="frames-density", shows="energies of frames of digits over noise levels, to join to energies of change",
         cost="13 CPU minutes", task=in_pixels(Part(FramesOfDigits, source="mnist"), 48, (0.03, 10.0)).but(drop=0.5),
         optimiser=Optimiser(iterations=4000, batch=32, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
+    )  # fmt: skip
+
+
+def frames_real() -> Experiment:
+    """Energies that tell true frames from worn ones: what counters the blur of frames that change many times."""
+    model = Part(Density, space=Part(Pixels), family=Part(Landscape, body=Part(LevelEncoder, width=24)))
+    return Experiment(
+        name="frames-real", shows="energies that tell frames of digits from worn ones, to join to energies of change",
+        cost="4 CPU minutes",
+        task=Part(Densities, data=Part(WornFrames, source="mnist"), model=model, objective=Part(Discriminative)),
+        optimiser=Optimiser(iterations=2000, batch=64, rate=2e-3, ema=0.99, clip=100.0), run=Run(),
     )  # fmt: skip
