@@ -176,8 +176,8 @@ class Or(Node, Energy):
 
     An alternative whose weight is not given gets $w_i = 1 / Z_i$: all such alternatives have equal shares. Where
     $log Z_i$ is not known, $Z_i = 1$ is assumed and a warning says so, because the share of a term then depends on a
-    constant nobody chose. Estimate the weights with `partition.weighted`, or give them; a given weight is taken as it
-    is.
+    constant nobody chose (unless all alternatives are of one `scale`: then their Z are equal). Estimate the weights
+    with `partition.weighted`, or give them; a given weight is taken as it is.
 
     A disjunction within a disjunction stands for its alternatives: they join the outer ones, each as it is, so that
     `(a | b) | c`, `a | (b | c)` and `disjunction(a, b, c)` are one density in which each has a third. If the inner one
@@ -230,7 +230,7 @@ class Or(Node, Energy):
             else:
                 flat.append((part, weight))
                 unknown += [part] if weight is None and part.log_z is None else []
-        if unknown and len(flat) > 1:
+        if unknown and len(flat) > 1 and not _of_one_scale(flat):
             warn(
                 f"Or: log Z of {', '.join(dict.fromkeys(map(str, unknown)))} is not known; assuming equal partition "
                 "functions (log Z = 0), so the shares of the terms are not what you may expect. Pass log_weights=, or "
@@ -397,6 +397,12 @@ def _expect_values(node: str, parts: Sequence[Energy]) -> None:
             f"{node}: {', '.join(blind)}: no energy value, only a score, and how much an alternative counts depends on "
             "its value. Scores compose with & and weights."
         )
+
+
+def _of_one_scale(alternatives: Sequence[tuple[Energy, float | None]]) -> bool:
+    """Whether log Z of all is unknown and yet the same."""
+    first = alternatives[0][0].scale
+    return first is not None and all(t.log_z is None and t.scale == first for t, _ in alternatives)
 
 
 def _number(weight: float | Tensor | None) -> float | None:

@@ -8,7 +8,17 @@ from ergosum.part import Part, parameters
 from ergosum.temporal.discovery import Search
 from ergosum.training.experiment import Experiment
 
-SMALL = {"width": 4, "count": 32, "limit": 32, "source": "digits", "clips": 24, "pool": 8, "restarts": 2, "spare": 0.0}
+SMALL = {
+    "width": 4,
+    "count": 32,
+    "limit": 32,
+    "source": "digits",
+    "clips": 24,
+    "pool": 8,
+    "restarts": 2,
+    "spare": 0.0,
+    "draws": 16,
+}
 """What every part that takes such an argument gets."""
 OPTIMISER = {"batch": 4, "iterations": 3}
 RUN = {"log_every": 1, "checkpoint_every": 100}

@@ -30,8 +30,10 @@ def run(arguments: list[str]) -> None:
     )  # fmt: skip
     parser.add_argument("--condition", default="", help="class to draw from, by number or name; none: of all classes")
     parser.add_argument("--n", type=int, default=4, help="draws, >= 1")
-    parser.add_argument("--steps", type=int, default=SUPPRESS, help="noise levels, >= 2 (default: 30)")
-    parser.add_argument("--corrections", type=int, default=SUPPRESS, help="steps at each level, >= 0 (default: 1)")
+    parser.add_argument("--steps", type=int, default=SUPPRESS, help="noise levels, >= 2 (default: 20)")
+    parser.add_argument(
+        "--corrections", type=int, default=SUPPRESS, help="trajectories at each level, >= 0 (default: 1)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the mask and of the draws")
     parser.add_argument("--out", default="inpainted.png", help="image to write (.png)")
     parser.add_argument("--json", action="store_true", help="print the numbers as one JSON object alone")

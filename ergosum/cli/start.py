@@ -3,7 +3,7 @@
 import sys
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ergosum.cli.arguments import Parser
 
@@ -77,17 +77,18 @@ def beside_of(text: str, trust: tuple[str, ...], seed: int = 0) -> "Beside":
     named, _, told = text.rpartition(":")
     name, _, run = named.rpartition("=")
     weight, _, noise = told.partition("@")
+    expected = (
+        f"--with {text!r}: expected RUN:WEIGHT, CLASS=RUN:WEIGHT or RUN:WEIGHT@NOISE, such as frames-density:0.1@0.05."
+    )
     try:
         scale, sigma = float(weight), float(noise) if noise else None
-    except ValueError:
-        run, scale, sigma = "", 0.0, None
+    except ValueError as error:
+        raise ValueError(expected) from error
     if not run:
-        raise ValueError(
-            f"--with {text!r}: expected RUN:WEIGHT, CLASS=RUN:WEIGHT or RUN:WEIGHT@NOISE, such as frames-density:0.1."
-        )
+        raise ValueError(expected)
     if not (isfinite(scale) and scale > 0):
         raise ValueError(f"--with {text!r}: expected a finite weight > 0, got {weight}.")
-    model = load_predictor(run, trust)[1]
+    model: Any = load_predictor(run, trust)[1]
     if not hasattr(model, "of_images"):
         raise ValueError(f"{run} has no energy of images to act beside a change; `ergosum train frames-density` does.")
     if model.channels != 3:

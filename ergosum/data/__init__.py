@@ -6,17 +6,18 @@ from ergosum.data.frames import FramesOfDigits, WornFrames
 from ergosum.data.glyphs import Glyphs
 from ergosum.data.incomplete import Incomplete
 from ergosum.data.labelled import LabelledImages
-from ergosum.data.masks import BlockMask, BoxMask, FrameMask, ImageMask, SaltAndPepper
+from ergosum.data.masks import BlockMask, BoxMask, FrameMask, ImageMask, SaltAndPepper, StackedMask
 from ergosum.data.mixed import Mixed
 from ergosum.data.moving_scenes import MovingScenes
 from ergosum.data.moving_shapes import MovingShapes
 from ergosum.data.scenes import Scenes
 from ergosum.data.sequences import DigitSequences
 from ergosum.data.shapes import Shapes
+from ergosum.data.stacked import StackedClips
 from ergosum.data.tetrominoes import Tetrominoes
 
 __all__ = [
     "BlockMask", "BoxMask", "ClipFolder", "DigitSequences", "FrameMask", "FramesOfDigits", "Glyphs", "ImageFolder",
     "ImageMask", "Incomplete", "LabelledImages", "Mixed", "MovingScenes", "MovingShapes", "SaltAndPepper", "Scenes",
-    "Shapes", "Tetrominoes", "WornFrames",
+    "Shapes", "StackedClips", "StackedMask", "Tetrominoes", "WornFrames",
 ]  # fmt: skip

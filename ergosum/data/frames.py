@@ -68,8 +68,8 @@ class WornFrames:
     """Frames as they are, of class `real`, and frames that were moved about and back, of class `worn`; half of each.
 
     A worn frame is turned, scaled and shifted by a random little and moved back, once or several times; every one of
-    these takes two bicubic interpolations, which blur as those of a predicted sequence do, while all else stays where
-    it was.
+    these takes two bilinear interpolations, which blur as those of a predicted sequence do, while all else stays where
+    it was. A random share of that is added to the frame, so that some are hardly worn.
 
     Args:
         source, side, split: as `FramesOfDigits`. times: of moving there and back, at most, >= 1.
@@ -99,7 +99,7 @@ class WornFrames:
 
     def worn(self, images: Tensor, generator: Generator) -> Tensor:
         """Images (n, channels, side, side) moved about and back, each 1 .. times times."""
-        n = len(images)
+        n, whole = len(images), images
         rounds = torch.randint(1, self.times + 1, (n, 1, 1, 1), generator=generator)
         for done in range(self.times):
             turn, size, right, down = 2 * torch.rand(4, n, generator=generator) - 1
@@ -111,7 +111,8 @@ class WornFrames:
             there[:, 2, 2] = 1
             moved = _moved(_moved(images, there), torch.linalg.inv(there)).clamp(0, 1)
             images = torch.where(rounds > done, moved, images)
-        return images
+        share = 0.1 + 0.9 * torch.rand(n, 1, 1, 1, generator=generator)
+        return whole + share * (images - whole)
 
     def digest(self) -> str:
         """As of `FramesOfDigits`."""
@@ -120,4 +121,4 @@ class WornFrames:
 
 def _moved(images: Tensor, matrix: Tensor) -> Tensor:
     grid = F.affine_grid(matrix[:, :2], list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bicubic", align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", align_corners=False)

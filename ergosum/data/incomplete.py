@@ -22,9 +22,10 @@ class Incomplete:
     channels where all of one is hidden (clips with their frames as channels). `truth` is for scores alone.
 
     Args:
-        data: images with classes, or the part that builds them (gets `split`). mask: what it hides. count: examples,
-            >= 2; 0 takes all of a dataset that has a length. seed: of the examples and their masks. split: `train` or
-            `test`.
+        data: images with classes, or the part that builds them (gets `split`). mask: what it hides; None takes the
+            masks that the data bring along, an attribute `known` beside their list `images`. count: examples, >= 2; 0
+            takes all of a dataset that has a length, in their order. seed: of the examples and their masks. split:
+            `train` or `test`.
     Attributes:
         truth: (count, channels, side, side), whole images. known: Booleans of that shape, True where a pixel is known.
         start: the images with hidden pixels filled. labels: (count,).
@@ -35,19 +36,23 @@ class Incomplete:
     def __init__(
         self,
         data: Part[LabelledData] | LabelledData = Part(LabelledImages),  # noqa: B008
-        mask: Part[Mask] | Mask = Part(SaltAndPepper, share=0.5),  # noqa: B008
+        mask: Part[Mask] | Mask | None = Part(SaltAndPepper, share=0.5),  # noqa: B008
         count: int = 2000,
         seed: int = 0,
         split: Split = "train",
     ) -> None:
         whole: Any = data.build(split=split) if isinstance(data, Part) else data
-        hides: Mask = mask.build() if isinstance(mask, Part) else mask
         size = len(whole) if hasattr(whole, "__len__") else 0
         if count < 0 or (count or size) < 2:
             raise ValueError(f"Incomplete: expected two or more examples, got count {count} of {size or 'no list'}.")
         generator = Generator().manual_seed(seed)
-        self.truth, self.labels = _examples(whole, count, size, generator)
-        self.known = check_known("Incomplete", hides.known(tuple(self.truth.shape), generator), self.truth).contiguous()
+        self.truth, self.labels, known = _examples(whole, count, size, generator)
+        if mask is not None:
+            hides: Mask = mask.build() if isinstance(mask, Part) else mask
+            known = hides.known(tuple(self.truth.shape), generator)
+        if known is None:
+            raise ValueError(f"Incomplete: expected a mask, since {type(whole).__name__} brings none along.")
+        self.known = check_known("Incomplete", known, self.truth).contiguous()
         channels = self.known.flatten(2).any(2)
         shown = torch.where(self.known, self.truth, 0)
         self.start = harmonic(shown, self.known, dims=2 if channels.all() else 3)
@@ -70,10 +75,12 @@ class Incomplete:
         return PartlyKnown(self.start[rows], self.labels[rows], self.known[rows], rows)
 
 
-def _examples(data: Any, count: int, size: int, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Different examples of a list in random order, or as many draws of what has no end."""
+def _examples(data: Any, count: int, size: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Different examples of a list in random order, or all in theirs, and their masks if they bring any; of what has no
+    end, draws.
+    """
     if size and hasattr(data, "images"):
-        rows = torch.randperm(size, generator=generator)[: count or size]
-        return data.images[rows].clone(), data.labels[rows]
+        rows = torch.randperm(size, generator=generator)[:count] if count else torch.arange(size)
+        return data.images[rows].clone(), data.labels[rows], data.known[rows] if hasattr(data, "known") else None
     record: Labelled = data.labelled(count or size, generator)
-    return record.images, record.labels
+    return record.images, record.labels, None

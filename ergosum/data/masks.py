@@ -14,17 +14,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from ergosum.data.image_file import read_image, read_square
+from ergosum.part import Part
 
 __all__ = [
-    "BlockMask", "BoxMask", "FrameMask", "ImageMask", "Mask", "SaltAndPepper", "check_known", "parse_mask",
-    "without_objects",
+    "BlockMask", "BoxMask", "FrameMask", "ImageMask", "Mask", "SaltAndPepper", "StackedMask", "check_known",
+    "parse_mask", "without_objects",
 ]  # fmt: skip
 
 Shape = tuple[int, ...]
@@ -178,6 +179,8 @@ class ImageMask:
     The mask has the size of the images, or it is a square of another size, which is brought to theirs: a pixel is
     hidden where more than half of it is black.
 
+    Args:
+        path: of the image.
     Raises:
         ValueError: if the mask is no square and of another size than the images, or all black or all white.
         FileNotFoundError, UnreadableImage: as for every image.
@@ -204,6 +207,27 @@ class ImageMask:
                              f"it is {which}.")  # fmt: skip
         known = known.expand(of_pixels).clone()
         return known if generator is None else known.to(generator.device)
+
+
+@dataclass(frozen=True)
+class StackedMask:
+    """A mask of clips, for clips whose frames are the channels of one image, (n, time * channels, height, width).
+
+    Args:
+        mask: of clips, or the part that builds it. channels: of a frame, >= 1.
+    """
+
+    mask: Any
+    channels: int = 1
+
+    def known(self, shape: Shape, generator: Generator | None = None) -> Tensor:
+        """Booleans of that shape."""
+        n, stacked, high, wide = shape
+        if stacked % self.channels:
+            raise ValueError(f"StackedMask: expected frames of {self.channels} channels, got {stacked} in all.")
+        mask: Mask = self.mask.build() if isinstance(self.mask, Part) else self.mask
+        clips = (n, stacked // self.channels, self.channels, high, wide)
+        return mask.known(clips, generator).expand(clips).flatten(1, 2)
 
 
 def without_objects(masks: Tensor, objects: Sequence[int] = (1,), grow: int = 1) -> Tensor:

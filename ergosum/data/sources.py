@@ -31,8 +31,8 @@ from ergosum.data.listing import image_files, shown
 from ergosum.data.record import Digits
 from ergosum.data.split import split_files
 
-__all__ = ["FASHION_FILES", "MNIST_FILES", "SOURCES", "centre", "checksum", "cut", "default_source", "fit_canvas",
-           "load_digits", "load_image", "source_at_hand"]  # fmt: skip
+__all__ = ["FASHION_FILES", "MNIST_FILES", "SOURCES", "at_hand", "centre", "checksum", "cut", "default_source",
+           "fit_canvas", "load_digits", "load_image", "source_at_hand"]  # fmt: skip
 
 Split = Literal["train", "test"]
 
@@ -84,7 +84,13 @@ def load_digits(source: str, split: Split, canvas: int = 28, limit: int = 0) -> 
 
 def default_source() -> str:
     """`mnist` where all of its files are at hand, so that nothing is downloaded unasked; else the bundled `digits`."""
-    return "mnist" if all(_at_hand("mnist", _packed(name)) for name in MNIST_FILES) else "digits"
+    return "mnist" if at_hand("mnist") else "digits"
+
+
+def at_hand(source: str) -> bool:
+    """Whether a named source can be read without a download."""
+    files = {"mnist": [_packed(name) for name in MNIST_FILES], "fashion": [FASHION_FILES]}
+    return all(_at_hand(source, names) for names in files.get(source, []))
 
 
 def source_at_hand(source: str) -> str:

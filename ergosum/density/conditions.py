@@ -29,6 +29,14 @@ class Conditions(nn.Module):
         """The conditions with each left out with a probability, independently."""
         raise NotImplementedError
 
+    def listed(self) -> Tensor:
+        """The conditions that are looked at one by one when a family is measured, (rows, *dims): none alone."""
+        return self.none(1)
+
+    def place(self, c: Tensor) -> Tensor:
+        """Where each condition (batch, *dims) stands in that list, (batch,); -1 if it is not there."""
+        return torch.full((len(c),), -1, device=c.device)
+
 
 class Classes(Conditions):
     """One class of several, int64 in 0 .. classes - 1; -1 is none.
@@ -54,6 +62,14 @@ class Classes(Conditions):
         """Some classes as -1."""
         gone = torch.rand(c.shape, generator=generator).to(c.device) < probability
         return torch.where(gone, -1, c)
+
+    def listed(self) -> Tensor:
+        """None, and every class."""
+        return torch.arange(-1, self.classes, device=self.table.weight.device)
+
+    def place(self, c: Tensor) -> Tensor:
+        """One more than the class."""
+        return c + 1
 
     def forward(self, c: Tensor) -> Tensor:
         """A learned code for each class, and one for none."""

@@ -10,12 +10,15 @@ conditions, and of models trained apart, share one unit and one zero.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
 from ergosum.density.conditions import Classes, Conditions
 from ergosum.density.forms import Form, InnerProduct, Level
+from ergosum.density.offsets import Offsets
+from ergosum.density.table import LevelTable
 from ergosum.energy import Conditional, Energy, summed
 from ergosum.part import Part
 from ergosum.shapes import Batch, PerSample
@@ -35,6 +38,8 @@ class LevelEnergy(Conditional):
             the data, where they have any.
     Attributes:
         mean, deviation: m and s_d, of the data; 0 and 1 until `fit` is called.
+        table: what was measured of log Z at each level (`table.measure`). offsets: constants that bring conditions to
+            one scale at each level (`offsets.fit_offsets`, `offsets.absorb`); zero until they are fitted.
     Raises:
         ValueError: for levels out of order; from members, for a condition or a level that it has not.
     """
@@ -62,6 +67,19 @@ class LevelEnergy(Conditional):
         self.form = form.build(event=self.event, code=code)
         self.register_buffer("mean", torch.zeros(self.event))
         self.register_buffer("deviation", torch.ones(()))
+        rows = len(self.conditions.listed())
+        self.table = LevelTable(self.lowest, self.highest, rows)
+        self.offsets = Offsets(self.lowest, self.highest, rows)
+
+    @property
+    def log_z(self) -> float | None:  # type: ignore[override]
+        """0 if members are normalised at the lowest level, where they stand."""
+        return 0.0 if self.normalised(self.lowest) else None
+
+    @property
+    def scale(self) -> Any:  # type: ignore[override]
+        """The family and the lowest level, if offsets were fitted."""
+        return (self, self.lowest) if self.offsets.fitted else None
 
     @property
     def size(self) -> int:
@@ -150,8 +168,8 @@ class LevelEnergy(Conditional):
         return float(sigma)
 
     def normalised(self, sigma: float) -> bool:
-        """Whether members are normalised at a level, as far as was measured."""
-        return False
+        """Whether the table shows that members are normalised at a level, within its tolerance."""
+        return self.table.normalised(self.checked(sigma))
 
 
 WAVES = 6
@@ -170,6 +188,7 @@ class AtLevel(Conditional):
         self.family, self.sigma = family, sigma
         self.condition_dims = family.condition_dims
         self.log_z = 0.0 if family.normalised(sigma) else None
+        self.scale = (family, sigma) if family.offsets.fitted else None
 
     def bind(self, z: Tensor, anchor: Tensor | None) -> Energy:
         """A member at the level."""
@@ -191,4 +210,7 @@ class _Member(Energy):
 
     def forward(self, x: Batch) -> PerSample:
         log_sigma = torch.full((len(x),), math.log(self.sigma), dtype=x.dtype, device=x.device)
-        return -self.family.log_density(x, log_sigma, self.c)
+        value = -self.family.log_density(x, log_sigma, self.c)
+        if not self.family.offsets.fitted:
+            return value
+        return value - self.family.offsets.at(self.sigma, self.family.conditions.place(self.c)).to(value)

@@ -1,7 +1,10 @@
 r"""Hidden pixels drawn from a density, given the known ones.
 
 In pixels, a known pixel is a known number: the ladder of noise levels keeps it at its value plus the level's noise, and
-moves the rest, with Langevin steps at each level that let the hidden pixels agree with the known ones.
+moves the rest. Steps down the ladder alone hardly heed the known pixels, whose noise hides them where hidden ones are
+decided; trajectories of Hamiltonian Monte Carlo at each level mend that, and few of them do (for two coordinates of
+correlation .8, one of which is known: .69 of 1.2 without, 1.02 with four Langevin steps at each of 20 levels, 1.19 with
+one trajectory of four, at the same cost).
 
 In codes nothing is known directly. A code z is as likely as its density says, times how well its image fits:
 
@@ -21,8 +24,8 @@ from ergosum.density.model import Density
 from ergosum.energy import Energy, summed
 from ergosum.metrics.hidden_error import hidden_error
 from ergosum.report.strips import sheet
+from ergosum.samplers.hmc import Hmc
 from ergosum.samplers.ladder import NoiseLadder
-from ergosum.samplers.langevin import Langevin
 from ergosum.samplers.mala import Mala
 from ergosum.samplers.reverse import levels
 from ergosum.shapes import Batch, PerSample
@@ -30,6 +33,8 @@ from ergosum.training.task import Samples, Table
 
 __all__ = ["Fit", "completed", "inpaint", "inpainted"]
 
+STRIDE, LENGTH = 0.5, 4
+"""Steps of a trajectory in units of the level, to begin with, and how many."""
 FIT = 0.1
 """s, in units of intensity: about what the autoencoders' images of held-out digits miss by."""
 SPREAD = 0.3
@@ -74,19 +79,19 @@ def completed(
     lowest: float,
     noise: float,
     steps: int,
-    corrections: int = 0,
+    corrections: int = 1,
     generator: Generator | None = None,
 ) -> Tensor:
     """Hidden numbers drawn anew from an energy with noise levels, given the known ones.
 
     Args:
         x: where hidden ones start, (batch, *event), beside the known ones; noise of deviation `noise` is added to all.
-            known: Booleans of its shape. lowest: the last level. steps: levels, >= 2. corrections: Langevin steps at
-            each level.
+            known: Booleans of its shape. lowest: the last level. steps: levels, >= 2. corrections: trajectories at
+            each level, >= 0.
     Returns:
         x with the hidden numbers replaced by the mean of the data given the last level.
     """
-    kernel = {"correction": Langevin(step_size=0.3), "corrections": corrections} if corrections else {}
+    kernel = {"correction": Hmc(step_size=STRIDE, length=LENGTH), "corrections": corrections} if corrections else {}
     ladder = NoiseLadder(levels=levels(lowest, noise, steps), denoise=True, **kernel)
     device = x.device if generator is None else generator.device
     noisy = x + noise * torch.randn(x.shape, generator=generator, device=device).to(x)
@@ -100,7 +105,7 @@ def inpaint(
     c: Tensor | None = None,
     *,
     n: int = 1,
-    steps: int = 30,
+    steps: int = 20,
     corrections: int = 1,
     noise: float = 0.0,
     generator: Generator | None = None,
@@ -110,14 +115,14 @@ def inpaint(
     Args:
         images: (batch, C, side, side) in [0, 1], anything at hidden pixels. known: Booleans, True where a pixel is
             known, see `data.masks`. c: conditions, one for all or one for each; None for the prior's. n: draws of each.
-            steps: noise levels, >= 2. corrections: steps at each level, >= 0. noise: level to start from, in units of
-            the space; 0 takes four times the deviation of the data.
+            steps: noise levels, >= 2. corrections: trajectories at each level, >= 0. noise: level to start from, in
+            units of the space; 0 takes four times the deviation of the data.
     Returns:
         (n, batch, C, side, side) in [0, 1]; known pixels are as given.
     Raises:
         ValueError: if the mask does not fit, hides nothing or all of an image, or the density has no noise levels.
     Source: Lugmayr et al. 2022 (RePaint) and Song et al. 2021 (known pixels noised at each level). Differs: corrections
-        by Langevin steps at each level instead of going back up.
+        by trajectories at each level instead of going back up.
     """
     family = model.family
     if not hasattr(family, "lowest"):
@@ -165,7 +170,7 @@ def inpainted(
     *,
     condition: str = "",
     n: int = 4,
-    steps: int = 30,
+    steps: int = 20,
     corrections: int = 1,
     seed: int = 0,
 ) -> Samples:

@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ergosum.density.algebra import Lifted
+from ergosum.density.chains import Recipe, run_chains
 from ergosum.density.figures import film_of, grid
 from ergosum.density.formulas import PRIOR, Vocabulary, meaning, vocabulary
 from ergosum.density.model import Density
@@ -25,7 +26,7 @@ from ergosum.samplers.mala import Mala
 from ergosum.samplers.reverse import levels
 from ergosum.training.task import Samples, Shelf, Table
 
-__all__ = ["Drawn", "draw", "of_condition", "sample_densities", "shown_levels"]
+__all__ = ["Drawn", "decoded", "draw", "draw_classes", "of_condition", "sample_densities", "shown_levels"]
 
 LEVELS = 60
 """Noise levels of a ladder where none are asked for."""
@@ -56,28 +57,34 @@ def draw(
     n: int,
     generator: Generator | None = None,
     *,
-    steps: int = LEVELS,
+    steps: int = 0,
     sigma: float = 0.0,
     corrections: int | None = None,
     particles: int = 1,
     film: bool = False,
+    recipe: Recipe | None = None,
 ) -> Drawn:
     """n points of a density of these models, or of a composition of theirs.
 
     Args:
-        n: >= 1. steps: noise levels, >= 2. sigma: the level to end at, 0 for the lowest; what noise is left is then
-            taken away. corrections: steps of a kernel at each level, >= 0; None for 4 where something in the energy is
-            a conjunction, else none. particles: >= 1 for each draw; of more than one, one is kept by weights from level
-            to level. film: keep every level.
+        n: >= 1. steps: noise levels, >= 2, or steps of a chain; 0 for 60 levels, or a chain of the recipe. sigma: the
+            level to end at, 0 for the lowest; what noise is left is then taken away. corrections: steps of a kernel at
+            each level, >= 0; None for 4 where something in the energy is a conjunction, else none. particles: >= 1 for
+            each draw; of more than one, one is kept by weights from level to level. film: keep every level. recipe: of
+            chains, for models without noise levels.
     Raises:
-        ValueError: for settings out of range, or models without noise levels.
+        ValueError: for settings out of range, or models without noise levels and a recipe of chains.
     """
+    levelled = all(hasattr(model.family, "lowest") for model in models)
+    if not levelled:
+        return _by_chains(models, energy, n, generator, steps, recipe, film, sigma or corrections or particles - 1)
+    steps = steps or LEVELS
     for what, value, least in (("n", n, 1), ("steps", steps, 2), ("particles", particles, 1)):
         if value < least:
             raise ValueError(f"{what}: expected at least {least}, got {value}.")
     if corrections is not None and corrections < 0:
         raise ValueError(f"corrections: expected at least 0, got {corrections}.")
-    family = _family(models)
+    family: Any = models[0].family
     ladder = _ladder(models, energy, steps, sigma, corrections, particles)
     spread = math.hypot(float(family.deviation), ladder.levels[0])
     each = max(1, CHUNK // particles)
@@ -98,6 +105,16 @@ def draw(
         films[-1] = torch.cat(found)
     means = torch.tensor(ess).mean(0).tolist() if particles > 1 else []
     return Drawn(torch.cat(found).detach(), films, ladder.levels, means)
+
+
+def draw_classes(
+    model: Density, c: Tensor, generator: Generator | None = None, film: bool = False, recipe: Recipe | None = None
+) -> Drawn:
+    """A point of each of the classes c, (n,), -1 for the prior; film and recipe as `draw`."""
+    options: Any = {"film": film, "recipe": recipe}
+    parts = [draw([model], model.family(own), len(own), generator, **options) for own in c.split(CHUNK)]
+    films = [torch.cat(frames) for frames in zip(*(part.film for part in parts), strict=True)]
+    return Drawn(torch.cat([part.x for part in parts]), films, parts[0].levels, [])
 
 
 def of_condition(known: Vocabulary, names: Sequence[str], condition: str) -> str:
@@ -123,8 +140,10 @@ def of_condition(known: Vocabulary, names: Sequence[str], condition: str) -> str
 def shown_levels(model: Density, drawn: Drawn) -> list[Tensor]:
     """Images of every level: what the mean of Gaussian data would be, given the draws at that level.
 
-    At high levels that is nearly the mean of all data, and at the lowest the draws themselves.
+    At high levels that is nearly the mean of all data, and at the lowest the draws themselves. Of chains, their points.
     """
+    if not drawn.levels:
+        return [decoded(model, x) for x in drawn.film]
     family, frames = model.family, []
     variance = float(family.deviation) ** 2
     for number, x in enumerate(drawn.film):
@@ -153,6 +172,7 @@ def sample_densities(
     runs: Sequence[str] = (),
     shelf: Shelf | None = None,
     digits: bool = False,
+    recipe: Recipe | None = None,
 ) -> Samples:
     """What `ergosum sample` shows of densities: a grid, its levels as a film, and who is seen in it.
 
@@ -167,7 +187,7 @@ def sample_densities(
     text = formula or of_condition(known, densities[0].names, condition)
     energy = meaning(text, known, shares)
     generator = torch.Generator().manual_seed(seed)
-    settings = {"steps": steps, "sigma": sigma, "corrections": corrections, "particles": particles}
+    settings = {"steps": steps, "sigma": sigma, "corrections": corrections, "particles": particles, "recipe": recipe}
     drawn = draw(densities, energy, n, generator, **settings, film=True)  # type: ignore[arg-type]
     frames = shown_levels(densities[0], drawn)
     numbers: dict[str, Any] = {
@@ -199,15 +219,24 @@ def _density(model: nn.Module) -> Density:
     return model
 
 
-def _family(models: Sequence[Density]) -> Any:
-    """The family of the first model, if all have noise levels."""
-    for model in models:
-        if not hasattr(model.family, "lowest"):
-            raise ValueError(
-                f"{type(model.family).__name__} has no noise levels to go down, so its draws need chains of the recipe "
-                "that trained it."
-            )
-    return models[0].family
+def _by_chains(
+    models: Sequence[Density], energy: Energy, n: int, generator: Generator | None, steps: int, recipe: Recipe | None,
+    film: bool, levelled: Any,
+) -> Drawn:  # fmt: skip
+    """Draws of energies without noise levels."""
+    told = next(type(model.family).__name__ for model in models if not hasattr(model.family, "lowest"))
+    if n < 1 or steps < 0:
+        raise ValueError(f"n, steps: expected n >= 1 and steps >= 1 of a chain, got {n} and {steps}.")
+    if levelled:
+        raise ValueError(f"{told} has no noise levels: sigma, corrections and particles have no meaning for it.")
+    if recipe is None:
+        raise ValueError(f"{told} has no noise levels to go down, and was trained without chains that could be run.")
+    found = []
+    for start in range(0, n, CHUNK):
+        count = min(CHUNK, n - start)
+        found.append(run_chains(recipe, energy, models[0].space.event, count, generator, steps))
+    films = [torch.cat(points) for points in zip(*found, strict=True)]
+    return Drawn(films[-1], films if film else [], (), [])
 
 
 def _ladder(

@@ -18,7 +18,7 @@ CODEC = "space.codec."
 
 
 class Codec(Protocol):
-    """An encoder and decoder, see `nets/autoencoder.py`; one without `loss` comes trained."""
+    """An encoder and decoder, see `nets/autoencoder.py`."""
 
     latent: int
 
@@ -28,6 +28,10 @@ class Codec(Protocol):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Images (batch, channels, side, side)."""
+        ...
+
+    def loss(self, images: Tensor, generator: Generator, divergence: float) -> tuple[Tensor, Tensor]:
+        """The loss that it learns by, and its mean squared error; not asked for where its share of training is 0."""
         ...
 
 

@@ -1,6 +1,6 @@
 """The task of densities: energies of images, by any objective."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -14,11 +14,17 @@ from ergosum.density.inpainting import inpainted
 from ergosum.density.model import Density
 from ergosum.density.objective import Given, Objective
 from ergosum.density.objectives.denoising import DenoisingScore
+from ergosum.density.offsets import absorb, fit_offsets
+from ergosum.density.table import measure
 from ergosum.part import Part, parameters
-from ergosum.training.task import Losses, Samples, Shelf, Task
+from ergosum.training.task import Losses, Samples, Section, Shelf, Table, Task
 
 __all__ = ["Densities", "DensityBatch"]
 
+ISLANDS = 8
+"""Populations that the error of log Z is told from."""
+CALIBRATED = 1000
+"""Images that offsets of classes are fitted on."""
 FITTED = 4096
 """Images that mean and deviation are taken from."""
 
@@ -40,6 +46,8 @@ class Densities(Task):
     Args:
         data: images with classes; gets `split`. model: gets the data's `names`, `channels` and `side`. objective: what
             trains the family. drop: probability that a condition is left out, so that the prior is learned, 0 .. 1.
+            draws: of each condition, that the table of levels is measured with after training (`table.py`), 0 or a
+            multiple of 8; 0 for no table.
     Raises:
         ValueError: if the arguments do not go together.
     """
@@ -52,10 +60,13 @@ class Densities(Task):
         model: Part[Density] = Part(Density),  # noqa: B008
         objective: Part[Objective] = Part(DenoisingScore),  # noqa: B008
         drop: float = 0.15,
+        draws: int = 128,
     ) -> None:
         if not 0 <= drop <= 1:
             raise ValueError(f"drop: expected a probability, got {drop!r}.")
-        self.data, self.model, self.drop = data, model, drop
+        if draws < 0 or draws % ISLANDS:
+            raise ValueError(f"draws: expected 0 or a multiple of {ISLANDS}, got {draws!r}.")
+        self.data, self.model, self.drop, self.draws = data, model, drop, draws
         self.objective = objective.build()
         self.stages = self._space_of(model).stages
 
@@ -90,6 +101,28 @@ class Densities(Task):
             told = {"names": self.images.names, "channels": self.images.channels, "side": self.images.side} | told
         return {k: v for k, v in told.items() if k not in self.model.arguments}
 
+    def settled(self, part: Part[Any]) -> Part[Any]:
+        """The part with names, channels and side of the data."""
+        return part.but(model=self._about_data()) if self._about_data() else part
+
+    @torch.no_grad()
+    def finish(self, model: Density, generator: Generator) -> bool:  # type: ignore[override]
+        """Offsets of classes that denoising alone has left on scales of their own, and the table of levels: log Z is
+        measured, taken into the offsets where it is known well, and measured again with other draws.
+        """
+        if not hasattr(model.family, "table") or not self.draws:
+            return False
+        if len(model.names) > 1 and not getattr(self.objective, "time", 0.0):
+            self.tell("fitting the offsets of classes")
+            known = self.images.labelled(CALIBRATED, generator)
+            fit_offsets(model.family, model.encode(known.images), known.labels, generator=generator)
+        self.tell("measuring log Z of the levels")
+        measure(model.family, n=2 * self.draws, islands=ISLANDS, generator=generator)
+        absorb(model.family)
+        self.tell("measuring log Z again, of what is left")
+        measure(model.family, n=self.draws, islands=ISLANDS, generator=generator)
+        return True
+
     def ready(self) -> None:
         """Read the data, and test a small record of them."""
         record = self.images.labelled(2, torch.Generator().manual_seed(0))
@@ -97,8 +130,8 @@ class Densities(Task):
             learns = "incomplete" if self.objective.incomplete else "whole"
             raise ValueError(
                 f"{type(self.objective).__name__} learns from {learns} images; expected data of that kind, got "
-                f"{self.data.cls.__name__}. `Incomplete` hides a part of any images; `MaskedScore` and `Recovery` learn "
-                "from what is left."
+                f"{self.data.cls.__name__}. `Incomplete` hides a part of any images; `MaskedScore` and `Recovery` "
+                "learn from what is left."
             )
         if self.objective.incomplete and not self._space_of(self.model).direct:
             raise ValueError(
@@ -151,7 +184,7 @@ class Densities(Task):
 
     def inpaint(
         self, model: Density, start: Callable[[int, int], Tensor], mask: Mask, *, condition: str = "", n: int = 4,
-        steps: int = 30, corrections: int = 1, seed: int = 0,
+        steps: int = 20, corrections: int = 1, seed: int = 0,
     ) -> Samples:  # fmt: skip
         """Draws of an image's hidden pixels; `start` gives the image (1, C, side, side) for a number of channels and a
         side. See `inpainting.inpainted`.
@@ -175,7 +208,7 @@ class Densities(Task):
         n: int = 64,
         shares: Sequence[float] | None = None,
         condition: str = "",
-        steps: int = 60,
+        steps: int = 0,
         sigma: float = 0.0,
         corrections: int | None = None,
         particles: int = 1,
@@ -184,18 +217,43 @@ class Densities(Task):
         shelf: Shelf | None = None,
     ) -> Samples:
         """Draw a formula of classes of densities, see `density/sampling.py`."""
+        from ergosum.density.chains import chain_recipe
         from ergosum.density.sampling import sample_densities
 
         return sample_densities(
             models, formula, n, shares, condition, steps, sigma, corrections, particles, seed, runs, shelf,
-            self.of_digits,
+            self.of_digits, chain_recipe(self.objective),
         )  # fmt: skip
+
+    def score(
+        self, name: str, model: nn.Module, n: int, seed: int, *, source: str = "", shelf: Shelf | None = None
+    ) -> dict[str, Any]:
+        """Scores on held-out images and draws, see `density/scores.py`."""
+        from ergosum.density.scores import score_density
+
+        return score_density(name, self, model.eval(), n, seed, source, shelf)  # type: ignore[arg-type]
+
+    def tables(self, scores: Mapping[str, Any]) -> list[Table]:
+        """Draws, Bayes' rule, likelihood, levels: those that were measured."""
+        from ergosum.density.tables import tables
+
+        return tables(scores)
+
+    def report(self, name: str, model: nn.Module, scores: Mapping[str, Any], seed: int, shelf: Shelf) -> list[Section]:
+        """Draws of every class, how they come about, and the tables of the score."""
+        from ergosum.density.figures import sections
+
+        return sections(self, model, scores, seed)  # type: ignore[arg-type]
+
+    @property
+    def takes_source(self) -> bool:
+        """Whether the data are named by a source."""
+        return "source" in parameters(self.data.cls)
 
     @property
     def of_digits(self) -> bool:
         """Whether images are upright digits, which a reader ships for."""
-        known = "source" in parameters(self.data.cls)
-        return known and set(str(self.data.get("source")).split("+")) <= {"digits", "mnist"}
+        return self.takes_source and set(str(self.data.get("source")).split("+")) <= {"digits", "mnist"}
 
     def about(self) -> dict[str, str]:
         """Source and digest of the images."""

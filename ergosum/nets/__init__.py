@@ -5,7 +5,7 @@ from ergosum.nets.broadcast import BroadcastDecoder
 from ergosum.nets.comet import CometEnergy, RecurrentEncoder
 from ergosum.nets.encoders import Encoder, PairEncoder, StridedEncoder
 from ergosum.nets.experts import ExpertDecoder, GlobalExperts
-from ergosum.nets.levels import LevelEncoder, LevelMlp, LevelUNet
+from ergosum.nets.levels import LevelDense, LevelEncoder, LevelMlp, LevelUNet
 from ergosum.nets.pyramid import PyramidDecoder, PyramidEncoder
 from ergosum.nets.refined import RefinedExperts
 from ergosum.nets.residual import ResidualEncoder, ResidualEnergy
@@ -14,7 +14,8 @@ from ergosum.nets.transport import Transport
 from ergosum.nets.unet import UNetInnerProduct
 
 __all__ = [
-    "Autoencoder", "BroadcastDecoder", "CometEnergy", "Encoder", "ExpertDecoder", "GlobalExperts", "LevelEncoder",
-    "LevelMlp", "LevelUNet", "PairEncoder", "PyramidDecoder", "PyramidEncoder", "RecurrentEncoder", "RefinedExperts",
-    "ResidualEncoder", "ResidualEnergy", "SlotEncoder", "StridedEncoder", "Transport", "UNetInnerProduct",
+    "Autoencoder", "BroadcastDecoder", "CometEnergy", "Encoder", "ExpertDecoder", "GlobalExperts", "LevelDense",
+    "LevelEncoder", "LevelMlp", "LevelUNet", "PairEncoder", "PyramidDecoder", "PyramidEncoder", "RecurrentEncoder",
+    "RefinedExperts", "ResidualEncoder", "ResidualEnergy", "SlotEncoder", "StridedEncoder", "Transport",
+    "UNetInnerProduct",
 ]  # fmt: skip

@@ -1,10 +1,11 @@
 """Bodies of energies over noise levels: a field and numbers from a noisy sample and a code of its level and condition.
 
-A `LevelBody` is called with samples of unit size and a code, and gives `Field(field, numbers)`: `field` has the shape of
-the samples (None of a body that has no field), `numbers` is (batch, outputs). No normalisation over the batch, smooth
-activations: energies are differentiated twice in x and in the level.
+A `LevelBody` is called with samples of unit size and a code, and gives `Field(field, numbers)`: `field` has the shape
+of the samples (None of a body that has no field), `numbers` is (batch, outputs). No normalisation over the batch,
+smooth activations: energies are differentiated twice in x and in the level.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 
 from ergosum.nets.blocks import ConditionedBlock, reduced
 
-__all__ = ["Field", "LevelBody", "LevelEncoder", "LevelMlp", "LevelUNet"]
+__all__ = ["Field", "LevelBody", "LevelDense", "LevelEncoder", "LevelMlp", "LevelUNet"]
 
 
 class Field(NamedTuple):
@@ -62,6 +63,8 @@ class LevelMlp(LevelBody):
         self, event: tuple[int, ...], code: int, width: int = 384, blocks: int = 4, outputs: int = 1, inputs: int = 1
     ) -> None:
         super().__init__()
+        if len(event) != 1:
+            raise ValueError(f"LevelMlp: expected vectors, (D,), got {event}; images need LevelUNet or LevelEncoder.")
         (self.size,) = event
         self.stem = nn.Linear(inputs * self.size, width)
         self.blocks = nn.ModuleList(_Block(width, code) for _ in range(blocks))
@@ -127,6 +130,33 @@ class LevelUNet(LevelBody):
         field = F.pixel_shuffle(self.head(F.silu(_scaled(h, self.leaving(code)))), 4)
         straight = (seen * self.gate(code)[:, :, None, None]).unflatten(1, (self.inputs, -1)).sum(1)
         return Field(field + straight, self.numbers(deep.mean((2, 3))))
+
+
+class LevelDense(LevelBody):
+    """Fully connected layers on all numbers of a sample at once, and numbers: the body that is cheapest where chains
+    run through it, of images of up to about 28 pixels.
+
+    Args:
+        event: shape of a sample. code: width of the code. width: of a layer. blocks: residual blocks. outputs: numbers.
+            inputs: samples side by side that it sees.
+    Shape:
+        seen: (batch, inputs * first, ...) for an event (first, ...). code: (batch, code).
+    """
+
+    def __init__(
+        self, event: tuple[int, ...], code: int, width: int = 512, blocks: int = 1, outputs: int = 1, inputs: int = 1
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Linear(inputs * math.prod(event), width)
+        self.blocks = nn.ModuleList(_Block(width, code) for _ in range(blocks))
+        self.numbers = nn.Linear(width, outputs)
+
+    def forward(self, seen: Tensor, code: Tensor) -> Field:
+        """Numbers alone."""
+        h = self.stem(seen.flatten(1))
+        for block in self.blocks:
+            h = block(h, code)
+        return Field(None, self.numbers(F.silu(h)))
 
 
 class LevelEncoder(LevelBody):

@@ -57,6 +57,7 @@ class Rung(NamedTuple):
         n: 0 for the first level. sigma: the level; 0 for the last, denoised draws.
         x: (batch, *event). log_weight: (batch,), of importance, within each island; zeros without weights.
         ess: effective share of the draws by their weights before resampling, mean over islands, in (0, 1].
+        effective: that of each island, (islands,).
         log_z: log Z of each island relative to the start, (islands,).
         acceptance: mean over the level's corrections, None without an accept test. step_size: of the correction, None
             without. gradients: taken at the level, per chain.
@@ -68,6 +69,7 @@ class Rung(NamedTuple):
     x: Tensor
     log_weight: Tensor
     ess: float
+    effective: Tensor
     log_z: Tensor
     acceptance: float | None
     step_size: float | None
@@ -206,7 +208,7 @@ class NoiseLadder:
             state = _evaluated(acting, state)
             swarm.add(start(x).double() + start.log_z - state.energy.double())  # type: ignore[operator, union-attr]
         size = None if self.correction is None else float(self.correction.step_size)
-        spent, ess = int(start is not None), 1.0
+        spent, ess = int(start is not None), torch.ones(max(1, self.islands))
         for n, following in enumerate((*self.levels[1:], None)):
             ess = swarm.resample(self.spread, generator)
             state = swarm.ordered(state)
@@ -365,11 +367,11 @@ class _Swarm:
         self.log_weight = self.log_weight + log_weight.view_as(self.log_weight)
         self.log_z = self.log_z + self.log_weight.logsumexp(1) - before
 
-    def resample(self, spread: float, generator: Generator | None) -> float:
-        """Resample the islands whose weights spread; the effective share before, mean over islands."""
+    def resample(self, spread: float, generator: Generator | None) -> Tensor:
+        """Resample the islands whose weights spread; the effective share before, (islands,)."""
         self.index = None
         if not self.weighs:
-            return 1.0
+            return torch.ones(1, device=self.log_z.device)
         size = self.log_weight.shape[1]
         share = 1 / self.log_weight.softmax(1).square().sum(1) / size
         poor = share < spread
@@ -379,7 +381,7 @@ class _Swarm:
             self.log_weight = torch.where(poor[:, None], 0.0, self.log_weight)
             self.index = places.flatten()
             self.ancestor = self.ancestor[self.index]
-        return share.mean().item()
+        return share
 
     def ordered(self, state: State) -> State:
         """The state of the draws that were kept."""
@@ -393,11 +395,11 @@ class _Swarm:
         )
 
     def rung(
-        self, n: int, sigma: float, x: Tensor, ess: float, rate: float | None, size: float | None, cost: int
+        self, n: int, sigma: float, x: Tensor, ess: Tensor, rate: float | None, size: float | None, cost: int
     ) -> Rung:
         """What a level tells."""
         flat = self.log_weight.flatten()
-        return Rung(n, sigma, x, flat, ess, self.log_z, rate, size, cost, self.ancestor)
+        return Rung(n, sigma, x, flat, ess.mean().item(), ess, self.log_z, rate, size, cost, self.ancestor)
 
 
 def _evaluated(acting: Energy, state: State) -> State:

@@ -24,6 +24,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from ergosum.files import read_json, write_json
+from ergosum.part import Part
 from ergosum.samplers.guards import NonFiniteError, UnboundedError
 from ergosum.training.experiment import Experiment, Optimiser, Run, to_dict
 from ergosum.training.log import Log, Update
@@ -105,6 +106,7 @@ def _train(experiment: Experiment, task: Task, out: Path, resume: bool, accelera
     task.device = str(fabric.device)
     state = State(experiment, fabric, task)  # builds the model, so that its settings are checked before data are read
     task.ready()
+    experiment = state.experiment = _settled(experiment, task)
     first = fabric.global_rank == 0  # the first process writes, the others compute
     with owned(out) if first else nullcontext():
         if not resume and (out / "checkpoint.pt").exists():
@@ -124,6 +126,8 @@ def _train(experiment: Experiment, task: Task, out: Path, resume: bool, accelera
                     if asked:
                         raise KeyboardInterrupt
                     yield update
+                if log and task.finish(state.ema.eval(), torch.Generator().manual_seed(experiment.run.seed + 2)):
+                    state.save(out)
             except DeadRunError as error:
                 if log:
                     died = {"name": experiment.name, "seed": experiment.run.seed, "died": str(error)}
@@ -138,6 +142,12 @@ def _train(experiment: Experiment, task: Task, out: Path, resume: bool, accelera
                     log.close()
         if log:
             _write_summary(state, task, out)
+
+
+def _settled(experiment: Experiment, task: Task) -> Experiment:
+    """The experiment with what its data told, see `Task.settled`."""
+    part = experiment.task
+    return experiment.but(task=task.settled(part)) if isinstance(part, Part) else experiment
 
 
 @contextmanager

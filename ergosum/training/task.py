@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import torch
 from torch import Generator, Tensor, nn
 
+from ergosum.part import Part
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -124,6 +126,17 @@ class Task:
 
     def ready(self) -> None:
         """Read the data and check what can be checked; called once, before a run folder is made."""
+
+    def settled(self, part: Part[Any]) -> Part[Any]:
+        """The part that describes this task, with what the data told, so that a run's recipe can do without them."""
+        return part
+
+    def finish(self, model: nn.Module, generator: Generator) -> bool:
+        """Measure what the trained model shall carry with it, in its buffers; whether anything was.
+
+        Called once, after the last update, with the running average of the weights, in evaluation mode.
+        """
+        return False
 
     def prepare(self, model: nn.Module) -> None:
         """Freeze what shall not learn."""

@@ -60,7 +60,7 @@ def test_half_of_the_frames_are_worn_and_blurred_and_stay_where_they_were():
     was, now = plain[1::2], drawn.images[1::2]
     assert (gradient_energy(now) < gradient_energy(was)).all()
     lost = (gradient_energy(now).mean() / gradient_energy(was).mean()).item()
-    assert 0.3 < lost < 0.95
+    assert 0.3 < lost < 0.9
     # what is moved and moved back lies within the blur of where it was: nearer than to itself one pixel aside
     aside = torch.roll(was, 1, 3)
     assert (now - was).square().mean() < 0.25 * (aside - was).square().mean()

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ergosum.data import BoxMask, Incomplete, LabelledImages, SaltAndPepper
-from ergosum.data.masks import FrameMask
+from ergosum.data import BoxMask, Incomplete, LabelledImages, MovingShapes, SaltAndPepper, StackedClips
+from ergosum.data.masks import FrameMask, StackedMask
 from ergosum.data.record import Labelled, PartlyKnown
 from ergosum.part import Part
 
@@ -21,14 +21,6 @@ class Films:
             for t in range(3):
                 image[t, 4:8, x + t : x + t + 3] = 1
         return Labelled(images, torch.zeros(n, dtype=torch.int64))
-
-
-class Middle:
-    """The second frame, hidden."""
-
-    def known(self, shape, generator=None):
-        n, time, high, wide = shape
-        return FrameMask((1,)).known((n, time, 1, high, wide), generator).flatten(1, 2)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +59,7 @@ def test_examples_are_different_and_the_seed_chooses_them(half):
 
 
 def test_a_hidden_frame_is_filled_from_its_neighbours():
-    films = Incomplete(Films(), Middle(), count=5)
+    films = Incomplete(Films(), StackedMask(FrameMask((1,))), count=5)
     assert not films.known[:, 1].any() and films.known[:, (0, 2)].all()
     assert films.start[:, 1, 4:8].mean() > 0.15
 
@@ -76,3 +68,32 @@ def test_a_hidden_frame_is_filled_from_its_neighbours():
 def test_fewer_than_two_examples_are_refused(arguments):
     with pytest.raises(ValueError, match="two or more examples"):
         Incomplete(**{"data": LabelledImages("digits", 12), **arguments})
+
+
+def test_data_may_bring_their_masks_along():
+    data = LabelledImages("digits", 12)
+    data.known = data.images > 0.5
+    data.known[:, :, 0] = True
+    own = Incomplete(data, None, count=20)
+    expected = own.truth > 0.5
+    expected[:, :, 0] = True
+    assert (own.known == expected).all()
+    with pytest.raises(ValueError, match="brings none along"):
+        Incomplete(LabelledImages("digits", 12), None)
+
+
+def test_clips_become_images_of_many_channels(rng):
+    data = StackedClips(Part(MovingShapes, canvas=12), frames=4, grey=True)
+    made = data.labelled(3, rng)
+    assert made.images.shape == (3, 4, 12, 12) and (data.channels, data.side, data.names) == (4, 12, ())
+    clips = MovingShapes(canvas=12).clips(3, 3, torch.Generator().manual_seed(0)).frames
+    assert torch.equal(StackedClips(Part(MovingShapes, canvas=12), 4, False).labelled(3, rng_at(0)).images,
+                       clips.flatten(1, 2))  # fmt: skip
+    with pytest.raises(ValueError, match="two frames or more"):
+        StackedClips(frames=1)
+    with pytest.raises(ValueError, match="frames of 3 channels"):
+        StackedMask(FrameMask((1,)), 3).known((2, 4, 12, 12))
+
+
+def rng_at(seed):
+    return torch.Generator().manual_seed(seed)

@@ -1,15 +1,23 @@
 """Draws of formulas over densities whose law is known."""
 
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
-from exact import MEANS, NAMES, VARIANCES, Exact
 
+from density.exact import MEANS, NAMES, VARIANCES, Exact
 from ergosum.compose import Or
+from ergosum.density import DenoisingScore, Landscape
 from ergosum.density.algebra import Complement, Lifted
+from ergosum.density.chains import chain_recipe
 from ergosum.density.formulas import meaning, vocabulary
+from ergosum.density.objectives import ContrastiveDivergence, FromData, FromNoise, Jem, Replay
 from ergosum.density.sampling import draw, of_condition, sample_densities, shown_levels
+from ergosum.energy import as_energy
+from ergosum.nets.levels import LevelMlp
+from ergosum.part import Part
+from ergosum.samplers.presets import ShortRun
 
 MODEL = Exact()
 KNOWN = vocabulary([MODEL])
@@ -157,3 +165,25 @@ def test_what_the_command_shows_of_draws():
     assert alone.numbers["formula"] == "top" and not alone.tables
     with pytest.raises(ValueError, match="a formula or a condition"):
         sample_densities([MODEL], "left", 4, None, "1", 3, 0.0, None, 1, 3)
+
+
+def test_energies_without_levels_are_drawn_by_the_chains_of_their_recipe():
+    """A bowl about 0.4, of temperature 0.01: the ends of its chains have its mean and deviation 0.1."""
+    sampler = Part(ShortRun, steps=20, step_size=0.05, noise=0.0316)
+    objective = ContrastiveDivergence(sampler=sampler, start=Part(Replay, size=10, restart=0.1))
+    recipe = chain_recipe(objective)
+    assert recipe is not None and recipe.steps == 200 and chain_recipe(Jem()).steps == 400
+    assert chain_recipe(ContrastiveDivergence(start=Part(FromNoise))).steps == 20
+    assert chain_recipe(ContrastiveDivergence(start=Part(FromData))).steps == 400
+    assert chain_recipe(DenoisingScore()) is None
+    model = SimpleNamespace(family=Landscape((2,), body=Part(LevelMlp, width=4)), space=SimpleNamespace(event=(2,)))
+    bowl = as_energy(lambda x: (x - 0.4).square().sum(1) / 2)
+    generator = torch.Generator().manual_seed(0)
+    made = draw([model], bowl, 800, generator, recipe=recipe, film=True)
+    assert made.x.mean().item() == pytest.approx(0.4, abs=4 * 0.1 / 1600**0.5)
+    # Langevin's own bias is h / 4 of the variance in units of the bowl, 1.3 %
+    assert made.x.var().item() == pytest.approx(0.01, rel=4 * (2 / 1600) ** 0.5 + 0.013)
+    assert len(made.film) <= 42 and torch.equal(made.film[-1], made.x) and made.film[0].abs().max() <= 1
+    for options, said in [({}, "trained without chains"), ({"recipe": recipe, "sigma": 1.0}, "no noise levels: sigma")]:
+        with pytest.raises(ValueError, match=said):
+            draw([model], bowl, 3, generator, **options)

@@ -54,11 +54,12 @@ def test_codes_are_learned_in_their_share_of_training():
 def test_a_codec_may_come_from_another_run(tmp_path):
     one, other = (Density((), 1, 12, Part(Codes, codec=Part(Autoencoder, latent=3, width=4))) for _ in range(2))
     save_weights(tmp_path / "model.safetensors", one.state_dict())
+    (tmp_path / "recipe.json").write_text("{}")
     other.space.weights = str(tmp_path)
     other.space.begin()
-    assert all(torch.equal(a, b) for a, b in zip(one.space.codec.parameters(), other.space.codec.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(*(m.space.codec.parameters() for m in (one, other)), strict=True))
     wider = Codes(Part(Autoencoder, latent=3, width=8), weights=str(tmp_path), channels=1, side=12)
-    with pytest.raises(ValueError, match="the codec of .* is another one"):
+    with pytest.raises(ValueError, match="is another one"):
         wider.begin()
 
 

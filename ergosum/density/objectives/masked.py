@@ -31,14 +31,14 @@ class MaskedScore(Objective):
     Args:
         begin: share of training after which hidden pixels are drawn anew, 0 .. 1; 1 keeps the first fill. every: visits
             of an example between two draws, >= 1. noise: level from which hidden pixels are drawn anew, in units of
-            the data's deviation, > 0. steps: levels on the way, >= 2.
+            the data's deviation, > 0. steps: levels on the way, >= 2; each costs as much as three updates or so.
     Raises:
         ValueError: for settings out of range, or without incomplete data.
     """
 
     incomplete = True
 
-    def __init__(self, begin: float = 0.4, every: int = 8, noise: float = 1.0, steps: int = 8) -> None:
+    def __init__(self, begin: float = 0.5, every: int = 6, noise: float = 0.6, steps: int = 4) -> None:
         if not 0 <= begin <= 1 or every < 1 or not noise > 0 or steps < 2:
             raise ValueError(
                 f"MaskedScore: expected 0 <= begin <= 1, every >= 1, noise > 0 and steps >= 2, got {begin!r}, "
