@@ -58,7 +58,7 @@ class LevelTable(nn.Module):
         lowest, highest: levels of the family. rows: conditions that are looked at, see `Conditions.listed`.
     Attributes:
         sigma: (13,), from the highest. log_z, error, ess: (13, rows): log Z in nats, its standard error between
-            islands, the effective share of draws; nan where not measured.
+            islands, the effective share of draws; all 0 until measured.
     """
 
     sigma: Tensor
@@ -70,14 +70,14 @@ class LevelTable(nn.Module):
         super().__init__()
         self.register_buffer("sigma", grid(lowest, highest))
         for name in ("log_z", "error", "ess"):
-            self.register_buffer(name, torch.full((LEVELS, rows), torch.nan))
+            self.register_buffer(name, torch.zeros(LEVELS, rows))
         self.tolerance = TOLERANCE
         self.register_load_state_dict_pre_hook(as_new)
 
     @property
     def measured(self) -> bool:
         """Whether the table is filled."""
-        return not bool(self.log_z.isnan().any())
+        return bool((self.ess > 0).all())
 
     def good(self) -> Tensor:
         """At which levels every condition is normalised, (13,): |log Z| within the tolerance, known to half of it, and
@@ -142,9 +142,9 @@ class LevelTable(nn.Module):
         return {name: {f"{r.sigma:.3g}": getattr(r, what) for r in rows} or None for name, what in told.items()}
 
     def clear(self) -> None:
-        """Forget what was measured."""
+        """Forget what was measured; zeros, because weights that are not finite are refused when a run is loaded."""
         for held in (self.log_z, self.error, self.ess):
-            held.fill_(torch.nan)
+            held.zero_()
 
 
 def as_new(module: nn.Module, state: dict[str, Any], prefix: str, *rest: Any) -> None:

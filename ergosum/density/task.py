@@ -107,9 +107,8 @@ class Densities(Task):
 
     @torch.no_grad()
     def finish(self, model: Density, generator: Generator) -> bool:  # type: ignore[override]
-        """Offsets of classes that denoising alone has left on scales of their own, and the table of levels.
-
-        What is measured of log Z goes into the offsets where it is sure; what the table then holds is measured anew.
+        """Offsets of classes that denoising alone has left on scales of their own, and the table of levels: log Z is
+        measured, taken into the offsets where it is known well, and measured again with other draws.
         """
         if not hasattr(model.family, "table") or not self.draws:
             return False
@@ -120,6 +119,7 @@ class Densities(Task):
         self.tell("measuring log Z of the levels")
         measure(model.family, n=2 * self.draws, islands=ISLANDS, generator=generator)
         absorb(model.family)
+        self.tell("measuring log Z again, of what is left")
         measure(model.family, n=self.draws, islands=ISLANDS, generator=generator)
         return True
 

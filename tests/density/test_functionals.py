@@ -172,5 +172,5 @@ def test_what_does_not_fit_is_told_in_one_line(energies, answer, told):
     ],
 )
 def test_settings_out_of_range_are_refused(make):
-    with pytest.raises(ValueError, match="expected .* >=? 0, got"):
+    with pytest.raises(ValueError, match=r"expected .* >=? 0, got"):
         make()

@@ -10,7 +10,7 @@ from ergosum.cli import main
 from ergosum.cli.inpaint import start_image
 from ergosum.data import BoxMask, SaltAndPepper
 from ergosum.data.labelled import LabelledImages
-from ergosum.density import Codes, DenoisingScore, Densities, Density, InnerProduct, Landscape, LevelEnergy
+from ergosum.density import Codes, DenoisingScore, Densities, Density, InnerProduct, Landscape, LevelEnergy, Pixels
 from ergosum.density.inpainting import Fit, completed, inpaint, inpainted
 from ergosum.energies import Gaussian
 from ergosum.nets import Autoencoder, LevelEncoder, LevelUNet
@@ -141,7 +141,8 @@ def run(tmp_path_factory):
     """The folder of a density of digits that has seen three batches."""
     folder = tmp_path_factory.mktemp("density") / "run"
     task = Part(
-        Densities, data=Part(LabelledImages, source="digits", side=12), model=Part(Density, family=PIXELS),
+        Densities, data=Part(LabelledImages, source="digits", side=12),
+        model=Part(Density, space=Part(Pixels), family=PIXELS),
         objective=Part(DenoisingScore, time=0.0),
     )  # fmt: skip
     experiment = Experiment(name="tiny", task=task, optimiser=Optimiser(iterations=3, batch=8))

@@ -123,7 +123,7 @@ def test_a_run_of_an_earlier_version_whose_recipe_has_fewer_fields_goes_on(tmp_p
     content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     del content["rollbacks"]
     torch.save(content, tmp_path / "checkpoint.pt")
-    with pytest.raises(ValueError, match="optimiser.ema was 0.998, now 0.0"):
+    with pytest.raises(ValueError, match=r"optimiser\.ema was 0\.998, now 0\.0"):
         trained(tmp_path, Fragile(), 0, resume=True)
     recipe["optimiser"]["ema"] = 0.0
     (tmp_path / "recipe.json").write_text(json.dumps(recipe))

@@ -1,8 +1,8 @@
 r"""What a loss functional is: a number for each sample from the energies of all answers and the right one.
 
 Learning from pairs (x, y) shapes $E(x, \cdot)$ so that the right answer has the lowest energy. A functional says what
-it costs that it has not: it pulls the energy of the right answer down and, unless it is one that cannot, that of a wrong
-one up. The wrong one that matters most is the *most offending incorrect answer*
+it costs that it has not: it pulls the energy of the right answer down and, unless it is one that cannot, that of a
+wrong one up. The wrong one that matters most is the *most offending incorrect answer*
 
 $$ \bar y = \arg\min_{y' : d(y', y) > \epsilon} E(x, y') $$
 

@@ -15,7 +15,7 @@ __all__ = ["LogLoss"]
 class LogLoss(Margin):
     r"""$\ell = \log(1 + \exp(E(x, y) - E(x, \bar y)))$.
 
-    It never stops to widen the gap, less and less so: its gradient in the gap is the logistic function of minus the gap.
+    It never stops to widen the gap, less and less so: its slope in the gap is minus the logistic function of minus it.
 
     Margin: any > 0; no gap has the loss 0, its infimum, and equal energies have log 2.
     Raises:
