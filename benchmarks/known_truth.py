@@ -89,13 +89,13 @@ def images(side: int = 28) -> tuple[Energy, ...]:
 def cases(minutes: float) -> dict[str, Case]:
     """All cases; updates in proportion to minutes."""
     return {
-        "plane": Case(mixtures(2), 128, 3, round(6000 * minutes), 512, 2e-3),
-        "mixture": Case(mixtures(64), 256, 3, round(3000 * minutes), 512, 2e-3),
-        "images": Case(images(), 384, 3, round(1200 * minutes), 256, 1e-3),
+        "plane": Case(mixtures(2), 128, 3, round(2400 * minutes), 256, 2e-3),
+        "mixture": Case(mixtures(64), 256, 3, round(950 * minutes), 256, 2e-3),
+        "images": Case(images(), 384, 3, round(700 * minutes), 128, 1e-3),
     }
 
 
-def train(case: Case, seed: int, weight: float, decay: float = 0.999) -> tuple[LevelEnergy, float]:
+def train(case: Case, seed: int, weight: float, decay: float = 0.99, even: bool = True) -> tuple[LevelEnergy, float]:
     """The averaged family, and the CPU seconds of its training."""
     torch.manual_seed(seed)
     generator = Generator().manual_seed(seed)
@@ -104,7 +104,7 @@ def train(case: Case, seed: int, weight: float, decay: float = 0.999) -> tuple[L
         highest=15.0, classes=len(case.truth),
     )  # fmt: skip
     family.fit(torch.cat([p.draw(4096, generator) for p in case.truth]))  # type: ignore[operator]
-    objective, average = DenoisingScore(time=weight), deepcopy(family)
+    objective, average = DenoisingScore(time=weight, even=even), deepcopy(family)
     optimiser = torch.optim.AdamW(family.parameters(), lr=case.rate, weight_decay=0.0)
     begun = time.process_time()
     for n in range(case.updates):
@@ -211,7 +211,8 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=4000, help="draws of the truth at each level")
     for name, kind in (("width", int), ("blocks", int), ("batch", int), ("updates", int), ("rate", float)):
         parser.add_argument(f"--{name}", type=kind, help="in place of the case's")
-    parser.add_argument("--decay", type=float, default=0.999)
+    parser.add_argument("--decay", type=float, default=0.99)
+    parser.add_argument("--uneven", action="store_true", help="weigh levels by their noise, not alike")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--table", type=Path, help="print the results of a file, and train nothing")
     a = parser.parse_args()
@@ -221,10 +222,11 @@ def main() -> None:
     case = cases(a.minutes)[a.case]
     changes = {k: getattr(a, k) for k in ("width", "blocks", "batch", "updates", "rate") if getattr(a, k) is not None}
     case = case._replace(**changes)
-    family, seconds = train(case, a.seed, a.time, a.decay)
+    family, seconds = train(case, a.seed, a.time, a.decay, not a.uneven)
     result = {
         "case": a.case, "seed": a.seed, "time": a.time, "n": a.n, "updates": case.updates, "batch": case.batch,
-        "width": case.width, "blocks": case.blocks, "rate": case.rate, "decay": a.decay, "cpu_minutes": seconds / 60,
+        "width": case.width, "blocks": case.blocks, "rate": case.rate, "decay": a.decay, "even": not a.uneven,
+        "cpu_minutes": seconds / 60,
         "levels": compared(family, case, a.n, a.seed + 1000), "provenance": provenance(),
     }  # fmt: skip
     print(told(result))
