@@ -40,10 +40,6 @@ def tables(scores: Mapping[str, Any]) -> list[Table]:
             {"sigma": float(sigma), **{name: (scores.get(key) or {}).get(sigma) for name, key in columns.items()}}
             for sigma in scores["level_bias"]
         ]
-        title = (
-            "Every level: the log Z furthest from 0 of any condition, in nats, and the least share of draws that count"
-        )
-        made.append(Table((), {"sigma": 3, "log Z": 2, "error": 2, "ess": 3}, rows, title))
         title = "Every level: the log Z of any condition that is furthest from 0, in nats, and the least share of draws"
         made.append(Table((), {"sigma": 3, "log Z": 2, "+-": 2, "ess": 3}, rows, title))
     return made
