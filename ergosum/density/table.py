@@ -133,6 +133,14 @@ class LevelTable(nn.Module):
                 self.ess[n].min().item(), good,
             )  # fmt: skip
 
+    def scores(self) -> dict[str, dict[str, float] | None]:
+        """`level_bias`, of all conditions the log Z that is furthest from 0, in nats, its standard error and the least
+        effective share of draws (`ess`), by level; None where nothing was measured.
+        """
+        rows = list(self.rows())
+        told = {"level_bias": "log_z", "level_bias_error": "error", "ess": "ess"}
+        return {name: {f"{r.sigma:.3g}": getattr(r, what) for r in rows} or None for name, what in told.items()}
+
     def clear(self) -> None:
         """Forget what was measured; zeros, because weights that are not finite are refused when a run is loaded."""
         for held in (self.log_z, self.error, self.ess):

@@ -117,7 +117,7 @@ class Densities(Task):
             known = self.images.labelled(CALIBRATED, generator)
             fit_offsets(model.family, model.encode(known.images), known.labels, generator=generator)
         self.tell("measuring log Z of the levels")
-        measure(model.family, n=self.draws, islands=ISLANDS, generator=generator)
+        measure(model.family, n=2 * self.draws, islands=ISLANDS, generator=generator)
         absorb(model.family)
         self.tell("measuring log Z again, of what is left")
         measure(model.family, n=self.draws, islands=ISLANDS, generator=generator)
