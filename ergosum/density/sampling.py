@@ -100,7 +100,6 @@ def draw(
         found.append(last.x if particles == 1 else last.x[_chosen(last.log_weight, count, generator)])
         kept.append([r.x[::particles].detach() for r in rungs] if film else [])
         ess.append([r.ess for r in rungs[: len(ladder.levels)]])
-        ess.append([torch.as_tensor(r.ess).mean().item() for r in rungs[: len(ladder.levels)]])
     films = [torch.cat(frames) for frames in zip(*kept, strict=True)] if film else []
     if film:
         films[-1] = torch.cat(found)
