@@ -64,7 +64,7 @@ def bank_of(runs: list[str], trust: tuple[str, ...], beside: "Beside | None" = N
 
 
 def beside_of(text: str, trust: tuple[str, ...], seed: int = 0) -> "Beside":
-    """What `--with RUN:WEIGHT[@NOISE]` names: the energy of images of a run or card, weighted, at a noise level.
+    """What `--with [CLASS=]RUN:WEIGHT[@NOISE]` names: an energy of images of a run or card, weighted, at a noise level.
 
     Raises:
         ValueError: if the text cannot be read, the run has no energy of images, or not of frames in colour.
@@ -74,11 +74,14 @@ def beside_of(text: str, trust: tuple[str, ...], seed: int = 0) -> "Beside":
     from ergosum.temporal.beside import Beside
     from ergosum.training.runfolder import load_predictor
 
-    run, _, told = text.rpartition(":")
+    named, _, told = text.rpartition(":")
+    name, _, run = named.rpartition("=")
     weight, _, noise = told.partition("@")
-    expected = f"--with {text!r}: expected RUN:WEIGHT or RUN:WEIGHT@NOISE, such as frames-density:0.1@0.05."
+    expected = (
+        f"--with {text!r}: expected RUN:WEIGHT, CLASS=RUN:WEIGHT or RUN:WEIGHT@NOISE, such as frames-density:0.1@0.05."
+    )
     try:
-        scale, sigma = float(weight), float(noise or NOISE)
+        scale, sigma = float(weight), float(noise) if noise else None
     except ValueError as error:
         raise ValueError(expected) from error
     if not run:
@@ -90,7 +93,9 @@ def beside_of(text: str, trust: tuple[str, ...], seed: int = 0) -> "Beside":
         raise ValueError(f"{run} has no energy of images to act beside a change; `ergosum train frames-density` does.")
     if model.channels != 3:
         raise ValueError(f"{run} knows images of {model.channels} channel(s), frames have 3; train frames-density.")
-    return Beside(scale * model.of_images(), sigma, generator=Generator().manual_seed(seed))
+    if sigma is None:
+        sigma = NOISE if model.has_levels else 0.0
+    return Beside(scale * model.of_images(name), sigma, generator=Generator().manual_seed(seed))
 
 
 def start_frame(

@@ -56,9 +56,24 @@ class Density(nn.Module):
         told = {name: self.family(torch.tensor(c)).named(name) for c, name in enumerate(self.names)}
         return {**told, "prior": self.family.prior()}
 
-    def of_images(self, c: Tensor | None = None) -> "OfImages":
-        """The energy of images in [0, 1]: that of their points, with a condition; the prior's without."""
-        return OfImages(self, self.family.prior() if c is None else self.family(c))
+    def of_images(self, name: str = "") -> "OfImages":
+        """An energy of images in [0, 1]: of all images, or how surely an image is of a class.
+
+        Without a name it is the prior's, -log p(x) where that is normalised; of a class it is
+        $E(x | c) - E(x) = -\\log p(c | x)$ up to the constant log p(c): `c & ~prior`.
+
+        Raises:
+            ValueError: if there is no class of that name.
+        """
+        told = self.energies()
+        if name and name not in told:
+            raise ValueError(f"There is no class {name!r}; expected one of {', '.join(self.names) or 'none, no name'}.")
+        return OfImages(self, told[name] & ~told["prior"] if name in self.names else told["prior"])
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether energies are over noise levels."""
+        return hasattr(self.family, "log_density")
 
     def forward(
         self, objective: Any, images: Tensor, c: Tensor, generator: Generator, progress: float,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from ergosum.data.frames import FramesOfDigits
+from ergosum.data.frames import FramesOfDigits, WornFrames
 from ergosum.data.incomplete import Incomplete
 from ergosum.data.labelled import LabelledData, LabelledImages
 from ergosum.data.masks import SaltAndPepper
@@ -16,6 +16,7 @@ from ergosum.density.objective import Objective
 from ergosum.density.objectives.contrastive import ContrastiveDivergence
 from ergosum.density.objectives.denoising import DenoisingScore
 from ergosum.density.objectives.denoising_jem import DenoisingJem
+from ergosum.density.objectives.discriminative import Discriminative
 from ergosum.density.objectives.jem import Jem
 from ergosum.density.objectives.masked import MaskedScore
 from ergosum.density.objectives.noise_contrastive import NoiseContrastive
@@ -25,7 +26,7 @@ from ergosum.density.space import Codes, Pixels
 from ergosum.density.task import Densities
 from ergosum.energy import Conditional
 from ergosum.nets.autoencoder import Autoencoder
-from ergosum.nets.levels import LevelDense, LevelMlp, LevelUNet
+from ergosum.nets.levels import LevelDense, LevelEncoder, LevelMlp, LevelUNet
 from ergosum.part import Part
 from ergosum.samplers.presets import ShortRun
 from ergosum.training.experiment import Experiment, Optimiser, Run
@@ -33,7 +34,7 @@ from ergosum.training.task import Task
 
 __all__ = ["HEADLINES", "recipes"]
 
-HEADLINES = ("density", "mnist-density", "mnist-density-pixels", "frames-density")
+HEADLINES = ("density", "mnist-density", "mnist-density-pixels", "frames-density", "frames-real")
 
 
 def recipes() -> dict[str, Callable[[], Experiment]]:
@@ -46,6 +47,7 @@ def recipes() -> dict[str, Callable[[], Experiment]]:
         "incomplete-digits": incomplete_digits,
         "mnist-incomplete": mnist_incomplete,
         "frames-density": frames_density,
+        "frames-real": frames_real,
     }
 
 
@@ -176,4 +178,15 @@ def frames_density() -> Experiment:
         name="frames-density", shows="energies of frames of digits over noise levels, to join to energies of change",
         cost="13 CPU minutes", task=in_pixels(frames, 48, (0.03, 10.0)).but(drop=0.5),
         optimiser=Optimiser(iterations=4000, batch=32, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
+    )  # fmt: skip
+
+
+def frames_real() -> Experiment:
+    """Energies that tell true frames from worn ones: what counters the blur of frames that change many times."""
+    model = Part(Density, space=Part(Pixels), family=Part(Landscape, body=Part(LevelEncoder, width=24)))
+    return Experiment(
+        name="frames-real", shows="energies that tell frames of digits from worn ones, to join to energies of change",
+        cost="4 CPU minutes",
+        task=Part(Densities, data=Part(WornFrames, source="mnist"), model=model, objective=Part(Discriminative)),
+        optimiser=Optimiser(iterations=2000, batch=64, rate=2e-3, ema=0.99, clip=100.0), run=Run(),
     )  # fmt: skip

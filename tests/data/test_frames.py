@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from ergosum.data import FramesOfDigits
+from ergosum.data import FramesOfDigits, WornFrames
 from ergosum.data.render import render
 from ergosum.metrics.reader import read_factors
+from ergosum.metrics.sharpness import gradient_energy
 
 
 def test_a_frame_is_a_digit_in_one_hue_with_its_name():
@@ -48,3 +49,27 @@ def test_wrong_settings_are_refused(settings, told):
         FramesOfDigits(**settings)
     with pytest.raises(ValueError, match="expected n >= 1 images, got 0"):
         FramesOfDigits().labelled(0, torch.Generator())
+
+
+def test_half_of_the_frames_are_worn_and_blurred_and_stay_where_they_were():
+    data = WornFrames(times=3)
+    drawn = data.labelled(65, torch.Generator().manual_seed(0))
+    assert data.names == ("real", "worn") and drawn.labels.tolist() == [n % 2 for n in range(65)]
+    plain = data.frames.labelled(65, torch.Generator().manual_seed(0)).images
+    assert torch.equal(drawn.images[::2], plain[::2])
+    was, now = plain[1::2], drawn.images[1::2]
+    assert (gradient_energy(now) < gradient_energy(was)).all()
+    lost = (gradient_energy(now).mean() / gradient_energy(was).mean()).item()
+    assert 0.3 < lost < 0.9
+    # what is moved and moved back lies within the blur of where it was: nearer than to itself one pixel aside
+    aside = torch.roll(was, 1, 3)
+    assert (now - was).square().mean() < 0.25 * (aside - was).square().mean()
+    with pytest.raises(ValueError, match="times: expected an integer >= 1, got 0"):
+        WornFrames(times=0)
+
+
+def test_more_rounds_wear_more():
+    image = FramesOfDigits().labelled(16, torch.Generator().manual_seed(0)).images
+    one, many = (WornFrames(times=t) for t in (1, 6))
+    left = [gradient_energy(d.worn(image, torch.Generator().manual_seed(1))).mean() for d in (one, many)]
+    assert left[1] < left[0] < gradient_energy(image).mean()

@@ -198,6 +198,7 @@ ELSEWHERE = {
     "DivergenceError": "training/test_rollbacks.py",
     "LabelledImages": "data/test_labelled.py",
     "FramesOfDigits": "data/test_frames.py",
+    "WornFrames": "data/test_frames.py",
     "Beside": "temporal/test_beside.py",
     "BlockMask": "data/test_masks.py",
     "BoxMask": "data/test_masks.py",
