@@ -162,7 +162,6 @@ def torchebm_updates(
     energy = Energy()
     sampler = LangevinDynamics(energy, step_size=STEP, noise_scale=1.0)
     loss_of = PersistentContrastiveDivergence(
-        energy, sampler, k_steps=STEPS, buffer_size=BUFFER, energy_reg_weight=SQUARES
         energy, sampler, k_steps=steps, buffer_size=buffer, energy_reg_weight=SQUARES
     )
     optimiser = torch.optim.Adam(energy.parameters(), lr=CHAINS["rate"], betas=(0.9, 0.99))
@@ -284,11 +283,6 @@ class Reconstruction(Task):
 
 def experiment(row: Row, source: str, codec: Path | str | None, seed: int, updates: int = 10**6) -> Experiment:
     """The run of a row; of one of another library, what makes its family."""
-    space = (
-        Part(Codes, codec=Part(Autoencoder, latent=LATENT), share=0.0, weights=str(codec))
-        if row.codes
-        else Part(Pixels)
-    )
     in_codes = Part(Codes, codec=Part(Autoencoder, latent=LATENT), share=0.0, weights=str(codec))
     space = in_codes if row.codes else Part(Pixels)
     task = Part(
@@ -397,7 +391,6 @@ def own(
 
 
 def foreign(
-    row: Row, source: str, codec: Path | None, seed: int, seconds: float, folder: Path, watch: Watch
     row: Row, source: str, codec: Path | str | None, seed: int, seconds: float, folder: Path, watch: Watch
 ) -> Trained:
     """Train a row with another library, on the same network and batches of the same codes."""
@@ -521,19 +514,6 @@ def measure(model: Density, draw: Any, judge: Judge, n: int, choosing: int, draw
     return told
 
 
-def settings(row: Row) -> dict[str, Any]:
-    """What a row was trained with, for people."""
-    plain = Part(Densities, model=Part(Density, family=row.family)).to_dict()
-    told = {"family": plain, "optimiser": row.optimiser}
-    if row.objective is not None:
-        told["objective"] = row.objective.to_dict()
-    return told
-
-
-def row_of(
-    name: str, source: str, minutes: float, seed: int, n: int, runs: Path, pictures: Path | None
-) -> dict[str, Any]:
-    """Train and measure one row."""
 def row_of(
     name: str, source: str, minutes: float, seed: int, n: int, runs: Path, pictures: Path | None, given: str = ""
 ) -> dict[str, Any]:
