@@ -78,7 +78,7 @@ def behind_masks(source: str, share: float = 0.5, count: int = 2000) -> Part[Tas
     mask = Part(SaltAndPepper, share=share)
     data = Part(Incomplete, data=Part(LabelledImages, source=source), mask=mask, count=count)
     return Part(Densities, data=data, model=Part(Density, space=Part(Pixels), family=family),
-                objective=Part(MaskedScore), drop=0.5)  # fmt: skip
+                objective=Part(MaskedScore), drop=0.5, draws=0)  # fmt: skip
 
 
 def drawn(start: Part[Start], steps: int) -> Part[Objective]:
