@@ -66,7 +66,7 @@ def in_pixels(data: Part[LabelledData], width: int = 64, levels: tuple[float, fl
     family = Part(LevelEnergy, form=form, lowest=levels[0], highest=levels[1])
     return Part(
         Densities, data=data, model=Part(Density, space=Part(Pixels), family=family),
-        objective=Part(DenoisingScore, time=0.0), drop=0.2,
+        objective=Part(DenoisingScore, time=0.0), drop=0.2, draws=16,
     )  # fmt: skip
 
 

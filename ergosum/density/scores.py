@@ -258,15 +258,11 @@ def _likelihood(
 
 def _levels(model: Density, generator: Generator) -> dict[str, Any]:
     """log Z of every level, its error and the effective share of draws; measured now if they never were."""
-    keys = ("level_bias", "level_error", "ess", "normalised")
     if not hasattr(model.family, "table"):
-        return dict.fromkeys(keys)
+        return dict.fromkeys(("level_bias", "level_bias_error", "ess"))
     if not model.family.table.measured:
         measure(model.family, n=MEASURED, generator=generator)
-    rows = list(model.family.table.rows())
-    columns = ([r.log_z for r in rows], [r.error for r in rows], [r.ess for r in rows], [r.normalised for r in rows])
-    sigmas = [f"{row.sigma:.3g}" for row in rows]
-    return {key: dict(zip(sigmas, values, strict=True)) for key, values in zip(keys, columns, strict=True)}
+    return model.family.table.scores()
 
 
 LOSSLESS = 1e-8

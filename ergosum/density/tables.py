@@ -35,13 +35,11 @@ def tables(scores: Mapping[str, Any]) -> list[Table]:
         row = {"of": scores["bits_per_dim_of"], "bits": scores["bits_per_dim"], "nats": scores["nats_per_dim"]}
         made.append(Table(("of",), {"bits": 3, "nats": 3}, [row], "Minus the log-density per dimension"))
     if scores.get("level_bias"):
-        columns = {"log Z": "level_bias", "error": "level_error", "ess": "ess"}
+        columns = {"log Z": "level_bias", "+-": "level_bias_error", "ess": "ess"}
         rows = [
             {"sigma": float(sigma), **{name: (scores.get(key) or {}).get(sigma) for name, key in columns.items()}}
             for sigma in scores["level_bias"]
         ]
-        title = (
-            "Every level: the log Z furthest from 0 of any condition, in nats, and the least share of draws that count"
-        )
-        made.append(Table((), {"sigma": 3, "log Z": 2, "error": 2, "ess": 3}, rows, title))
+        title = "Every level: the log Z of any condition that is furthest from 0, in nats, and the least share of draws"
+        made.append(Table((), {"sigma": 3, "log Z": 2, "+-": 2, "ess": 3}, rows, title))
     return made

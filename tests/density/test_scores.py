@@ -105,6 +105,10 @@ def test_levels_are_chosen_where_labels_are_likeliest(rng):
     assert len(found.tried) == 8 and found.tried[0][0] == (0.02,) and set(best[0]) <= set(found.levels)
     told = log_densities(model, x[:50], (0.1, 1.0), rng)
     assert told.shape == (2, 50, 4) and torch.allclose(posterior(told).sum(1), torch.ones(50))
+    # at a level, energies are those of points with its noise
+    noised, mixture = log_densities(model, x, (1.0,), rng)[0, :, 3], model.family.at_noise(1.0).mixtures[0]
+    fresh = -mixture(mixture.draw(1500, rng))
+    assert noised.mean().item() == pytest.approx(fresh.mean().item(), abs=4 * fresh.std().item() * (2 / 1500) ** 0.5)
     # the classes' mixture is the prior, at every level, whatever the noise
     mixed = told[..., :3].logsumexp(2) - math.log(3)
     one = log_densities(model, x[:50], (0.1, 1.0), rng, draws=1)
