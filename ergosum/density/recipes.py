@@ -34,7 +34,7 @@ from ergosum.training.task import Task
 
 __all__ = ["HEADLINES", "recipes"]
 
-HEADLINES = ("density", "mnist-density", "mnist-density-pixels", "frames-density", "frames-real")
+HEADLINES = ("density", "mnist-density", "mnist-density-pixels", "frames-density")
 
 
 def recipes() -> dict[str, Callable[[], Experiment]]:
