@@ -123,7 +123,7 @@ def _seen(model: nn.Module, functional: Functional) -> dict[str, float]:
     }
 
 
-def trained(kind: str, functional: Functional, seed: int, updates: int, rate: float = 1e-3) -> dict[str, Any]:
+def trained(kind: str, functional: Functional, seed: int, updates: int, rate: float = 2e-3) -> dict[str, Any]:
     """What an architecture has learned by a functional from one seed."""
     torch.manual_seed(seed)
     model = ARCHITECTURES[kind]()
@@ -188,7 +188,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--updates", type=int, default=800)
+    parser.add_argument("--updates", type=int, default=500)
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
     begun = time.process_time()

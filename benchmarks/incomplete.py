@@ -52,6 +52,7 @@ from ergosum.density import (
     Landscape,
     LevelEnergy,
     MaskedScore,
+    Pixels,
     Recovery,
 )
 from ergosum.density.inpainting import inpaint
@@ -231,13 +232,14 @@ def ways(chosen: argparse.Namespace) -> dict[str, Row]:
 
     def behind(objective: Part[Any], family: Part[Any]) -> Callable[[Part[Incomplete], Incomplete], Part[Densities]]:
         return lambda part, built: Part(
-            Densities, data=part, model=Part(Density, family=family), objective=objective, drop=1.0
+            Densities, data=part, model=Part(Density, space=Part(Pixels), family=family), objective=objective, drop=1.0
         )
 
     def whole(part: Part[Incomplete], built: Incomplete) -> Part[Densities]:
         objective = Part(DenoisingScore, time=0.0)
         data = Part(Whole, examples=built)
-        return Part(Densities, data=data, model=Part(Density, family=levels), objective=objective, drop=1.0)
+        return Part(Densities, data=data, model=Part(Density, space=Part(Pixels), family=levels), objective=objective,
+                    drop=1.0)  # fmt: skip
 
     return {
         "ours": Row(behind(Part(MaskedScore, begin=0.5, every=chosen.every), levels), by_ladder),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ergosum.cli.arguments import add_trust, parser_for, trusted
-from ergosum.cli.start import DEFAULTS, add_start, bank_of, start_frame
+from ergosum.cli.start import DEFAULTS, add_start, bank_of, beside_of, start_frame
 
 __all__ = ["run"]
 
@@ -13,10 +13,14 @@ def run(arguments: list[str]) -> None:
     parser = parser_for("control", "Steer a digit with energies trained apart.")
     parser.add_argument("runs", nargs="*", help="runs or cards; without any, the shipped colour, angle and scale")
     parser.add_argument("--timeline", required=True, help='such as "scale:3 colour:9" or "colour+angle:-4"')
-    add_start(parser)
+    add_start(parser, "seed of a noise start, and of what --with draws")
     parser.add_argument(
         "--how", choices=["split", "sum"], default="split", help="several factors at once: in turn, or as one sum"
     )
+    parser.add_argument(
+        "--with", dest="beside", default="", metavar="[CLASS=]RUN:WEIGHT[@NOISE]",
+        help="an energy of frames that acts beside every change, such as real=frames-real:0.3, and its noise level",
+    )  # fmt: skip
     parser.add_argument("--out", default="strip.png", help="image to write: .png strip or .gif animation")
     add_trust(parser)
     chosen = parser.parse_args(arguments)
@@ -27,7 +31,9 @@ def run(arguments: list[str]) -> None:
     out = Path(chosen.out)
     if out.suffix not in (".png", ".gif"):
         raise ValueError(f"--out {chosen.out}: expected a name that ends in .png or .gif.")
-    bank = bank_of(chosen.runs or list(DEFAULTS), trusted(chosen.trust))
+    trust = trusted(chosen.trust)
+    beside = beside_of(chosen.beside, trust, chosen.seed) if chosen.beside else None
+    bank = bank_of(chosen.runs or list(DEFAULTS), trust, beside)
     timeline = parse_timeline(chosen.timeline, bank.factors)
     start = start_frame(chosen.start, chosen.scale, bank.canvas, chosen.seed, chosen.invert, chosen.colour)
     frames = resized(bank.play(start.frame, timeline, chosen.how)[0], start.side)

@@ -29,10 +29,20 @@ def run(arguments: list[str]) -> None:
 def kinds() -> dict[str, Any]:
     """What a class must be to be of a kind; the first that fits counts."""
     from ergosum.data.dataset import ImageDataset
+    from ergosum.data.labelled import LabelledData
+    from ergosum.data.masks import Mask
     from ergosum.decomposer import Decomposer
     from ergosum.decomposition.baselines.baseline import ImageBaseline
+    from ergosum.density.conditions import Conditions
+    from ergosum.density.denoiser import Schedule
+    from ergosum.density.forms import Form
+    from ergosum.density.functionals import Functional
+    from ergosum.density.objective import Objective
+    from ergosum.density.objectives import Noise, Start
+    from ergosum.density.space import Codec, Space
     from ergosum.energy import Conditional, Energy
     from ergosum.nets.encoders import Encoder
+    from ergosum.nets.levels import LevelBody
     from ergosum.samplers.chain import Sampler
     from ergosum.temporal.task import PairData, Predictor
     from ergosum.training.task import Task
@@ -43,11 +53,23 @@ def kinds() -> dict[str, Any]:
         "encoder": Encoder,
         "dataset of pairs": PairData,
         "dataset of images": ImageDataset,
+        "dataset of labelled images": LabelledData,
+        "mask": Mask,
         "sampler": Sampler,
         "decomposer": Decomposer,
         "predictor of frames": Predictor,
         "baseline of images": ImageBaseline,
+        "space of a density": Space,
+        "codec": Codec,
+        "condition": Conditions,
+        "form of an energy": Form,
+        "body of an energy": LevelBody,
+        "objective of densities": Objective,
+        "loss functional": Functional,
+        "start of chains": Start,
+        "noise schedule": Schedule,
         "energy": Energy,
+        "noise of chains": Noise,
     }
 
 

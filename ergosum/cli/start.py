@@ -1,20 +1,26 @@
 """What `--start` may name, and the bank of energies that acts on it."""
 
 import sys
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ergosum.cli.arguments import Parser
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ergosum.temporal.beside import Beside
     from ergosum.temporal.control import Bank
 
-__all__ = ["DEFAULTS", "Start", "add_start", "bank_of", "start_frame"]
+__all__ = ["DEFAULTS", "Start", "add_start", "bank_of", "beside_of", "start_frame"]
 
 DEFAULTS = ("digits-colour", "digits-angle", "digits-scale")
 """Cards that steer where no run is named."""
+
+
+NOISE = 0.05
+"""Noise level of frames that an energy acts at beside a change, where none is asked for."""
 
 
 class Start(NamedTuple):
@@ -39,8 +45,8 @@ def add_start(parser: Parser, seed: str = "seed of a noise start") -> None:
     )  # fmt: skip
 
 
-def bank_of(runs: list[str], trust: tuple[str, ...]) -> "Bank":
-    """The energies of runs and cards, to steer with.
+def bank_of(runs: list[str], trust: tuple[str, ...], beside: "Beside | None" = None) -> "Bank":
+    """The energies of runs and cards, to steer with, and what acts beside them.
 
     Raises:
         ValueError: if one of them is no model of sequences.
@@ -54,7 +60,42 @@ def bank_of(runs: list[str], trust: tuple[str, ...]) -> "Bank":
         if not hasattr(model, "predict"):
             raise ValueError(f"{run} decomposes images and cannot steer a sequence; see `ergosum decompose`.")
         models.append(model)
-    return Bank(models)
+    return Bank(models, beside)
+
+
+def beside_of(text: str, trust: tuple[str, ...], seed: int = 0) -> "Beside":
+    """What `--with [CLASS=]RUN:WEIGHT[@NOISE]` names: an energy of images of a run or card, weighted, at a noise level.
+
+    Raises:
+        ValueError: if the text cannot be read, the run has no energy of images, or not of frames in colour.
+    """
+    from torch import Generator
+
+    from ergosum.temporal.beside import Beside
+    from ergosum.training.runfolder import load_predictor
+
+    named, _, told = text.rpartition(":")
+    name, _, run = named.rpartition("=")
+    weight, _, noise = told.partition("@")
+    expected = (
+        f"--with {text!r}: expected RUN:WEIGHT, CLASS=RUN:WEIGHT or RUN:WEIGHT@NOISE, such as frames-density:0.1@0.05."
+    )
+    try:
+        scale, sigma = float(weight), float(noise) if noise else None
+    except ValueError as error:
+        raise ValueError(expected) from error
+    if not run:
+        raise ValueError(expected)
+    if not (isfinite(scale) and scale > 0):
+        raise ValueError(f"--with {text!r}: expected a finite weight > 0, got {weight}.")
+    model: Any = load_predictor(run, trust)[1]
+    if not hasattr(model, "of_images"):
+        raise ValueError(f"{run} has no energy of images to act beside a change; `ergosum train frames-density` does.")
+    if model.channels != 3:
+        raise ValueError(f"{run} knows images of {model.channels} channel(s), frames have 3; train frames-density.")
+    if sigma is None:
+        sigma = NOISE if model.has_levels else 0.0
+    return Beside(scale * model.of_images(name), sigma, generator=Generator().manual_seed(seed))
 
 
 def start_frame(

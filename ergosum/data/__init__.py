@@ -2,6 +2,7 @@
 
 from ergosum.data.clip_folder import ClipFolder
 from ergosum.data.folder import ImageFolder
+from ergosum.data.frames import FramesOfDigits, WornFrames
 from ergosum.data.glyphs import Glyphs
 from ergosum.data.incomplete import Incomplete
 from ergosum.data.labelled import LabelledImages
@@ -16,7 +17,7 @@ from ergosum.data.stacked import StackedClips
 from ergosum.data.tetrominoes import Tetrominoes
 
 __all__ = [
-    "BlockMask", "BoxMask", "ClipFolder", "DigitSequences", "FrameMask", "Glyphs", "ImageFolder", "ImageMask",
-    "Incomplete", "LabelledImages", "Mixed", "MovingScenes", "MovingShapes", "SaltAndPepper", "Scenes", "Shapes",
-    "StackedClips", "StackedMask", "Tetrominoes",
+    "BlockMask", "BoxMask", "ClipFolder", "DigitSequences", "FrameMask", "FramesOfDigits", "Glyphs", "ImageFolder",
+    "ImageMask", "Incomplete", "LabelledImages", "Mixed", "MovingScenes", "MovingShapes", "SaltAndPepper", "Scenes",
+    "Shapes", "StackedClips", "StackedMask", "Tetrominoes", "WornFrames",
 ]  # fmt: skip

@@ -179,6 +179,8 @@ class ImageMask:
     The mask has the size of the images, or it is a square of another size, which is brought to theirs: a pixel is
     hidden where more than half of it is black.
 
+    Args:
+        path: of the image.
     Raises:
         ValueError: if the mask is no square and of another size than the images, or all black or all white.
         FileNotFoundError, UnreadableImage: as for every image.

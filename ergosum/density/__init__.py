@@ -44,6 +44,7 @@ from ergosum.density.offsets import absorb, fit_offsets
 from ergosum.density.space import Codes, Pixels
 from ergosum.density.table import NotNormalisedWarning, measure
 from ergosum.density.task import Densities
+from ergosum.density.trained_codec import TrainedCodec
 
 __all__ = [
     "Attributes",
@@ -83,6 +84,7 @@ __all__ = [
     "SlicedScoreMatching",
     "SquareExponentialLoss",
     "SquareSquareLoss",
+    "TrainedCodec",
     "UniformNoise",
     "VarianceExploding",
     "VariancePreserving",

@@ -38,7 +38,7 @@ FLOOR = 1e-3
 """Least probability that x is not of a condition; below it the complement's density is not exact."""
 
 
-def lifted(*terms: Term, prior: Term, weights: Sequence[float] | None = None) -> Energy:
+def lifted(*terms: Term, prior: Term | Sequence[Term], weights: Sequence[float] | None = None) -> Energy:
     """What `a & b` means over a prior, see `Lifted`; a single term of weight 1 comes back as it is."""
     if len(terms) == 1 and (weights is None or list(weights) == [1]):
         return as_energy(terms[0])
@@ -116,7 +116,8 @@ class Complement(Node, Energy):
     Raises:
         ValueError: if a number is out of range, or an energy is given by its score.
     Warns:
-        EqualPartitionWarning: if log Z of the term or of the prior is not known, and 0 is assumed.
+        EqualPartitionWarning: if log Z of the term or of the prior is not known, and 0 is assumed, unless both are of
+        one `scale`, so that it is the same.
     """
 
     def __init__(self, term: Term, prior: Term, share: float, floor: float = FLOOR) -> None:
@@ -133,7 +134,8 @@ class Complement(Node, Energy):
                 "depends on its value."
             )
         unknown = [str(part) for part in held if part.log_z is None]
-        if unknown:
+        alike = held[0].scale is not None and held[0].scale == held[1].scale and len(unknown) == 2
+        if unknown and not alike:
             warn(
                 f"Complement: log Z of {', '.join(unknown)} is not known; assuming log Z = 0, so what counts as "
                 f"{held[0]} is not what you may expect.",
@@ -142,7 +144,7 @@ class Complement(Node, Energy):
         self.term, self.prior = held
         self.share, self.floor = float(share), float(floor)
         self.temperature = _one_temperature("Complement", held)
-        self.log_z = None if unknown else 0.0
+        self.log_z, self.scale = (0.0, None) if not unknown else (None, held[0].scale if alike else None)
         self.grounded = held[1].grounded
         self.name = f"~{_factor(1, held[0])}"
         self.hold(*held)

@@ -33,7 +33,7 @@ from ergosum.training.task import Samples, Table
 
 __all__ = ["Fit", "completed", "inpaint", "inpainted"]
 
-STRIDE, LENGTH = 0.8, 4
+STRIDE, LENGTH = 0.5, 4
 """Steps of a trajectory in units of the level, to begin with, and how many."""
 FIT = 0.1
 """s, in units of intensity: about what the autoencoders' images of held-out digits miss by."""

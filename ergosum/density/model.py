@@ -12,7 +12,7 @@ from ergosum.energy import Conditional, Energy
 from ergosum.part import Part
 from ergosum.training.task import Losses
 
-__all__ = ["Density"]
+__all__ = ["Density", "OfImages"]
 
 
 class Density(nn.Module):
@@ -56,6 +56,25 @@ class Density(nn.Module):
         told = {name: self.family(torch.tensor(c)).named(name) for c, name in enumerate(self.names)}
         return {**told, "prior": self.family.prior()}
 
+    def of_images(self, name: str = "") -> "OfImages":
+        """An energy of images in [0, 1]: of all images, or how surely an image is of a class.
+
+        Without a name it is the prior's, -log p(x) where that is normalised; of a class it is
+        $E(x | c) - E(x) = -\\log p(c | x)$ up to the constant log p(c): `c & ~prior`.
+
+        Raises:
+            ValueError: if there is no class of that name.
+        """
+        told = self.energies()
+        if name and name not in told:
+            raise ValueError(f"There is no class {name!r}; expected one of {', '.join(self.names) or 'none, no name'}.")
+        return OfImages(self, told[name] & ~told["prior"] if name in self.names else told["prior"])
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether energies are over noise levels."""
+        return hasattr(self.family, "log_density")
+
     def forward(
         self, objective: Any, images: Tensor, c: Tensor, generator: Generator, progress: float,
         given: Given | None = None,
@@ -64,3 +83,39 @@ class Density(nn.Module):
         with torch.no_grad():
             x = self.encode(images, generator)
         return objective.loss(self.family, x, c, generator, progress, *(() if given is None else (given,)))
+
+
+class OfImages(Energy):
+    """An energy of points of a density's space as one of images in [0, 1], differentiable through the encoder; what
+    `density.of_images()` gives.
+
+    In pixels it is minus the log-density of images up to a constant. In codes it is that of an image's code, the same
+    for all images of one code.
+
+    Args:
+        density: whose space it is. energy: of its points.
+    Shape:
+        x: (batch, channels, side, side).
+    """
+
+    def __init__(self, density: Density, energy: Energy) -> None:
+        super().__init__()
+        self.density, self.energy = density, energy
+        self.temperature = energy.temperature
+
+    def forward(self, x: Tensor) -> Tensor:
+        """E(encode(x)), (batch,)."""
+        return self.energy(self.density.encode(x))
+
+    def at_noise(self, sigma: float) -> "OfImages":
+        """That of images with noise of deviation sigma added, in units of images.
+
+        Raises:
+            ValueError: in codes, where noise of images has no counterpart, and for a level that the family has not.
+        """
+        space = self.density.space
+        if not space.direct:
+            raise ValueError(
+                f"{type(space).__name__}: noise of images is none of codes; expected sigma = 0, or a density of pixels."
+            )
+        return OfImages(self.density, self.energy.at_noise(space.unit * sigma))

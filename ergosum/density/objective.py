@@ -29,8 +29,11 @@ class Objective:
     """
 
     levels: bool = True
-    temperature: float | None = None
-    """T of the chains that it runs, in whose units energies then are; None where there are none."""
+
+    @property
+    def temperature(self) -> float | None:
+        """T of the chains that it runs, in whose units energies then are; None where there are none."""
+        return None
 
     def fit(self, x: Tensor) -> None:
         """Take what it needs of the data, (n, *event), before the first loss."""

@@ -12,6 +12,7 @@ from ergosum.density.foreign import foreign_sets, plain_scores
 from ergosum.density.model import Density
 from ergosum.density.posterior import choose_levels, log_densities, nll, posterior
 from ergosum.density.sampling import decoded, draw_classes
+from ergosum.density.table import measure
 from ergosum.metrics.auroc import auroc
 from ergosum.metrics.bits import bits_per_dimension
 from ergosum.metrics.calibration import ece, equal_width
@@ -23,6 +24,8 @@ from ergosum.training.task import Shelf
 
 __all__ = ["TARGETS", "score_density"]
 
+MEASURED = 32
+"""Draws of each condition that log Z of the levels is measured with where it never was."""
 CHOOSING = 2000
 """Training images that levels of Bayes' rule are chosen on, at most."""
 FEWEST = 20
@@ -57,7 +60,8 @@ def score_density(
     `sample_accuracy`: draws of a class that a reader of digits takes for it. `accuracy`, `nll`, `ece`: of Bayes' rule.
     `auroc`: of the likelihood, known images against foreign sets. `bits_per_dim`: at the lowest level. `kid`: kernel
     distance of draws to held-out images, `kid_damage` that of features which notice blur and noise. `rows`: the same of
-    what learned nothing. What cannot be measured is None.
+    what learned nothing. `level_bias`, `ess`: of every level, log Z in nats and the effective share of draws that it is
+    known from. What cannot be measured is None.
 
     Args:
         name: of the run or card. source: data to score on, where these take one. shelf: where the reader of digits is;
@@ -72,6 +76,7 @@ def score_density(
     told |= _samples(task, model, training, test, n, generator, judge)
     told |= _classified(model, training, test, generator)
     told |= _likelihood(model, training, test, n, generator, known_as)
+    told |= _levels(model, generator)
     flat = told | {f"auroc_{k}": v for k, v in told["auroc"].items()}
     told["targets"] = [
         target(what, flat[key], wanted, at_least)
@@ -249,6 +254,15 @@ def _likelihood(
         "bits_per_dim_of": f"a {'code' if in_codes else 'pixel of 256 values'} {level}",
         "nats_per_dim": -nats.double().mean().item() / family.size if levels else None,
     }
+
+
+def _levels(model: Density, generator: Generator) -> dict[str, Any]:
+    """log Z of every level, its error and the effective share of draws; measured now if they never were."""
+    if not hasattr(model.family, "table"):
+        return dict.fromkeys(("level_bias", "level_bias_error", "ess"))
+    if not model.family.table.measured:
+        measure(model.family, n=MEASURED, generator=generator)
+    return model.family.table.scores()
 
 
 LOSSLESS = 1e-8

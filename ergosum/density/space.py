@@ -18,7 +18,7 @@ CODEC = "space.codec."
 
 
 class Codec(Protocol):
-    """An encoder and decoder, see `nets/autoencoder.py`; one without `loss` comes trained."""
+    """An encoder and decoder, see `nets/autoencoder.py`."""
 
     latent: int
 
@@ -30,18 +30,24 @@ class Codec(Protocol):
         """Images (batch, channels, side, side)."""
         ...
 
+    def loss(self, images: Tensor, generator: Generator, divergence: float) -> tuple[Tensor, Tensor]:
+        """The loss that it learns by, and its mean squared error; not asked for where its share of training is 0."""
+        ...
+
 
 class Space(nn.Module):
     """What a space offers.
 
     Attributes:
         event: shape of a point. stages: shares of training after which something else begins, see `Task.stages`.
-        direct: whether a point's numbers are an image's pixels, so that a known pixel is a known number.
+        direct: whether a point's numbers are an image's pixels, so that a known pixel is a known number. unit: change
+            of such a number where a pixel changes by one.
     """
 
     event: tuple[int, ...]
     stages: tuple[float, ...] = ()
     direct: bool = False
+    unit: float = 1.0
 
     def encode(self, images: Tensor, generator: Generator | None = None) -> Tensor:
         """Points of images (n, channels, side, side) in [0, 1]; with a generator, as objectives see them."""
@@ -74,6 +80,7 @@ class Pixels(Space):
     """
 
     direct = True
+    unit = 2.0
 
     def __init__(self, channels: int = 1, side: int = 28) -> None:
         super().__init__()

@@ -58,7 +58,7 @@ class LevelTable(nn.Module):
         lowest, highest: levels of the family. rows: conditions that are looked at, see `Conditions.listed`.
     Attributes:
         sigma: (13,), from the highest. log_z, error, ess: (13, rows): log Z in nats, its standard error between
-            islands, the effective share of draws; zeros, and a share of -1, where not measured.
+            islands, the effective share of draws; all 0 until measured.
     """
 
     sigma: Tensor
@@ -71,14 +71,13 @@ class LevelTable(nn.Module):
         self.register_buffer("sigma", grid(lowest, highest))
         for name in ("log_z", "error", "ess"):
             self.register_buffer(name, torch.zeros(LEVELS, rows))
-        self.clear()
         self.tolerance = TOLERANCE
         self.register_load_state_dict_pre_hook(as_new)
 
     @property
     def measured(self) -> bool:
         """Whether the table is filled."""
-        return bool((self.ess >= 0).all())
+        return bool((self.ess > 0).all())
 
     def good(self) -> Tensor:
         """At which levels every condition is normalised, (13,): |log Z| within the tolerance, known to half of it, and
@@ -134,11 +133,18 @@ class LevelTable(nn.Module):
                 self.ess[n].min().item(), good,
             )  # fmt: skip
 
+    def scores(self) -> dict[str, dict[str, float] | None]:
+        """`level_bias`, of all conditions the log Z that is furthest from 0, in nats, its standard error and the least
+        effective share of draws (`ess`), by level; None where nothing was measured.
+        """
+        rows = list(self.rows())
+        told = {"level_bias": "log_z", "level_bias_error": "error", "ess": "ess"}
+        return {name: {f"{r.sigma:.3g}": getattr(r, what) for r in rows} or None for name, what in told.items()}
+
     def clear(self) -> None:
-        """Forget what was measured."""
-        self.log_z.zero_()
-        self.error.zero_()
-        self.ess.fill_(-1)  # no number that is not finite: weights are saved before anything is measured
+        """Forget what was measured; zeros, because weights that are not finite are refused when a run is loaded."""
+        for held in (self.log_z, self.error, self.ess):
+            held.zero_()
 
 
 def as_new(module: nn.Module, state: dict[str, Any], prefix: str, *rest: Any) -> None:

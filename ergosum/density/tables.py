@@ -35,9 +35,11 @@ def tables(scores: Mapping[str, Any]) -> list[Table]:
         row = {"of": scores["bits_per_dim_of"], "bits": scores["bits_per_dim"], "nats": scores["nats_per_dim"]}
         made.append(Table(("of",), {"bits": 3, "nats": 3}, [row], "Minus the log-density per dimension"))
     if scores.get("level_bias"):
+        columns = {"log Z": "level_bias", "+-": "level_bias_error", "ess": "ess"}
         rows = [
-            {"sigma": float(sigma), "bias": bias, "ess": (scores.get("ess") or {}).get(sigma)}
-            for sigma, bias in scores["level_bias"].items()
+            {"sigma": float(sigma), **{name: (scores.get(key) or {}).get(sigma) for name, key in columns.items()}}
+            for sigma in scores["level_bias"]
         ]
-        made.append(Table((), {"sigma": 3, "bias": 2, "ess": 3}, rows, "log Z of every level in nats, 0 if normalised"))
+        title = "Every level: the log Z of any condition that is furthest from 0, in nats, and the least share of draws"
+        made.append(Table((), {"sigma": 3, "log Z": 2, "+-": 2, "ess": 3}, rows, title))
     return made

@@ -14,7 +14,7 @@ from ergosum.density.inpainting import inpainted
 from ergosum.density.model import Density
 from ergosum.density.objective import Given, Objective
 from ergosum.density.objectives.denoising import DenoisingScore
-from ergosum.density.offsets import fit_offsets
+from ergosum.density.offsets import absorb, fit_offsets
 from ergosum.density.table import measure
 from ergosum.part import Part, parameters
 from ergosum.training.task import Losses, Samples, Section, Shelf, Table, Task
@@ -107,7 +107,9 @@ class Densities(Task):
 
     @torch.no_grad()
     def finish(self, model: Density, generator: Generator) -> bool:  # type: ignore[override]
-        """Offsets of classes that denoising alone has left on scales of their own, and the table of levels."""
+        """Offsets of classes that denoising alone has left on scales of their own, and the table of levels: log Z is
+        measured, taken into the offsets where it is known well, and measured again with other draws.
+        """
         if not hasattr(model.family, "table") or not self.draws:
             return False
         if len(model.names) > 1 and not getattr(self.objective, "time", 0.0):
@@ -115,6 +117,9 @@ class Densities(Task):
             known = self.images.labelled(CALIBRATED, generator)
             fit_offsets(model.family, model.encode(known.images), known.labels, generator=generator)
         self.tell("measuring log Z of the levels")
+        measure(model.family, n=2 * self.draws, islands=ISLANDS, generator=generator)
+        absorb(model.family)
+        self.tell("measuring log Z again, of what is left")
         measure(model.family, n=self.draws, islands=ISLANDS, generator=generator)
         return True
 

@@ -15,6 +15,7 @@ from ergosum.nets.unet import UNetInnerProduct
 
 __all__ = [
     "Autoencoder", "BroadcastDecoder", "CometEnergy", "Encoder", "ExpertDecoder", "GlobalExperts", "LevelDense",
-    "LevelEncoder", "LevelMlp", "LevelUNet", "PairEncoder", "PyramidDecoder", "PyramidEncoder", "RecurrentEncoder", "RefinedExperts",
-    "ResidualEncoder", "ResidualEnergy", "SlotEncoder", "StridedEncoder", "Transport", "UNetInnerProduct",
+    "LevelEncoder", "LevelMlp", "LevelUNet", "PairEncoder", "PyramidDecoder", "PyramidEncoder", "RecurrentEncoder",
+    "RefinedExperts", "ResidualEncoder", "ResidualEnergy", "SlotEncoder", "StridedEncoder", "Transport",
+    "UNetInnerProduct",
 ]  # fmt: skip

@@ -1,8 +1,8 @@
 """Bodies of energies over noise levels: a field and numbers from a noisy sample and a code of its level and condition.
 
-A `LevelBody` is called with samples of unit size and a code, and gives `Field(field, numbers)`: `field` has the shape of
-the samples (None of a body that has no field), `numbers` is (batch, outputs). No normalisation over the batch, smooth
-activations: energies are differentiated twice in x and in the level.
+A `LevelBody` is called with samples of unit size and a code, and gives `Field(field, numbers)`: `field` has the shape
+of the samples (None of a body that has no field), `numbers` is (batch, outputs). No normalisation over the batch,
+smooth activations: energies are differentiated twice in x and in the level.
 """
 
 import math
@@ -63,6 +63,8 @@ class LevelMlp(LevelBody):
         self, event: tuple[int, ...], code: int, width: int = 384, blocks: int = 4, outputs: int = 1, inputs: int = 1
     ) -> None:
         super().__init__()
+        if len(event) != 1:
+            raise ValueError(f"LevelMlp: expected vectors, (D,), got {event}; images need LevelUNet or LevelEncoder.")
         (self.size,) = event
         self.stem = nn.Linear(inputs * self.size, width)
         self.blocks = nn.ModuleList(_Block(width, code) for _ in range(blocks))
@@ -131,8 +133,8 @@ class LevelUNet(LevelBody):
 
 
 class LevelDense(LevelBody):
-    """Fully connected layers on all numbers of a sample at once, and numbers: the body that is cheapest where chains run
-    through it, of images of up to about 28 pixels.
+    """Fully connected layers on all numbers of a sample at once, and numbers: the body that is cheapest where chains
+    run through it, of images of up to about 28 pixels.
 
     Args:
         event: shape of a sample. code: width of the code. width: of a layer. blocks: residual blocks. outputs: numbers.

@@ -1,6 +1,7 @@
 """Sequences: energies of change, learned from pairs of frames and steered along timelines (the founding report)."""
 
 from ergosum.temporal.baselines.feedforward import FeedForwardTransport, FeedForwardUNet
+from ergosum.temporal.beside import Beside
 from ergosum.temporal.control import Bank
 from ergosum.temporal.gaps import Filled, PathEnergy, PathSearch, fill
 from ergosum.temporal.model import TemporalDecomposer
@@ -10,6 +11,7 @@ from ergosum.temporal.timeline import Timeline, parse_timeline
 
 __all__ = [
     "Bank",
+    "Beside",
     "FeedForwardTransport",
     "FeedForwardUNet",
     "Filled",

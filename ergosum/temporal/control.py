@@ -21,6 +21,7 @@ from ergosum.formula import parse_formula
 from ergosum.samplers.chain import State
 from ergosum.samplers.descent import Descent
 from ergosum.shapes import Frames, Images
+from ergosum.temporal.beside import Beside
 from ergosum.temporal.timeline import Timeline, parse_timeline
 
 __all__ = ["Bank", "as_moves"]
@@ -45,12 +46,13 @@ class Bank:
 
     Args:
         predictors: decomposers (or anything with `components` and `predict`); of two that hold the same factor the
-            later one counts.
+            later one counts. beside: an energy of frames that acts beside every change, see `beside.py`.
     Raises:
         ValueError: without predictors.
     """
 
-    def __init__(self, predictors: Iterable[nn.Module]) -> None:
+    def __init__(self, predictors: Iterable[nn.Module], beside: Beside | None = None) -> None:
+        self.beside = beside
         self.members: dict[str, tuple[Any, int]] = {}
         for predictor in predictors:
             for k, name in enumerate(predictor.components):  # type: ignore[arg-type]
@@ -83,8 +85,22 @@ class Bank:
     ) -> Images:
         """The next frame after the given moves: levels per factor, one number for all frames or one for each (batch,).
 
-        An energy acts on the frames that it has to move; the others stay as they are, to the bit.
+        An energy acts on the frames that it has to move; the others stay as they are, to the bit. What acts beside the
+        change does so once all moves of the frame are made.
         """
+        made = self._changed(x, moves, how, substeps)
+        if self.beside is None:
+            return made
+        moved = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        for levels in moves.values():
+            moved |= torch.as_tensor(levels, device=x.device) != 0
+        if moved.any():
+            made = made.clone()
+            made[moved] = self.beside.settled(made[moved])
+        return made
+
+    def _changed(self, x: Images, moves: Mapping[str, float | Tensor], how: str, substeps: int) -> Images:
+        """What the energies of change make of frames."""
         acting = {f: v for f, v in moves.items() if torch.as_tensor(v).any()}
         for factor, levels in acting.items():
             if not getattr(self.members[factor][0], "knows_moves", True) and not (torch.as_tensor(levels) == 1).all():
@@ -161,6 +177,7 @@ class Bank:
                 if not composed.grounded:
                     raise ValueError(f"{composed}: a negation alone is no energy; write it beside a positive term.")
                 x = Descent().step(composed, State(x))[0].x.clamp(0, 1)
+            x = x if self.beside is None else self.beside.settled(x)
             made.append(x)
         return torch.stack(made, 1)
 

@@ -8,6 +8,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from ergosum import zoo
 from ergosum.files import write_json
 from ergosum.training.experiment import Experiment
@@ -17,15 +20,25 @@ from ergosum.zoo.card import Runs, lineage, write_card
 __all__ = ["main", "pack", "pack_baseline"]
 
 
-def pack(run: Path, name: str, sources: tuple[str, ...] = ("mnist", "digits"), n: int = 100, seed: int = 0) -> Path:
-    """Copy a finished run into the zoo under `name`, score it, and write its card."""
+def pack(
+    run: Path, name: str, sources: tuple[str, ...] = ("mnist", "digits"), n: int = 100, seed: int = 0,
+    half: bool = False,
+) -> Path:  # fmt: skip
+    """Copy a finished run into the zoo under `name`, score it, and write its card.
+
+    Args:
+        half: keep weights in half precision; what the task measures of a trained model is then measured anew.
+    """
     folder = zoo.CARDS / name
     runs = lineage(run)
     save_recipe(folder, _as_card(load_recipe(run), folder, runs))
-    save_weights(folder / "model.safetensors", load_weights(run / "model.safetensors"))
+    weights = load_weights(run / "model.safetensors")
+    save_weights(folder / "model.safetensors", _halved(weights) if half else weights)
     write_json(folder / "run.json", runs[-1] | ({"before": runs[:-1]} if len(runs) > 1 else {}))
     experiment, model = load_predictor(folder)
     task = experiment.built()
+    if half and task.finish(model, torch.Generator().manual_seed(seed)):
+        save_weights(folder / "model.safetensors", _halved(model.state_dict()))
     scores: dict[str, object] = {}
     try:
         for source in sources:
@@ -54,10 +67,11 @@ def pack_baseline(run: Path) -> None:
     """Keep a baseline's weights, in half precision, so that every score can show it beside ours."""
     folder = Path(zoo.__file__).parent / "baselines" / run.name
     save_recipe(folder, load_recipe(run))
-    weights = load_weights(run / "model.safetensors")
-    save_weights(
-        folder / "model.safetensors", {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
-    )
+    save_weights(folder / "model.safetensors", _halved(load_weights(run / "model.safetensors")))
+
+
+def _halved(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,9 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("run", type=Path, help="finished run")
     parser.add_argument("name", nargs="?", help="name of the card; without it the run is kept as a baseline")
     parser.add_argument("n", type=int, nargs="?", default=100, help="sequences or images to score on; default: 100")
+    parser.add_argument("--half", action="store_true", help="keep weights in half precision")
     chosen = parser.parse_args(arguments)
     if chosen.name:
-        print(pack(chosen.run, chosen.name, n=chosen.n))
+        print(pack(chosen.run, chosen.name, n=chosen.n, half=chosen.half))
     else:
         pack_baseline(chosen.run)
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ergosum.data import Incomplete, LabelledImages, SaltAndPepper
-from ergosum.density import DenoisingScore, Densities, Density, Landscape, LevelEnergy, MaskedScore, Recovery
+from ergosum.density import DenoisingScore, Densities, Density, Landscape, LevelEnergy, MaskedScore, Pixels, Recovery
 from ergosum.density.forms import InnerProduct, Level
 from ergosum.density.objective import Given
 from ergosum.density.objectives.contrastive import ContrastiveDivergence
@@ -220,7 +220,7 @@ def test_the_task_learns_from_incomplete_images(which, rng):
     else:
         family = Part(Landscape, body=Part(LevelEncoder, width=4))
         objective = Part(Recovery, contrast=Part(ContrastiveDivergence), steps=2)
-    task = Densities(data=data, model=Part(Density, family=family), objective=objective)
+    task = Densities(data=data, model=Part(Density, space=Part(Pixels), family=family), objective=objective)
     task.ready()
     model = task.build()
     task.prepare(model)

@@ -4,11 +4,13 @@ import math
 
 import pytest
 import torch
-from bells import Bells
 
+from density.bells import Bells
+from ergosum.density import Densities, Density, Landscape, LevelEnergy
 from ergosum.density.functionals import HingeLoss
 from ergosum.density.objectives import (
     ContrastiveDivergence,
+    DenoisingScore,
     Discriminative,
     FromData,
     FromNoise,
@@ -18,6 +20,7 @@ from ergosum.density.objectives import (
     Replay,
     SlicedScoreMatching,
 )
+from ergosum.nets import LevelDense
 from ergosum.part import Part
 from ergosum.samplers import Langevin, Mala
 from ergosum.training.task import DivergenceError
@@ -193,6 +196,23 @@ def test_the_temperature_of_the_chains_is_told():
     assert ContrastiveDivergence().temperature == pytest.approx(5e-5)
     assert ContrastiveDivergence(sampler=Part(Langevin, step_size=0.1, temperature=0.0), steps=1).temperature is None
     assert Jem().temperature == ContrastiveDivergence().temperature
+
+
+def test_what_chains_train_is_in_units_of_their_temperature(rng):
+    cold = Part(ContrastiveDivergence, sampler=Part(Langevin, step_size=0.1, temperature=0.25), steps=1)
+    body = Part(LevelDense, width=4)
+    model = Part(Density, names=("a", "b"), side=12, family=Part(Landscape, body=body))
+    built = Densities(model=model, objective=cold).build()
+    energy, x = built.energies()["a"], torch.randn(3, *built.family.event, generator=rng)
+    assert energy.temperature == 0.25
+    torch.testing.assert_close(energy.in_units()(x), energy(x) / 0.25)
+
+
+def test_a_family_of_the_other_kind_is_refused():
+    for objective, family in ((Part(ContrastiveDivergence), LevelEnergy), (Part(DenoisingScore), Landscape)):
+        model = Part(Density, names=("a", "b"), side=12, family=Part(family))
+        with pytest.raises(ValueError, match=rf"trains a family .* got {family.__name__} as model\.family"):
+            Densities(model=model, objective=objective).build()
 
 
 def test_of_normalised_energies_nothing_but_the_data_counts(rng):

@@ -57,9 +57,9 @@ def test_a_codec_may_come_from_another_run(tmp_path):
     (tmp_path / "recipe.json").write_text("{}")
     other.space.weights = str(tmp_path)
     other.space.begin()
-    assert all(torch.equal(a, b) for a, b in zip(one.space.codec.parameters(), other.space.codec.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(*(m.space.codec.parameters() for m in (one, other)), strict=True))
     wider = Codes(Part(Autoencoder, latent=3, width=8), weights=str(tmp_path), channels=1, side=12)
-    with pytest.raises(ValueError, match="the codec of .* is another one"):
+    with pytest.raises(ValueError, match="is another one"):
         wider.begin()
 
 

@@ -7,9 +7,15 @@ import pytest
 import torch
 
 from ergosum.compose import EqualPartitionWarning
+from ergosum.data.labelled import LabelledImages
 from ergosum.density.family import LevelEnergy
 from ergosum.density.forms import Form
+from ergosum.density.model import Density
+from ergosum.density.objectives.denoising import DenoisingScore
+from ergosum.density.space import Codes
 from ergosum.density.table import LEVELS, LevelRow, LevelTable, NotNormalisedWarning, grid, measure
+from ergosum.density.task import Densities
+from ergosum.nets.autoencoder import Autoencoder
 from ergosum.nets.levels import LevelMlp
 from ergosum.part import Part
 from ergosum.samplers.langevin import Langevin
@@ -84,6 +90,10 @@ def test_a_level_is_normalised_where_those_of_the_table_beside_it_are():
     assert family.normalised((sigma[2] * sigma[3]) ** 0.5)
     row = list(table.rows())[5]
     assert isinstance(row, LevelRow) and row.log_z == pytest.approx(-1.4) and not row.normalised
+    told = table.scores()
+    assert set(told) == {"level_bias", "level_bias_error", "ess"} and len(told["ess"]) == LEVELS
+    assert told["level_bias"][f"{sigma[5]:.3g}"] == pytest.approx(-1.4)
+    assert set(LevelTable(0.1, 1.0, 2).scores().values()) == {None}
     assert family.at_noise(sigma[5]).log_z is None and family.at_noise(sigma[4]).log_z == 0.0
 
 
@@ -138,3 +148,20 @@ def test_settings_out_of_range_are_refused():
     with pytest.raises(ValueError, match="an exact kernel"):
         measure(made(), correction=Langevin(step_size=0.1))
     assert grid(0.1, 10.0)[0] == pytest.approx(10.0) and grid(0.1, 10.0)[-1] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("time", [pytest.param(0.0, marks=pytest.mark.slow), 1.0])
+def test_training_ends_with_a_table_of_what_is_left_after_offsets(time, rng):
+    """Offsets of classes are fitted where denoising alone has left each on a scale of its own."""
+    space = Part(Codes, codec=Part(Autoencoder, latent=3, width=4))
+    family = Part(LevelEnergy, form=Part(Known, constant=-3.0), code=8, lowest=0.1, highest=6.0)
+    task = Densities(
+        data=Part(LabelledImages, source="digits", side=12), model=Part(Density, space=space, family=family),
+        objective=Part(DenoisingScore, time=time), draws=16,
+    )  # fmt: skip
+    model = task.build().eval()
+    assert task.finish(model, rng) and model.family.table.measured and model.family.offsets.fitted
+    assert model.family.table.log_z.abs().max() < 0.5 and model.family.normalised(0.1)
+    assert (model.family.offsets.value[-1, 1:] - 3).abs().max() < 0.5
+    silent = Densities(data=Part(LabelledImages, source="digits", side=12), draws=0)
+    assert not silent.finish(model, rng)

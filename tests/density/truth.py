@@ -1,4 +1,4 @@
-"""A family over noise levels whose truth is known: a Gaussian for each class, with a mean and a deviation that learn."""
+"""A family over noise levels whose truth is known: a Gaussian for each class, whose mean and deviation learn."""
 
 import math
 

@@ -149,6 +149,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
 """Networks and what they take; each row of a batch passes on its own."""
 
 ELSEWHERE = {
+    "TrainedCodec": "density/test_trained_codec.py",
     "Autoencoder": "density/test_space.py",
     "Posterior": "density/test_space.py",
     "Field": "density/test_bodies.py",
@@ -190,10 +191,13 @@ ELSEWHERE = {
     "UniformNoise": "density/test_starts.py",
     "DenoisingJem": "density/test_logits.py",
     "LevelLogits": "density/test_logits.py",
+    "MaskedScore": "density/test_incomplete_objectives.py",
+    "Recovery": "density/test_incomplete_objectives.py",
     "LevelDense": "density/test_logits.py",
-    "RollbackWarning": "training/test_rollbacks.py",
-    "DivergenceError": "training/test_rollbacks.py",
     "LabelledImages": "data/test_labelled.py",
+    "FramesOfDigits": "data/test_frames.py",
+    "WornFrames": "data/test_frames.py",
+    "Beside": "temporal/test_beside.py",
     "BlockMask": "data/test_masks.py",
     "BoxMask": "data/test_masks.py",
     "FrameMask": "data/test_masks.py",

@@ -1,13 +1,14 @@
 r"""Contrastive divergence: lower the energy of the data, raise that of samples of the model itself.
 
-$$ \nabla_\theta \, KL(p_{data} \| p_\theta) = E_{data} \nabla_\theta E_\theta(x) - E_{p_\theta} \nabla_\theta E_\theta(x) $$
+$$ \nabla_\theta \, KL(p_{data} \| p_\theta)
+   = E_{data} \nabla_\theta E_\theta(x) - E_{p_\theta} \nabla_\theta E_\theta(x) $$
 
 at temperature 1; the samples are the ends of short chains, and where these start (`starts.py`) tells the published
 methods apart: on the data (CD-k), where earlier chains ended (persistent), or from noise (short-run). Added are the
 squares of both energies, times a small weight, because the difference alone leaves their scale free.
 
-Chains of a temperature T fit $exp(-E / T)$ to the data: the objective tells T, and the family that it trains records it,
-so that `energy.in_units()` is E / T.
+Chains of a temperature T fit $exp(-E / T)$ to the data: the objective tells T, and the family that it trains records
+it, so that `energy.in_units()` is E / T.
 
 Source: Hinton 2002; Du & Mordatch 2019 (squares, buffer); Nijkamp et al. 2019 (short-run). Differs: restarts and
 conditions are each chain's own; the squares carry one half of the weight each, as a mean over both.
@@ -74,7 +75,7 @@ class ContrastiveDivergence(Objective):
     def temperature(self) -> float | None:
         """T of the chains, so that data are distributed as $exp(-E / T)$; None of a descent without noise."""
         told = getattr(self.sampler, "temperature", 1.0)
-        return float(told) if isinstance(told, int | float) and told > 0 else None
+        return round(float(told), 12) if isinstance(told, int | float) and told > 0 else None
 
     def loss(self, family: Any, x: Tensor, c: Tensor, generator: Generator, progress: float) -> Losses:
         """The difference of energies; the error is its absolute value."""

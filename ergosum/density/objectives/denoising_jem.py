@@ -2,7 +2,8 @@ r"""A classifier whose logits are a density, without chains: denoising score mat
 
 With $x_\sigma = x + \sigma z$,
 
-$$ \left\| \sigma \nabla_x \log \sum_c p_\sigma(x_\sigma, c) + z \right\|^2 / D \;+\; w \, [-\log p_\sigma(c | x_\sigma)] $$
+$$ \left\| \sigma \nabla_x \log \sum_c p_\sigma(x_\sigma, c) + z \right\|^2 / D
+   \;+\; w \, [-\log p_\sigma(c | x_\sigma)] $$
 
 The first learns what images look like, the second which class they are of, at every noise level.
 

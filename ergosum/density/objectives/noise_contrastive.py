@@ -20,6 +20,10 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from ergosum.density.objective import Objective
+from ergosum.density.objectives.starts import FromNoise, GaussianNoise, Start
+from ergosum.part import Part
+from ergosum.samplers.langevin import Langevin
+from ergosum.samplers.state import Sampler
 from ergosum.training.task import Losses
 
 __all__ = ["NoiseContrastive"]
@@ -32,22 +36,33 @@ class NoiseContrastive(Objective):
     """The classifier's cross-entropy.
 
     Args:
-        ratio: samples of noise for each of the data, >= 1. width: of the Gaussian, in its own deviations, > 0.
+        ratio: samples of noise for each of the data, >= 1. spread: of the Gaussian, in its own deviations, > 0.
             data_noise: standard deviation of noise added to the data, >= 0, in units of x. classes: whether data have
-            their conditions; without, all are of the prior.
+            their conditions; without, all are of the prior. start, sampler, steps: how samples are drawn of what
+            it has learned; training takes none.
     Raises:
         ValueError: for settings out of range; from losses, before the data were seen.
     """
 
     levels = False
 
-    def __init__(self, ratio: int = 1, width: float = 1.0, data_noise: float = 0.0, classes: bool = True) -> None:
-        if ratio < 1 or not width > 0 or not data_noise >= 0:
+    def __init__(
+        self,
+        ratio: int = 1,
+        spread: float = 1.0,
+        data_noise: float = 0.0,
+        classes: bool = True,
+        start: Part[Start] = Part(FromNoise, noise=Part(GaussianNoise)),  # noqa: B008
+        sampler: Part[Sampler] = Part(Langevin, step_size=0.02),  # noqa: B008
+        steps: int = 300,
+    ) -> None:
+        if ratio < 1 or not spread > 0 or not data_noise >= 0:
             raise ValueError(
-                f"NoiseContrastive: expected ratio >= 1, width > 0 and data_noise >= 0, got {ratio!r}, {width!r} and "
+                f"NoiseContrastive: expected ratio >= 1, spread > 0 and data_noise >= 0, got {ratio!r}, {spread!r} and "
                 f"{data_noise!r}."
             )
-        self.ratio, self.width, self.data_noise, self.classes = ratio, width, data_noise, classes
+        self.ratio, self.spread, self.data_noise, self.classes = ratio, spread, data_noise, classes
+        self.start, self.sampler, self.steps = start.build(), sampler.build(), steps
         self.mean: Tensor | None = None
         self.root = torch.zeros(0, 0)
 
@@ -59,7 +74,7 @@ class NoiseContrastive(Objective):
         centred = flat - flat.mean(0)
         covariance = centred.T @ centred / len(flat)
         floor = LEAST * covariance.diagonal().mean() + self.data_noise**2
-        covariance = self.width**2 * (covariance + floor * torch.eye(size, dtype=flat.dtype, device=x.device))
+        covariance = self.spread**2 * (covariance + floor * torch.eye(size, dtype=flat.dtype, device=x.device))
         self.mean, self.root = flat.mean(0).to(x), torch.linalg.cholesky(covariance).to(x)
 
     def noise(self, x: Tensor, generator: Generator) -> Tensor:

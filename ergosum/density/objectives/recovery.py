@@ -7,7 +7,8 @@ rises along
 $$ \frac 1 n \sum_i \nabla_\theta E_\theta(a_i) - \frac 1 n \sum_i \nabla_\theta E_\theta(b_i), $$
 
 so the loss is the energy of what was recovered less that of what was synthesised. (Written for f = -E, as in the
-source, the two terms change places.) It is contrastive divergence whose data are the recovered examples, and is built so.
+source, the two terms change places.) It is contrastive divergence whose data are the recovered examples, and is built
+so.
 
 Source: Xie, Zhu, Wu 2017, 2019 (spatial-temporal generative ConvNets, learning from incomplete data). Differs: an
 example's hidden pixels go on from where they were at its last visit.

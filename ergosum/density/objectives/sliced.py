@@ -18,7 +18,11 @@ import torch
 from torch import Generator, Tensor
 
 from ergosum.density.objective import Objective
+from ergosum.density.objectives.starts import FromNoise, GaussianNoise, Start
 from ergosum.energy import summed
+from ergosum.part import Part
+from ergosum.samplers.langevin import Langevin
+from ergosum.samplers.state import Sampler
 from ergosum.training.task import Losses
 
 __all__ = ["SlicedScoreMatching"]
@@ -30,20 +34,30 @@ class SlicedScoreMatching(Objective):
     Args:
         directions: v for each sample, >= 1. data_noise: standard deviation of noise added to the data, >= 0, in units
             of x: what is learned is the density of the noised data. classes: whether data have their conditions;
-            without, all are of the prior.
+            without, all are of the prior. start, sampler, steps: how samples are drawn of what it has learned; training
+            takes none.
     Raises:
         ValueError: for settings out of range.
     """
 
     levels = False
 
-    def __init__(self, directions: int = 1, data_noise: float = 0.1, classes: bool = True) -> None:
+    def __init__(
+        self,
+        directions: int = 1,
+        data_noise: float = 0.1,
+        classes: bool = True,
+        start: Part[Start] = Part(FromNoise, noise=Part(GaussianNoise)),  # noqa: B008
+        sampler: Part[Sampler] = Part(Langevin, step_size=0.02),  # noqa: B008
+        steps: int = 300,
+    ) -> None:
         if directions < 1 or not (isfinite(data_noise) and data_noise >= 0):
             raise ValueError(
                 f"SlicedScoreMatching: expected directions >= 1 and data_noise >= 0, got {directions!r} and "
                 f"{data_noise!r}."
             )
         self.directions, self.data_noise, self.classes = directions, data_noise, classes
+        self.start, self.sampler, self.steps = start.build(), sampler.build(), steps
 
     def loss(self, family: Any, x: Tensor, c: Tensor, generator: Generator, progress: float) -> Losses:
         """The objective; the error is the mean squared score per dimension, which falls to that of the data."""
