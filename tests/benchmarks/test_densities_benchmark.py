@@ -12,12 +12,19 @@ from ergosum.part import Part
 QUICK = ["--source", "digits", "--minutes", "0.01", "--n", "20"]
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Weights of all tests, so that the autoencoder is trained once."""
+    return tmp_path_factory.mktemp("runs")
+
+
 @pytest.fixture
-def bench(script, monkeypatch):
+def bench(script, monkeypatch, runs):
     made = script("densities")
     for name, value in {"TIMED": 1, "MARKS": 2, "READ": 20}.items():
         monkeypatch.setattr(made, name, value)
     monkeypatch.setattr(made, "timed", lambda run: 0.3)
+    made.kept = runs
     small = Part(made.Landscape, body=Part(made.LevelMlp, width=16, blocks=1))
     cd = made.chains(Part(made.FromData), steps=2)
     monkeypatch.setitem(made.ROWS, "cd", made.ROWS["cd"]._replace(family=small, objective=cd, optimiser={"batch": 8}))
@@ -25,7 +32,7 @@ def bench(script, monkeypatch):
 
 
 def run(bench, folder, *more):
-    bench.main([*QUICK, "--out", str(folder / "out"), "--runs", str(folder / "runs"), *more])
+    bench.main([*QUICK, "--out", str(folder / "out"), "--runs", str(bench.kept), *more])
     return json.loads((folder / "out" / f"{more[-1]}.json").read_text())
 
 
@@ -59,7 +66,7 @@ def test_a_row_that_diverges_is_counted(bench, tmp_path, monkeypatch):
 
 def test_updates_follow_from_the_budget(bench, tmp_path):
     row = bench.ROWS["cd"]
-    codec = bench.codec_of(tmp_path, "digits", 0, 0.01)["folder"]
+    codec = bench.codec_of(bench.kept, "digits", 0, bench.CODEC * 0.6)["folder"]
     for seconds, updates in ((0.6, 2), (1.5, 5)):
         trained = bench.own(row, "digits", codec, 0, seconds, tmp_path / "row", lambda *_: None)
         assert trained.told["updates"] == updates
@@ -82,7 +89,7 @@ def test_copies_and_blank_images_are_told_from_draws(bench):
 
 def test_a_library_that_is_not_there_leaves_its_row_out(bench, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "ebm", None)
-    bench.main([*QUICK, "--out", str(tmp_path / "out"), "--runs", str(tmp_path / "runs"), "--row", "ebmkit"])
+    bench.main([*QUICK, "--out", str(tmp_path / "out"), "--runs", str(bench.kept), "--row", "ebmkit"])
     assert "ebmkit: left out" in capsys.readouterr().err and not (tmp_path / "out" / "ebmkit.json").exists()
 
 

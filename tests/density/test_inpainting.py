@@ -143,7 +143,7 @@ def run(tmp_path_factory):
     task = Part(
         Densities, data=Part(LabelledImages, source="digits", side=12),
         model=Part(Density, space=Part(Pixels), family=PIXELS),
-        objective=Part(DenoisingScore, time=0.0),
+        objective=Part(DenoisingScore, time=0.0), draws=0,
     )  # fmt: skip
     experiment = Experiment(name="tiny", task=task, optimiser=Optimiser(iterations=3, batch=8))
     list(train(experiment, folder))
