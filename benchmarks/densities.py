@@ -1,10 +1,11 @@
 """What does each way of training energies reach in the same CPU minutes?
 
 One dataset, one seed, one thread, one budget, which every row spends as it is best for it (how many updates that is
-follows from a short timing, so that the learning rate's schedule fits). Rows in codes share one autoencoder, which is
-trained first for `CODEC` of the budget; its time is counted in each of them. Their networks are of one class, residual
-layers on 24 numbers (`LevelMlp`), wider where there are no chains; in pixels a U-Net (`LevelUNet`), and for chains what
-is cheapest there (`LevelDense`). Chains are those of `density/recipes.py`, or what did best in short runs (`TRIED`).
+follows from a short timing, so that the learning rate's schedule fits). Rows in codes share one autoencoder: it is
+trained first, for `CODEC` of the budget, which is counted in each of them; or it comes out of a card or run (`--codec`)
+and is not counted, so that these rows have the whole budget for their energies. Their networks are of one class,
+residual layers on 24 numbers (`LevelMlp`), wider where there are no chains; in pixels a U-Net (`LevelUNet`), and for
+chains what is cheapest there (`LevelDense`). `TRIED` says what was tried of settings.
 
 | row | space | what trains the energy |
 |---|---|---|
@@ -21,14 +22,15 @@ is cheapest there (`LevelDense`). Chains are those of `density/recipes.py`, or w
 | persistent-pixels | pixels | as `persistent` |
 
 Of each: draws of every class read by the shipped reader (its accuracy on true images, and on images that the
-autoencoder gives back, beside it), Bayes' rule on 2,000 held-out images and its calibration, kernel distance of draws to
-held-out images (that of training images beside it), distance to the nearest training image, images per CPU second of
-sampling, time per update. `curve` follows the running average of the weights during training: CPU minutes, autoencoder
-included, and share of 100 draws read right; the clock stops while it is read.
+autoencoder gives back, beside it), Bayes' rule on 2,000 held-out images and its calibration, kernel distance of draws
+to held-out images (that of training images beside it), distance to the nearest training image, images per CPU second
+of sampling, time per update. `curve` follows the running average of the weights during training: CPU minutes,
+autoencoder included, and share of 100 draws read right; the clock stops while it is read.
 
     pip install torchebm==0.8.9 ebmkit==0.16.0          # for the last two rows of codes
     python benchmarks/densities.py --row levels --out benchmarks/results/densities
-    python benchmarks/densities.py --out benchmarks/results/densities      # all rows that are not there yet, and a table
+    python benchmarks/densities.py --codec mnist-density --minutes 2 --out benchmarks/results/densities
+    python benchmarks/densities.py --out benchmarks/results/densities      # all that are not there yet, and a table
 """
 
 import argparse
@@ -135,10 +137,11 @@ CHAINS = {"batch": 128, "rate": 5e-4, "ema": 0.99, "clip": 0.0}
 
 
 def torchebm_updates(
-    family: nn.Module, batches: Iterator[tuple[Tensor, Tensor]], total: int, seed: int, row: dict[str, Any]
-) -> Iterator[int]:
-    """torchebm's loss of persistent chains and its sampler, in the loop of its documentation; labels go to the network as
-    conditions. (Its `ContrastiveDivergenceTrainer` of 0.8.9 cannot be built: it hands its loss an argument too many.)
+    family: nn.Module, batches: Iterator[tuple[Tensor, Tensor]], total: int, seed: int, row: dict[str, Any],
+    steps: int = STEPS, buffer: int = BUFFER,
+) -> Iterator[int]:  # fmt: skip
+    """torchebm's loss of persistent chains and its sampler, in the loop of its documentation; labels go to the network
+    as conditions. (Its `ContrastiveDivergenceTrainer` of 0.8.9 cannot be built: its loss refuses an argument of it.)
 
     `row["draw"]` and `row["average"]` are set to its sampler from noise, and to what swaps in its average weights.
     """
@@ -159,7 +162,7 @@ def torchebm_updates(
     energy = Energy()
     sampler = LangevinDynamics(energy, step_size=STEP, noise_scale=1.0)
     loss_of = PersistentContrastiveDivergence(
-        energy, sampler, k_steps=STEPS, buffer_size=BUFFER, energy_reg_weight=SQUARES
+        energy, sampler, k_steps=steps, buffer_size=buffer, energy_reg_weight=SQUARES
     )
     optimiser = torch.optim.Adam(energy.parameters(), lr=CHAINS["rate"], betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, total)
@@ -167,7 +170,7 @@ def torchebm_updates(
 
     def draw(labels: Tensor, generator: Generator) -> Tensor:
         x = torch.randn(len(labels), *family.event, generator=generator)  # type: ignore[misc]
-        return sampler.sample(x=x, n_steps=20 * STEPS, y=labels, generator=generator)
+        return sampler.sample(x=x, n_steps=20 * steps, y=labels, generator=generator)
 
     row["draw"], row["average"] = draw, lambda: average.average_parameters(energy)
     for number, (x, c) in enumerate(batches):
@@ -183,8 +186,9 @@ def torchebm_updates(
 
 
 def ebmkit_updates(
-    family: nn.Module, batches: Iterator[tuple[Tensor, Tensor]], total: int, seed: int, row: dict[str, Any]
-) -> Iterator[int]:
+    family: nn.Module, batches: Iterator[tuple[Tensor, Tensor]], total: int, seed: int, row: dict[str, Any],
+    steps: int = STEPS, buffer: int = BUFFER,
+) -> Iterator[int]:  # fmt: skip
     """ebmkit's trainer of a classifier whose logits are energies, with persistent chains of random classes."""
     import ebm
 
@@ -198,9 +202,9 @@ def ebmkit_updates(
 
     torch.manual_seed(seed)
     energy = ebm.ClassifierEnergy(Logits())
-    sampler = ebm.LangevinDynamics(step_size=STEP, steps=STEPS)
-    buffer = ebm.ReplayBuffer(BUFFER, tuple(family.event), reinit_prob=0.05)  # type: ignore[arg-type]
-    divergence = ebm.ContrastiveDivergence(sampler, buffer=buffer, energy_reg=SQUARES)
+    sampler = ebm.LangevinDynamics(step_size=STEP, steps=steps)
+    kept = ebm.ReplayBuffer(buffer, tuple(family.event), reinit_prob=0.05)  # type: ignore[arg-type]
+    divergence = ebm.ContrastiveDivergence(sampler, buffer=kept, energy_reg=SQUARES)
     loss = ebm.JEMLoss(divergence, conditional_negatives=True)
     optimiser = torch.optim.Adam(energy.parameters(), lr=CHAINS["rate"], betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, total)
@@ -208,7 +212,7 @@ def ebmkit_updates(
 
     def draw(labels: Tensor, generator: Generator) -> Tensor:
         x = torch.randn(len(labels), *family.event, generator=generator)  # type: ignore[misc]
-        return sampler.sample(energy.condition(labels), x, steps=20 * STEPS)
+        return sampler.sample(energy.condition(labels), x, steps=20 * steps)
 
     row["draw"], row["average"] = draw, lambda: _Swapped(energy, trainer.ema.module)
     for number, batch in enumerate(batches):
@@ -265,7 +269,8 @@ class Reconstruction(Task):
         """A density whose family stays as it began."""
         self.images = self.data.build(split="train")
         space = Part(Codes, codec=Part(Autoencoder, latent=self.latent), share=0.0)
-        return Density(names=self.images.names, side=self.images.side, space=space)
+        family = Part(Landscape, body=Part(LevelMlp, width=8, blocks=1))
+        return Density(names=self.images.names, side=self.images.side, space=space, family=family)
 
     def batch(self, n: int, generator: Generator) -> Any:
         """Images with labels."""
@@ -276,13 +281,10 @@ class Reconstruction(Task):
         return model.space.loss(batch.images, generator)
 
 
-def experiment(row: Row, source: str, codec: Path | None, seed: int, updates: int = 10**6) -> Experiment:
+def experiment(row: Row, source: str, codec: Path | str | None, seed: int, updates: int = 10**6) -> Experiment:
     """The run of a row; of one of another library, what makes its family."""
-    space = (
-        Part(Codes, codec=Part(Autoencoder, latent=LATENT), share=0.0, weights=str(codec))
-        if row.codes
-        else Part(Pixels)
-    )
+    in_codes = Part(Codes, codec=Part(Autoencoder, latent=LATENT), share=0.0, weights=str(codec))
+    space = in_codes if row.codes else Part(Pixels)
     task = Part(
         Densities, data=Part(LabelledImages, source=source), model=Part(Density, space=space, family=row.family),
         objective=row.objective or Part(Discriminative), draws=0,
@@ -356,7 +358,9 @@ def drawer(row: Row, model: Density, task: Any) -> Callable[[Tensor, Generator],
     return by_levels
 
 
-def own(row: Row, source: str, codec: Path | None, seed: int, seconds: float, folder: Path, watch: Watch) -> Trained:
+def own(
+    row: Row, source: str, codec: Path | str | None, seed: int, seconds: float, folder: Path, watch: Watch
+) -> Trained:
     """Train a row with this library."""
     each = timed(experiment(row, source, codec, seed))
     updates = max(MARKS, round(seconds / each))
@@ -375,14 +379,19 @@ def own(row: Row, source: str, codec: Path | None, seed: int, seconds: float, fo
             told["diverged"] = 1
             told["why"] = str(error)
     told["went_back"] = sum("goes back" in str(w.message) for w in said)
-    done, model = load_predictor(out)
+    task: Any = run.built()
+    if not (out / "checkpoint.pt").is_file():  # diverged before the first
+        model = task.build()
+        task.prepare(model)
+        return Trained(model, drawer(row, model, task), told | {"cpu_seconds": 0.0, "updates": 0})
+    kept: Any = load_predictor(out)[1]
     state = torch.load(out / "checkpoint.pt", weights_only=True)
     told |= {"cpu_seconds": state["cpu_seconds"], "updates": state["iteration"]}
-    return Trained(model, drawer(row, model, done.built()), told)  # type: ignore[arg-type]
+    return Trained(kept, drawer(row, kept, task), told)
 
 
 def foreign(
-    row: Row, source: str, codec: Path | None, seed: int, seconds: float, folder: Path, watch: Watch
+    row: Row, source: str, codec: Path | str | None, seed: int, seconds: float, folder: Path, watch: Watch
 ) -> Trained:
     """Train a row with another library, on the same network and batches of the same codes."""
     assert row.foreign is not None
@@ -505,22 +514,16 @@ def measure(model: Density, draw: Any, judge: Judge, n: int, choosing: int, draw
     return told
 
 
-def settings(row: Row) -> dict[str, Any]:
-    """What a row was trained with, for people."""
-    plain = Part(Densities, model=Part(Density, family=row.family)).to_dict()
-    told = {"family": plain, "optimiser": row.optimiser}
-    if row.objective is not None:
-        told["objective"] = row.objective.to_dict()
-    return told
-
-
 def row_of(
-    name: str, source: str, minutes: float, seed: int, n: int, runs: Path, pictures: Path | None
+    name: str, source: str, minutes: float, seed: int, n: int, runs: Path, pictures: Path | None, given: str = ""
 ) -> dict[str, Any]:
-    """Train and measure one row."""
+    """Train and measure one row; `given` is the card or run whose autoencoder it takes, if not one of its own."""
     row, quick = ROWS[name], minutes < 0.5
     budget = 60 * minutes
-    codec = codec_of(runs, source, seed, CODEC * budget) if row.codes else None
+    codec = None
+    if row.codes:
+        share = CODEC * budget
+        codec = {"folder": given, "seconds": 0.0, "updates": 0} if given else codec_of(runs, source, seed, share)
     before = codec["seconds"] if codec else 0.0
     judge = Judge(source, 100 if quick else 2000, seed)
     curve: list[dict[str, float]] = []
@@ -547,7 +550,8 @@ def row_of(
     told = {
         "row": name, "space": "codes" if row.codes else "pixels", "source": source, "minutes": minutes, "seed": seed,
         "n": n, "held_out": len(judge.labels), "weights": sum(p.numel() for p in family.parameters()),
-        "batch": row.optimiser["batch"], "codec_seconds": before, "codec_updates": codec["updates"] if codec else 0,
+        "batch": row.optimiser["batch"], "codec": given if row.codes else "", "codec_seconds": before,
+        "codec_updates": codec["updates"] if codec else 0,
         **trained.told,
     }  # fmt: skip
     told["ms_per_update"] = 1000 * told["cpu_seconds"] / max(1, told["updates"])
@@ -591,7 +595,8 @@ def table(rows: list[dict[str, Any]]) -> Table:
     made.add_row("true images", *cells)
     recomposed = next((r["reader_recomposed"] for r in rows if r["space"] == "codes"), None)
     if recomposed is not None:
-        made.caption = f"The reader is right on {recomposed:.3f} of held-out images given back by the autoencoder."
+        counted = f"that of {first['codec']}, not counted" if first.get("codec") else "counted in the minutes"
+        made.caption = f"The reader is right on {recomposed:.3f} of what the autoencoder gives back ({counted})."
     return made
 
 
@@ -603,6 +608,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--source", default="mnist", help="digits or mnist")
     parser.add_argument("--seed", type=int, default=0, help="of weights, batches, noise and draws")
     parser.add_argument("--n", type=int, default=1000, help="draws, as many of each class")
+    parser.add_argument("--codec", default="", help="card or run whose autoencoder rows in codes take")
     parser.add_argument("--out", type=Path, required=True, help="folder of each row's JSON")
     parser.add_argument("--runs", type=Path, default=Path("runs/densities"), help="folder of weights")
     parser.add_argument("--pictures", type=Path, help="folder of grids of draws")
@@ -616,7 +622,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name in a.row or [name for name in ROWS if not (a.out / f"{name}.json").is_file()]:
         print(f"{name} ...", file=sys.stderr)
         try:
-            told = row_of(name, a.source, a.minutes, a.seed, a.n, a.runs, a.pictures)
+            told = row_of(name, a.source, a.minutes, a.seed, a.n, a.runs, a.pictures, a.codec)
         except ModuleNotFoundError as error:
             print(f"{name}: left out, {error.name} is not installed (pip install {name}).", file=sys.stderr)
             continue

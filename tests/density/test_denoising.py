@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from density.truth import Gaussians
-from ergosum.density import DenoisingScore
+from ergosum.density import DenoisingScore, LevelEnergy, Scalar
+from ergosum.nets.levels import LevelMlp
+from ergosum.part import Part
 
 MEANS, DEVIATIONS = torch.tensor([[0.5, -1.0, 0.0], [2.0, 0.0, 0.3]]), torch.tensor([0.4, 1.2])
 
@@ -30,10 +32,10 @@ def gradients(family, objective, n=4000, parts=20):
     return told.mean(0), told.std(0) / math.sqrt(parts)
 
 
-@pytest.mark.parametrize("time", [0.0, 1.0])
-def test_the_truth_is_a_fixed_point(time):
+@pytest.mark.parametrize(("time", "even"), [(0.0, False), (1.0, False), (1.0, True)])
+def test_the_truth_is_a_fixed_point(time, even):
     family = Gaussians(MEANS, DEVIATIONS)
-    mean, error = gradients(family, DenoisingScore(time))
+    mean, error = gradients(family, DenoisingScore(time, even=even))
     # t-distributed with 19 degrees of freedom: 4.5 errors are passed by chance in 1 of 4,000 for each of ten
     assert (mean.abs() <= 4.5 * error + 1e-7).all()
 
@@ -86,3 +88,16 @@ def test_the_time_score_begins_when_it_is_told_to():
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ValueError, match="expected time >= 0 and 0 <= begin <= 1"):
         DenoisingScore(**settings)
+
+
+@pytest.mark.parametrize("high", [1.5, 15.0])
+def test_evenly_weighed_the_noise_that_is_left_is_the_same_at_every_level(high):
+    """Of a Gaussian: 1 of the first term, whatever the level, and 2 / D of the second."""
+    family = LevelEnergy((4,), form=Part(Scalar, body=Part(LevelMlp, width=4, blocks=1)), lowest=0.9 * high,
+                         highest=high, code=8)  # fmt: skip
+    x = torch.randn(40_000, 4, generator=torch.Generator().manual_seed(0))
+    told = DenoisingScore(even=True).loss(
+        family, x, family.conditions.none(len(x)), torch.Generator().manual_seed(1), 1.0
+    )
+    # squares of 160,000 normal numbers for the first, a mean square of 40,000 for the second
+    assert told.loss.item() == pytest.approx(1 + 2 / 4, abs=4 * (2 / 160_000) ** 0.5 + 4 * 3 / 40_000**0.5 * 0.5)

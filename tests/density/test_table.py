@@ -150,7 +150,7 @@ def test_settings_out_of_range_are_refused():
     assert grid(0.1, 10.0)[0] == pytest.approx(10.0) and grid(0.1, 10.0)[-1] == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("time", [0.0, 1.0])
+@pytest.mark.parametrize("time", [pytest.param(0.0, marks=pytest.mark.slow), 1.0])
 def test_training_ends_with_a_table_of_what_is_left_after_offsets(time, rng):
     """Offsets of classes are fitted where denoising alone has left each on a scale of its own."""
     space = Part(Codes, codec=Part(Autoencoder, latent=3, width=4))

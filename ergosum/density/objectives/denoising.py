@@ -9,8 +9,13 @@ are least, on average, for the true log-density: of the first only its gradient 
 change from level to level, which ties every level, and so every condition and every mode, to the Gaussian that the
 energy is anchored to. Both come from one call of autograd.
 
+With `even`, each level's terms are divided by the noise that is left in them for Gaussian data of the family's
+deviation, $g = s_d^2 / v$ of the first and $g (2 - g)$ of the second, so that each level counts alike. Without, high
+levels, whose noise is small, count for little, and the errors of scale that are made there are handed down the levels.
+
 Source: Vincent 2011, section 4 (denoising); Guth, Kadkhodaie & Simoncelli 2025 (both, for the variance $\sigma^2$; in
-$\log \sigma$ their second target is ours, over the same D).
+$\log \sigma$ their second target is ours, over the same D); Karras et al. 2022 (the weight 1 / g of the first; that of
+the second is ours).
 """
 
 import torch
@@ -28,15 +33,15 @@ class DenoisingScore(Objective):
     Args:
         time: weight of the time score, >= 0; 0 leaves the densities of conditions and of separated modes without a
             common scale. begin: share of training at which it begins to act, 0 .. 1; it grows to its weight over the
-            next tenth.
+            next tenth. even: whether each level counts alike, for log Z, or each unit of noise, for samples.
     Raises:
         ValueError: for settings out of range.
     """
 
-    def __init__(self, time: float = 1.0, begin: float = 0.0) -> None:
+    def __init__(self, time: float = 1.0, begin: float = 0.0, even: bool = False) -> None:
         if not time >= 0 or not 0 <= begin <= 1:
             raise ValueError(f"DenoisingScore: expected time >= 0 and 0 <= begin <= 1, got {time!r} and {begin!r}.")
-        self.time, self.begin = time, begin
+        self.time, self.begin, self.even = time, begin, even
 
     def weight(self, progress: float) -> float:
         """Weight of the time score at a time of training."""
@@ -53,11 +58,12 @@ class DenoisingScore(Objective):
         y, level = family.placed(noisy, log_sigma)  # type: ignore[operator]
         reference = (z - level.sigma * y / level.spread**2).square().flatten(1).sum(1) / size
         health = {}
-        loss = denoising.mean()
+        share = level.gate.flatten() ** 2 if self.even else torch.ones_like(denoising)
+        loss = (denoising / share).mean()
         if change is not None:
-            timing = ((change - (z.square().flatten(1).sum(1) - size)) / size).square().mean()
-            loss = loss + weight * timing
-            health["time"] = timing.detach()
+            timing = ((change - (z.square().flatten(1).sum(1) - size)) / size).square()
+            loss = loss + weight * (timing / (share * (2 - share))).mean()
+            health["time"] = timing.mean().detach()
         return Losses(loss, denoising.mean().detach(), reference.mean().detach(), health=health)
 
 
