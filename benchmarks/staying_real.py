@@ -117,7 +117,7 @@ def measured(made: Tensor, truth: Sequences, classify: Filter) -> dict[str, floa
         "sharpness": sharpness(made[:, -1], truth.frames[:, -1]),
         "psnr_12": psnr(mse(made[:, -1], truth.frames[:, -1]).mean()).item(),
         "psnr": psnr(mse(*flat).mean()).item(),
-        "identity": identity_kept(classify, *flat, truth.labels.repeat_interleave(MOVES)),
+        "identity": identity_kept(classify, flat[0], flat[1], truth.labels.repeat_interleave(MOVES)),
     }
 
 

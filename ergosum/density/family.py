@@ -82,11 +82,6 @@ class LevelEnergy(Conditional):
         return (self, self.lowest) if self.offsets.fitted else None
 
     @property
-    def log_z(self) -> float | None:  # type: ignore[override]
-        """0 if members at the lowest level, which they stand at, are known to be normalised."""
-        return 0.0 if self.normalised(self.lowest) else None
-
-    @property
     def size(self) -> int:
         """D, numbers in a sample."""
         return math.prod(self.event)
