@@ -39,6 +39,8 @@ from ergosum.part import Part
 
 __all__ = ["contenders", "costs", "main"]
 
+STEPS = 20
+"""Of chains."""
 TARGET = 2.2
 """What denoising by an energy may cost, in updates of a denoiser."""
 CLASSES = 10
@@ -156,7 +158,7 @@ def main(arguments: list[str] | None = None) -> None:
     if a.rounds < 1:
         parser.error(f"--rounds: expected at least 1, got {a.rounds}.")
     torch.set_num_threads(1)
-    steps = 2 if a.quick else rows.STEPS
+    steps = 2 if a.quick else STEPS
     sizes = {
         "codes": ((rows.LATENT,), Part(LevelMlp, width=8 if a.quick else 256, blocks=2), 4 if a.quick else 128),
         "pixels": ((1, 28, 28), Part(LevelUNet, width=16 if a.quick else 64), 2 if a.quick else 64),

@@ -21,12 +21,12 @@ def runs(tmp_path_factory):
 @pytest.fixture
 def bench(script, monkeypatch, runs):
     made = script("densities")
-    for name, value in {"TIMED": 1, "MARKS": 2, "READ": 20}.items():
+    for name, value in {"TIMED": 1, "MARKS": 2, "READ": 20, "LONGER": (3,)}.items():
         monkeypatch.setattr(made, name, value)
     monkeypatch.setattr(made, "timed", lambda run: 0.3)
     made.kept = runs
     small = Part(made.Landscape, body=Part(made.LevelMlp, width=16, blocks=1))
-    cd = made.chains(Part(made.FromData), steps=2)
+    cd = made.drawn(Part(made.FromData), 2)
     monkeypatch.setitem(made.ROWS, "cd", made.ROWS["cd"]._replace(family=small, objective=cd, optimiser={"batch": 8}))
     return made
 
@@ -40,6 +40,7 @@ def test_a_row_tells_its_cost_and_what_true_images_come_to(bench, tmp_path, caps
     told = run(bench, tmp_path, "--pictures", str(tmp_path / "pictures"), "--row", "cd")
     assert told["reader"] > 0.95 > told["sample_accuracy"] and told["kid_true"] < told["kid"]
     assert told["cpu_minutes"] == pytest.approx((told["codec_seconds"] + told["cpu_seconds"]) / 60)
+    assert set(told["steps_tried"]) == {"40", "3"} and str(told["steps"]) in told["steps_tried"]
     assert told["codec_updates"] == 8 and told["updates"] == 2 and told["diverged"] == 0
     minutes = [point["minutes"] for point in told["curve"]]
     assert len(minutes) >= 2 and minutes == sorted(minutes) and minutes[0] > told["codec_seconds"] / 60
