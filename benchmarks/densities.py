@@ -1,34 +1,39 @@
 """What does each way of training energies reach in the same CPU minutes?
 
 One dataset, one seed, one thread, one budget, which every row spends as it is best for it (how many updates that is
-follows from a short timing, so that the learning rate's schedule fits). Rows in codes share one autoencoder, which is
-trained first for `CODEC` of the budget; its time is counted in each of them. Their networks are of one class, residual
-layers on 24 numbers (`LevelMlp`), wider where there are no chains; in pixels a U-Net (`LevelUNet`), and for chains what
-is cheapest there (`LevelDense`). Chains are those of `density/recipes.py`, or what did best in short runs (`TRIED`).
+follows from a short timing, so that the learning rate's schedule fits). Rows in codes share one autoencoder: it is
+trained first, for `CODEC` of the budget, which is counted in each of them; or it comes out of a card or run (`--codec`)
+and is not counted, so that these rows have the whole budget for their energies. Their networks are residual layers on
+24 numbers (`LevelMlp`; `LevelDense`, narrower, where each update runs chains through it); in pixels a U-Net
+(`LevelUNet`), and for chains what is cheapest there (`LevelDense`). Chains are those of the recipes (`pcd`,
+`short-run`, `jem`), which were tuned on such codes; draws of theirs are tried with longer chains too, and the best
+are told.
 
 | row | space | what trains the energy |
 |---|---|---|
 | levels | codes | denoising and time score over noise levels |
+| levels-wide | codes | the same on the network of recipe `mnist-density`, which is meant for longer training |
 | levels-pixels | pixels | denoising over noise levels |
 | cd | codes | contrastive divergence, 20 steps from the data |
 | persistent | codes | persistent chains with a replay buffer, 5 % new |
 | short-run | codes | chains from noise each time |
-| jem | codes | cross-entropy, and persistent chains of the prior |
+| jem | codes | cross-entropy, and chains of the prior from noise |
 | jem-levels | codes | cross-entropy, and denoising of the prior over noise levels: no chains |
 | classifier | codes | cross-entropy alone |
-| torchebm | codes | torchebm's trainer with persistent chains, on the network of `persistent` |
+| torchebm | codes | torchebm's loss of persistent chains and sampler, on the network of `persistent` |
 | ebmkit | codes | ebmkit's trainer of a classifier with persistent chains of a class, on the same network |
 | persistent-pixels | pixels | as `persistent` |
 
 Of each: draws of every class read by the shipped reader (its accuracy on true images, and on images that the
-autoencoder gives back, beside it), Bayes' rule on 2,000 held-out images and its calibration, kernel distance of draws to
-held-out images (that of training images beside it), distance to the nearest training image, images per CPU second of
-sampling, time per update. `curve` follows the running average of the weights during training: CPU minutes, autoencoder
-included, and share of 100 draws read right; the clock stops while it is read.
+autoencoder gives back, beside it), Bayes' rule on 2,000 held-out images and its calibration, kernel distance of draws
+to held-out images (that of training images beside it), distance to the nearest training image, images per CPU second
+of sampling, time per update. `curve` follows the running average of the weights during training: CPU minutes,
+autoencoder included, and share of 100 draws read right; the clock stops while it is read.
 
     pip install torchebm==0.8.9 ebmkit==0.16.0          # for the last two rows of codes
     python benchmarks/densities.py --row levels --out benchmarks/results/densities
-    python benchmarks/densities.py --out benchmarks/results/densities      # all rows that are not there yet, and a table
+    python benchmarks/densities.py --codec mnist-density --minutes 2 --out benchmarks/results/densities
+    python benchmarks/densities.py --out benchmarks/results/densities      # all that are not there yet, and a table
 """
 
 import argparse
@@ -56,10 +61,10 @@ from ergosum.density.objectives.contrastive import ContrastiveDivergence
 from ergosum.density.objectives.denoising import DenoisingScore
 from ergosum.density.objectives.denoising_jem import DenoisingJem
 from ergosum.density.objectives.discriminative import Discriminative
-from ergosum.density.objectives.jem import Jem
-from ergosum.density.objectives.starts import FromData, FromNoise, GaussianNoise, Replay
+from ergosum.density.objectives.starts import FromData, Replay
 from ergosum.density.posterior import choose_levels, log_densities, posterior
-from ergosum.density.sampling import decoded, draw_classes
+from ergosum.density.recipes import CLASSIC, drawn
+from ergosum.density.sampling import CHUNK, decoded, draw, draw_classes
 from ergosum.files import read_json, write_json
 from ergosum.metrics.calibration import ece
 from ergosum.metrics.identity import accuracy
@@ -88,13 +93,10 @@ READ = 100
 TIMED = 12
 """Updates that a row's time per update is first taken from, after three."""
 GOAL = 0.9
-STEPS, STEP, SQUARES, BUFFER = 20, 0.02, 0.001, 2000
+STEPS, STEP, SQUARES, BUFFER = 10, 0.02, 0.001, 2000
 """Of chains in codes: steps in an update, their size at temperature 1, weight of squared energies, chains kept."""
-TRIED = {
-    "levels": "as recipe mnist-density",
-    "cd": "",
-}
-"""What was tried for each row in short runs, and what was taken."""
+LONGER = (150, 400)
+"""Steps of chains that draws of rows with chains are also tried with, beside their recipe's; the best is told."""
 
 
 class Row(NamedTuple):
@@ -119,33 +121,29 @@ def langevin(steps: int, step_size: float) -> Part[Any]:
     return Part(ShortRun, steps=steps, step_size=step_size, noise=math.sqrt(2 * step_size))
 
 
-def chains(start: Part[Any], steps: int = STEPS) -> Part[Any]:
-    """Contrastive divergence in codes."""
-    return Part(ContrastiveDivergence, start=start, sampler=langevin(steps, STEP), squares=SQUARES)
-
-
-REPLAY = Part(Replay, size=BUFFER, noise=Part(GaussianNoise))
-SMALL = Part(Landscape, body=Part(LevelMlp, width=256, blocks=2))
+SMALL = Part(Landscape, body=Part(LevelDense, width=256, blocks=2))
 """The network of rows with chains: each step costs a gradient, so a smaller one learns more in the same time."""
 WIDE = Part(Landscape, body=Part(LevelMlp, width=384, blocks=4))
 IN_PIXELS = Part(LevelEnergy, form=Part(InnerProduct, body=Part(LevelUNet), fine=True), lowest=0.02, highest=20.0)
 COLD = Part(ShortRun, steps=20, step_size=10.0, noise=0.005, clamp=(-1.0, 1.0), data_noise=0.03)
 LEVELS = {"batch": 128, "rate": 1.5e-3, "ema": 0.998, "clip": 100.0}
-CHAINS = {"batch": 128, "rate": 5e-4, "ema": 0.99, "clip": 0.0}
+CHAINS = {"batch": 64, "rate": 7e-4, "ema": 0.995, "clip": 100.0}
+"""As recipes `cd`, `pcd`, `short-run` and `jem`."""
 
 
 def torchebm_updates(
-    family: nn.Module, batches: Iterator[tuple[Tensor, Tensor]], total: int, seed: int, row: dict[str, Any]
-) -> Iterator[int]:
-    """torchebm's loss of persistent chains and its sampler, in the loop of its documentation; labels go to the network as
-    conditions. (Its `ContrastiveDivergenceTrainer` of 0.8.9 cannot be built: it hands its loss an argument too many.)
+    family: nn.Module, batches: Iterator[tuple[Tensor, Tensor]], total: int, seed: int, row: dict[str, Any],
+    steps: int = STEPS, buffer: int = BUFFER,
+) -> Iterator[int]:  # fmt: skip
+    """torchebm's loss of persistent chains and its sampler, in the loop of its documentation; labels go to the network
+    as conditions. (Its `ContrastiveDivergenceTrainer` of 0.8.9 cannot be built: its loss refuses an argument of it.)
 
-    `row["draw"]` and `row["average"]` are set to its sampler from noise, and to what swaps in its average weights.
+    `row["draws"]` is set to its sampler from noise, by steps, and `row["average"]` to what swaps in average weights.
     """
-    from torchebm.core import BaseModel
-    from torchebm.losses import PersistentContrastiveDivergence
-    from torchebm.samplers import LangevinDynamics
-    from torchebm.utils.ema import EMA
+    from torchebm.core import BaseModel  # type: ignore[import-not-found]
+    from torchebm.losses import PersistentContrastiveDivergence  # type: ignore[import-not-found]
+    from torchebm.samplers import LangevinDynamics  # type: ignore[import-not-found]
+    from torchebm.utils.ema import EMA  # type: ignore[import-not-found]
 
     class Energy(BaseModel):
         def __init__(self) -> None:
@@ -159,23 +157,28 @@ def torchebm_updates(
     energy = Energy()
     sampler = LangevinDynamics(energy, step_size=STEP, noise_scale=1.0)
     loss_of = PersistentContrastiveDivergence(
-        energy, sampler, k_steps=STEPS, buffer_size=BUFFER, energy_reg_weight=SQUARES
+        energy, sampler, k_steps=steps, buffer_size=buffer, energy_reg_weight=SQUARES
     )
     optimiser = torch.optim.Adam(energy.parameters(), lr=CHAINS["rate"], betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, total)
     average = EMA(energy, decay=CHAINS["ema"])
 
-    def draw(labels: Tensor, generator: Generator) -> Tensor:
-        x = torch.randn(len(labels), *family.event, generator=generator)  # type: ignore[misc]
-        return sampler.sample(x=x, n_steps=20 * STEPS, y=labels, generator=generator)
+    def drawn_by(long: int) -> Callable[[Tensor, Generator], Tensor]:
+        def draw(labels: Tensor, generator: Generator) -> Tensor:
+            x = torch.randn(len(labels), *family.event, generator=generator)  # type: ignore[misc]
+            return sampler.sample(x=x, n_steps=long, y=labels, generator=generator)
 
-    row["draw"], row["average"] = draw, lambda: average.average_parameters(energy)
+        return draw
+
+    row["draws"] = {long: drawn_by(long) for long in (20 * steps, *LONGER)}
+    row["average"] = lambda: average.average_parameters(energy)
     for number, (x, c) in enumerate(batches):
         loss, _ = loss_of(x, y=c)
         if not torch.isfinite(loss):
             raise NonFiniteError(f"torchebm's loss at update {number + 1}")
         optimiser.zero_grad()
         loss.backward()
+        nn.utils.clip_grad_norm_(energy.parameters(), 1.0)
         optimiser.step()
         schedule.step()
         average.update(energy)
@@ -183,10 +186,11 @@ def torchebm_updates(
 
 
 def ebmkit_updates(
-    family: nn.Module, batches: Iterator[tuple[Tensor, Tensor]], total: int, seed: int, row: dict[str, Any]
-) -> Iterator[int]:
+    family: nn.Module, batches: Iterator[tuple[Tensor, Tensor]], total: int, seed: int, row: dict[str, Any],
+    steps: int = STEPS, buffer: int = BUFFER,
+) -> Iterator[int]:  # fmt: skip
     """ebmkit's trainer of a classifier whose logits are energies, with persistent chains of random classes."""
-    import ebm
+    import ebm  # type: ignore[import-not-found]
 
     class Logits(nn.Module):
         def __init__(self) -> None:
@@ -198,19 +202,23 @@ def ebmkit_updates(
 
     torch.manual_seed(seed)
     energy = ebm.ClassifierEnergy(Logits())
-    sampler = ebm.LangevinDynamics(step_size=STEP, steps=STEPS)
-    buffer = ebm.ReplayBuffer(BUFFER, tuple(family.event), reinit_prob=0.05)  # type: ignore[arg-type]
-    divergence = ebm.ContrastiveDivergence(sampler, buffer=buffer, energy_reg=SQUARES)
+    sampler = ebm.LangevinDynamics(step_size=STEP, steps=steps)
+    kept = ebm.ReplayBuffer(buffer, tuple(family.event), reinit_prob=0.05)  # type: ignore[arg-type]
+    divergence = ebm.ContrastiveDivergence(sampler, buffer=kept, energy_reg=SQUARES)
     loss = ebm.JEMLoss(divergence, conditional_negatives=True)
     optimiser = torch.optim.Adam(energy.parameters(), lr=CHAINS["rate"], betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, total)
-    trainer = ebm.Trainer(energy, loss, optimizer=optimiser, ema_decay=CHAINS["ema"], device="cpu")
+    trainer = ebm.Trainer(energy, loss, optimizer=optimiser, ema_decay=CHAINS["ema"], grad_clip_norm=1.0, device="cpu")
 
-    def draw(labels: Tensor, generator: Generator) -> Tensor:
-        x = torch.randn(len(labels), *family.event, generator=generator)  # type: ignore[misc]
-        return sampler.sample(energy.condition(labels), x, steps=20 * STEPS)
+    def drawn_by(long: int) -> Callable[[Tensor, Generator], Tensor]:
+        def draw(labels: Tensor, generator: Generator) -> Tensor:
+            x = torch.randn(len(labels), *family.event, generator=generator)  # type: ignore[misc]
+            return sampler.sample(energy.condition(labels), x, steps=long)
 
-    row["draw"], row["average"] = draw, lambda: _Swapped(energy, trainer.ema.module)
+        return draw
+
+    row["draws"] = {long: drawn_by(long) for long in (20 * steps, *LONGER)}
+    row["average"] = lambda: _Swapped(energy, trainer.ema.module)
     for number, batch in enumerate(batches):
         if not math.isfinite(trainer.fit([batch], steps=1, verbose=False)[-1]["loss"]):
             raise NonFiniteError(f"ebmkit's loss at update {number + 1}")
@@ -232,23 +240,29 @@ class _Swapped:
         self.into.load_state_dict(self.kept)
 
 
+NARROW = Part(InnerProduct, body=Part(LevelMlp, width=256, blocks=3))
+LOGITS = Part(LevelLogits, form=NARROW, lowest=0.05)
+DENSE = Part(Landscape, body=Part(LevelDense, width=256))
+FROM_REPLAY = Part(Replay, size=1000)
 ROWS = {
-    "levels": Row(True, Part(LevelEnergy), Part(DenoisingScore), LEVELS),
-    "cd": Row(True, SMALL, chains(Part(FromData)), CHAINS),
-    "persistent": Row(True, SMALL, chains(REPLAY), CHAINS),
-    "jem-levels": Row(True, Part(LevelLogits), Part(DenoisingJem), LEVELS),
-    "jem": Row(True, SMALL, Part(Jem, chains=chains(REPLAY)), CHAINS),
-    "levels-pixels": Row(False, IN_PIXELS, Part(DenoisingScore, time=0.0), {**LEVELS, "batch": 32, "rate": 2e-3}, 30),
+    "levels": Row(True, Part(LevelEnergy, form=NARROW, lowest=0.05), Part(DenoisingScore), LEVELS),
+    "levels-wide": Row(True, Part(LevelEnergy), Part(DenoisingScore), LEVELS),
+    "persistent": Row(True, SMALL, CLASSIC["pcd"][1], CHAINS),
+    "cd": Row(True, SMALL, drawn(Part(FromData), 20), CHAINS),
+    "jem-levels": Row(True, LOGITS, Part(DenoisingJem), LEVELS),
+    "short-run": Row(True, SMALL, CLASSIC["short-run"][1], CHAINS),
+    "jem": Row(True, SMALL, CLASSIC["jem"][1], CHAINS),
+    "ebmkit": Row(True, SMALL, None, CHAINS, foreign=ebmkit_updates),
+    "torchebm": Row(True, SMALL, None, CHAINS, foreign=torchebm_updates),
     "classifier": Row(True, WIDE, Part(Discriminative), {**LEVELS, "rate": 5e-4}),
-    "short-run": Row(True, SMALL, chains(Part(FromNoise, noise=Part(GaussianNoise)), 30), CHAINS),
-    "torchebm": Row(True, SMALL, None, {"batch": 128}, foreign=torchebm_updates),
-    "ebmkit": Row(True, SMALL, None, {"batch": 128}, foreign=ebmkit_updates),
+    "levels-pixels": Row(False, IN_PIXELS, Part(DenoisingScore, time=0.0), {**LEVELS, "batch": 32, "rate": 2e-3}, 30),
     "persistent-pixels": Row(
-        False, Part(Landscape, body=Part(LevelDense, width=256)),
-        Part(ContrastiveDivergence, start=Part(Replay, size=1000), sampler=COLD, squares=0.1),
+        False, DENSE, Part(ContrastiveDivergence, start=FROM_REPLAY, sampler=COLD, squares=0.1),
         {"batch": 64, "rate": 3e-4, "ema": 0.99, "clip": 0.0},
     ),
 }  # fmt: skip
+"""Settings of chains are those of the recipes, which were tuned on codes of MNIST; before that, persistent chains of 20
+steps in batches of 128 at a rate of 5e-4 came to .776 of draws and .728 of Bayes' rule in the same two minutes."""
 
 
 class Reconstruction(Task):
@@ -264,8 +278,9 @@ class Reconstruction(Task):
     def build(self) -> Density:
         """A density whose family stays as it began."""
         self.images = self.data.build(split="train")
-        space = Part(Codes, codec=Part(Autoencoder, latent=self.latent), share=0.0)
-        return Density(names=self.images.names, side=self.images.side, space=space)
+        space: Part[Any] = Part(Codes, codec=Part(Autoencoder, latent=self.latent), share=0.0)
+        family: Part[Any] = Part(Landscape, body=Part(LevelMlp, width=8, blocks=1))
+        return Density(names=self.images.names, side=self.images.side, space=space, family=family)
 
     def batch(self, n: int, generator: Generator) -> Any:
         """Images with labels."""
@@ -276,14 +291,11 @@ class Reconstruction(Task):
         return model.space.loss(batch.images, generator)
 
 
-def experiment(row: Row, source: str, codec: Path | None, seed: int, updates: int = 10**6) -> Experiment:
+def experiment(row: Row, source: str, codec: Path | str | None, seed: int, updates: int = 10**6) -> Experiment:
     """The run of a row; of one of another library, what makes its family."""
-    space = (
-        Part(Codes, codec=Part(Autoencoder, latent=LATENT), share=0.0, weights=str(codec))
-        if row.codes
-        else Part(Pixels)
-    )
-    task = Part(
+    in_codes = Part(Codes, codec=Part(Autoencoder, latent=LATENT), share=0.0, weights=str(codec))
+    space: Part[Any] = in_codes if row.codes else Part(Pixels)
+    task: Part[Any] = Part(
         Densities, data=Part(LabelledImages, source=source), model=Part(Density, space=space, family=row.family),
         objective=row.objective or Part(Discriminative), draws=0,
     )  # fmt: skip
@@ -328,35 +340,43 @@ def timed(run: Experiment) -> float:
     return sum(spent[3:]) / TIMED
 
 
+Draws = dict[int, Callable[[Tensor, Generator], Tensor]]
+"""How classes are drawn, by steps of a chain; one alone of levels, none of a plain classifier."""
+
+
 class Trained(NamedTuple):
     """A density with the weights to be scored, how it is drawn, and what it cost."""
 
     model: Density
-    draw: Callable[[Tensor, Generator], Tensor] | None
+    draws: Draws
     told: dict[str, Any]
 
 
-Watch = Callable[[Density, Callable[[Tensor, Generator], Tensor] | None, float], None]
+Watch = Callable[[Density, Draws, float], None]
 
 
-def drawer(row: Row, model: Density, task: Any) -> Callable[[Tensor, Generator], Tensor] | None:
-    """Draws of classes by the levels, or by the chains of the objective; None of one that has neither."""
+def draws_of(row: Row, model: Density, task: Any) -> Draws:
+    """Draws by the levels, or by the chains of the objective and longer ones."""
     recipe = chain_recipe(task.objective)
-    if recipe is None and not hasattr(model.family, "lowest"):
-        return None
     if recipe is not None:
-        return lambda c, generator: draw_classes(model, c, generator, recipe=recipe).x
+
+        def by_chains(steps: int) -> Callable[[Tensor, Generator], Tensor]:
+            return lambda c, generator: draw_classes(model, c, generator, recipe=recipe._replace(steps=steps)).x
+
+        return {steps: by_chains(steps) for steps in (recipe.steps, *LONGER)}
+    if not hasattr(model.family, "lowest"):
+        return {}
 
     def by_levels(c: Tensor, generator: Generator) -> Tensor:
-        from ergosum.density.sampling import CHUNK, draw
-
         parts = c.split(CHUNK)
         return torch.cat([draw([model], model.family(p), len(p), generator, steps=row.steps).x for p in parts])
 
-    return by_levels
+    return {row.steps: by_levels}
 
 
-def own(row: Row, source: str, codec: Path | None, seed: int, seconds: float, folder: Path, watch: Watch) -> Trained:
+def own(
+    row: Row, source: str, codec: Path | str | None, seed: int, seconds: float, folder: Path, watch: Watch
+) -> Trained:
     """Train a row with this library."""
     each = timed(experiment(row, source, codec, seed))
     updates = max(MARKS, round(seconds / each))
@@ -370,19 +390,24 @@ def own(row: Row, source: str, codec: Path | None, seed: int, seconds: float, fo
                 if update.iteration % run.run.checkpoint_every == 0 or update.iteration == updates:
                     spent = torch.load(out / "checkpoint.pt", weights_only=True)["cpu_seconds"]
                     done, model = load_predictor(out)
-                    watch(model, drawer(row, model, done.built()), spent)  # type: ignore[arg-type]
+                    watch(model, draws_of(row, model, done.built()), spent)  # type: ignore[arg-type]
         except (NonFiniteError, DivergenceError) as error:
             told["diverged"] = 1
             told["why"] = str(error)
     told["went_back"] = sum("goes back" in str(w.message) for w in said)
-    done, model = load_predictor(out)
+    task: Any = run.built()
+    if not (out / "checkpoint.pt").is_file():  # diverged before the first
+        model = task.build()
+        task.prepare(model)
+        return Trained(model, draws_of(row, model, task), told | {"cpu_seconds": 0.0, "updates": 0})
+    kept: Any = load_predictor(out)[1]
     state = torch.load(out / "checkpoint.pt", weights_only=True)
     told |= {"cpu_seconds": state["cpu_seconds"], "updates": state["iteration"]}
-    return Trained(model, drawer(row, model, done.built()), told)  # type: ignore[arg-type]
+    return Trained(kept, draws_of(row, kept, task), told)
 
 
 def foreign(
-    row: Row, source: str, codec: Path | None, seed: int, seconds: float, folder: Path, watch: Watch
+    row: Row, source: str, codec: Path | str | None, seed: int, seconds: float, folder: Path, watch: Watch
 ) -> Trained:
     """Train a row with another library, on the same network and batches of the same codes."""
     assert row.foreign is not None
@@ -423,7 +448,7 @@ def foreign(
             cpu += time.process_time() - clock
             if done % max(1, updates // MARKS) == 0 or done == updates:
                 with said["average"]():
-                    watch(model, said["draw"], cpu)
+                    watch(model, said["draws"], cpu)
             if done == updates:
                 break
             clock = time.process_time()
@@ -431,7 +456,7 @@ def foreign(
         told |= {"diverged": 1, "why": str(error)}
     said["average"]().__enter__()
     told |= {"cpu_seconds": cpu, "updates": done}
-    return Trained(model, said["draw"], told)
+    return Trained(model, said["draws"], told)
 
 
 class Judge:
@@ -505,38 +530,34 @@ def measure(model: Density, draw: Any, judge: Judge, n: int, choosing: int, draw
     return told
 
 
-def settings(row: Row) -> dict[str, Any]:
-    """What a row was trained with, for people."""
-    plain = Part(Densities, model=Part(Density, family=row.family)).to_dict()
-    told = {"family": plain, "optimiser": row.optimiser}
-    if row.objective is not None:
-        told["objective"] = row.objective.to_dict()
-    return told
-
-
 def row_of(
-    name: str, source: str, minutes: float, seed: int, n: int, runs: Path, pictures: Path | None
+    name: str, source: str, minutes: float, seed: int, n: int, runs: Path, pictures: Path | None, given: str = ""
 ) -> dict[str, Any]:
-    """Train and measure one row."""
+    """Train and measure one row; `given` is the card or run whose autoencoder it takes, if not one of its own."""
     row, quick = ROWS[name], minutes < 0.5
     budget = 60 * minutes
-    codec = codec_of(runs, source, seed, CODEC * budget) if row.codes else None
+    codec = None
+    if row.codes:
+        share = CODEC * budget
+        codec = {"folder": given, "seconds": 0.0, "updates": 0} if given else codec_of(runs, source, seed, share)
     before = codec["seconds"] if codec else 0.0
     judge = Judge(source, 100 if quick else 2000, seed)
     curve: list[dict[str, float]] = []
 
-    def watch(model: Density, draw: Any, spent: float) -> None:
-        if draw is None or (not row.codes and len(curve) % 2):  # every second one where draws are dear
-            curve.append({"minutes": (before + spent) / 60})
-            return
-        labels = torch.arange(READ) * len(model.names) // READ
-        labels = labels if row.codes and not quick else labels[:: READ // 20]
+    labels = torch.arange(READ) * 10 // READ
+    few = labels if row.codes and not quick else labels[:: READ // 20]
+
+    def read(model: Density, draw: Any) -> float:
         try:
-            images = decoded(model, draw(labels, torch.Generator().manual_seed(seed)))
-            share = judge.read(images, labels)
+            return judge.read(decoded(model, draw(few, torch.Generator().manual_seed(seed))), few)
         except NonFiniteError:
-            share = 0.0
-        curve.append({"minutes": (before + spent) / 60, "sample_accuracy": share})
+            return 0.0
+
+    def watch(model: Density, draws: Draws, spent: float) -> None:
+        # every second time where draws are dear
+        if draws and (row.codes or len(curve) % 2 == 0):
+            share = read(model, draws[LONGER[0] if LONGER[0] in draws else row.steps])
+            curve.append({"minutes": (before + spent) / 60, "sample_accuracy": share})
 
     take = foreign if row.foreign else own
     torch.set_num_threads(1)
@@ -547,12 +568,25 @@ def row_of(
     told = {
         "row": name, "space": "codes" if row.codes else "pixels", "source": source, "minutes": minutes, "seed": seed,
         "n": n, "held_out": len(judge.labels), "weights": sum(p.numel() for p in family.parameters()),
-        "batch": row.optimiser["batch"], "codec_seconds": before, "codec_updates": codec["updates"] if codec else 0,
+        "batch": row.optimiser["batch"], "codec": Path(given).name if row.codes else "", "codec_seconds": before,
+        "codec_updates": codec["updates"] if codec else 0,
         **trained.told,
     }  # fmt: skip
     told["ms_per_update"] = 1000 * told["cpu_seconds"] / max(1, told["updates"])
     told["cpu_minutes"] = (before + told["cpu_seconds"]) / 60
-    found = measure(trained.model, trained.draw, judge, n, *((50, 1) if quick or not row.codes else (500, 4)), seed)
+    tried = (
+        {steps: read(trained.model, draw) for steps, draw in trained.draws.items()} if len(trained.draws) > 1 else {}
+    )
+    told["steps_tried"] = tried
+    told["steps"] = max(tried, key=lambda steps: tried[steps]) if tried else row.steps
+    found = measure(
+        trained.model,
+        trained.draws.get(told["steps"]),
+        judge,
+        n,
+        *((50, 1) if quick or not row.codes else (500, 4)),
+        seed,
+    )
     images = found.pop("images", None)
     if images is not None and pictures is not None:
         from ergosum.density.figures import grid
@@ -561,8 +595,7 @@ def row_of(
         grid(images[:: max(1, n // 100)][:100]).save(pictures / f"{name}.png")
     reached = [point["minutes"] for point in curve if point.get("sample_accuracy", 0.0) >= GOAL]
     return told | found | {
-        "curve": [p for p in curve if "sample_accuracy" in p], "minutes_to_goal": reached[0] if reached else None,
-        "tried": TRIED.get(name, ""), **provenance(),
+        "curve": curve, "minutes_to_goal": reached[0] if reached else None, **provenance(),
     }  # fmt: skip
 
 
@@ -591,7 +624,8 @@ def table(rows: list[dict[str, Any]]) -> Table:
     made.add_row("true images", *cells)
     recomposed = next((r["reader_recomposed"] for r in rows if r["space"] == "codes"), None)
     if recomposed is not None:
-        made.caption = f"The reader is right on {recomposed:.3f} of held-out images given back by the autoencoder."
+        counted = f"that of {first['codec']}, not counted" if first.get("codec") else "counted in the minutes"
+        made.caption = f"The reader is right on {recomposed:.3f} of what the autoencoder gives back ({counted})."
     return made
 
 
@@ -603,6 +637,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--source", default="mnist", help="digits or mnist")
     parser.add_argument("--seed", type=int, default=0, help="of weights, batches, noise and draws")
     parser.add_argument("--n", type=int, default=1000, help="draws, as many of each class")
+    parser.add_argument("--codec", default="", help="card or run whose autoencoder rows in codes take")
     parser.add_argument("--out", type=Path, required=True, help="folder of each row's JSON")
     parser.add_argument("--runs", type=Path, default=Path("runs/densities"), help="folder of weights")
     parser.add_argument("--pictures", type=Path, help="folder of grids of draws")
@@ -616,7 +651,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name in a.row or [name for name in ROWS if not (a.out / f"{name}.json").is_file()]:
         print(f"{name} ...", file=sys.stderr)
         try:
-            told = row_of(name, a.source, a.minutes, a.seed, a.n, a.runs, a.pictures)
+            told = row_of(name, a.source, a.minutes, a.seed, a.n, a.runs, a.pictures, a.codec)
         except ModuleNotFoundError as error:
             print(f"{name}: left out, {error.name} is not installed (pip install {name}).", file=sys.stderr)
             continue

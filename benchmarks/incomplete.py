@@ -21,7 +21,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -232,14 +232,18 @@ def ways(chosen: argparse.Namespace) -> dict[str, Row]:
 
     def behind(objective: Part[Any], family: Part[Any]) -> Callable[[Part[Incomplete], Incomplete], Part[Densities]]:
         return lambda part, built: Part(
-            Densities, data=part, model=Part(Density, space=Part(Pixels), family=family), objective=objective, drop=1.0
+            Densities,
+            data=part,
+            model=Part(Density, space=Part(Pixels), family=family),
+            objective=objective,
+            drop=1.0,
+            draws=0,
         )
 
     def whole(part: Part[Incomplete], built: Incomplete) -> Part[Densities]:
-        objective = Part(DenoisingScore, time=0.0)
+        objective, model = Part(DenoisingScore, time=0.0), Part(Density, space=Part(Pixels), family=levels)
         data = Part(Whole, examples=built)
-        return Part(Densities, data=data, model=Part(Density, space=Part(Pixels), family=levels), objective=objective,
-                    drop=1.0)  # fmt: skip
+        return Part(Densities, data=data, model=model, objective=objective, drop=1.0, draws=0)
 
     return {
         "ours": Row(behind(Part(MaskedScore, begin=0.5, every=chosen.every), levels), by_ladder),
@@ -249,8 +253,8 @@ def ways(chosen: argparse.Namespace) -> dict[str, Row]:
     }
 
 
-def run(name: str, setting: Setting, chosen: argparse.Namespace, seed: int) -> dict[str, Any]:
-    """One setting with one seed: errors by part and row, CPU seconds."""
+def run(name: str, setting: Setting, chosen: argparse.Namespace, seed: int) -> Iterator[dict[str, Any]]:
+    """One setting with one seed, after each row: errors by part and row, CPU seconds."""
     part = Part(Incomplete, data=setting.data(seed), mask=setting.mask, count=setting.count, seed=seed)
     sets = {"training": part.build(split="train")}
     if name != "object":
@@ -272,15 +276,24 @@ def run(name: str, setting: Setting, chosen: argparse.Namespace, seed: int) -> d
             spent[f"{row}, {told}"] = time.process_time() - begun
             errors[told] |= {row: judged(draws.median(0).values, data, rows)}
             errors[told] |= {f"{row}, one draw": judged(draws[0], data, rows)}
-        print(json.dumps(errors), flush=True)
+        ratio = {told: round(e["ours"] / e["harmonic"], 4) for told, e in errors.items() if "ours" in e}
+        yield {"errors": errors, "ours by harmonic": ratio, "cpu_seconds": {k: round(v, 1) for k, v in spent.items()}}
         if row == "ours" and chosen.pictures:
             data, draws = sets[last], found[last]
             given = torch.where(data.known, data.truth, 0.35)[rows]
             told = [("truth", data.truth[rows]), ("given", given), ("ours", draws.median(0).values),
                     ("one draw", draws[0]), ("harmonic", fills[last]["harmonic"])]  # fmt: skip
             drawn(told, Path(chosen.pictures) / f"incomplete-{name}.png")
-    ratio = {told: round(e["ours"] / e["harmonic"], 4) for told, e in errors.items() if "ours" in e}
-    return {"errors": errors, "ours by harmonic": ratio, "cpu_seconds": {k: round(v, 1) for k, v in spent.items()}}
+
+
+def joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """What an earlier run with other rows found, and what this one did."""
+    both = {**before, **now}
+    if before:
+        both["errors"] = {part: before["errors"].get(part, {}) | rows for part, rows in now["errors"].items()}
+        both["ours by harmonic"] = before["ours by harmonic"] | now["ours by harmonic"]
+        both["cpu_seconds"] = before["cpu_seconds"] | now["cpu_seconds"]
+    return both
 
 
 def drawn(rows: Sequence[tuple[str, Tensor]], path: Path) -> None:
@@ -318,10 +331,12 @@ def main() -> None:
     told = {k: v for k, v in vars(chosen).items() if k not in ("only", "seeds", "out", "pictures")}
     for name in chosen.only or list(known):
         for seed in chosen.seeds:
-            result = run(name, known[name], chosen, seed)
-            print(name, seed, json.dumps(result), flush=True)
-            kept["settings"].setdefault(name, {})[str(seed)] = result | {"arguments": told} | provenance()
-            write_json(out, kept)
+            before = kept["settings"].setdefault(name, {}).get(str(seed), {})
+            for result in run(name, known[name], chosen, seed):
+                print(name, seed, json.dumps(result), flush=True)
+                made = joined(before, result) | {"arguments": told} | provenance()
+                kept["settings"][name][str(seed)] = made
+                write_json(out, kept)
 
 
 if __name__ == "__main__":

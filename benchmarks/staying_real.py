@@ -9,9 +9,10 @@ shipped classifier on all 12 over its accuracy on the true ones. CPU seconds are
 - `unsharp A`: every frame plus A times what a binomial blur of 3 x 3 takes from it, what needs no learning.
 - `codes`: every frame through an autoencoder of frames (`--codes RUN`, a density of codes).
 - `density W @ S`: `change & W * real`, where real is a density of frames at noise S (`--density RUN`, frames-density).
+  `, unsharp A`: and then the mask, in every frame.
 - `worn W`: the same with -log p(real | x) of energies that tell true frames from worn ones (`--worn RUN`, frames-real).
 
-Weights are chosen on frames of the training part (`--part train`), and held to on the test part.
+`--part train` measures on digits that the energies learned from, where weights can be chosen.
 
     python benchmarks/staying_real.py --density RUN --worn RUN --out benchmarks/results/staying_real.json
 """
@@ -93,6 +94,8 @@ def rows_of(chosen: argparse.Namespace) -> Iterator[tuple[str, Beside | None, Fi
                 drawn = torch.Generator().manual_seed(0)
                 acting = Beside(weight * model.of_images(), noise, steps=chosen.steps, generator=drawn)
                 yield f"density {weight:g} @ {noise:g}", acting, None
+                for amount in chosen.after:
+                    yield f"density {weight:g} @ {noise:g}, unsharp {amount:g}", acting, unsharp(amount)
 
 
 @torch.no_grad()
@@ -114,7 +117,7 @@ def measured(made: Tensor, truth: Sequences, classify: Filter) -> dict[str, floa
         "sharpness": sharpness(made[:, -1], truth.frames[:, -1]),
         "psnr_12": psnr(mse(made[:, -1], truth.frames[:, -1]).mean()).item(),
         "psnr": psnr(mse(*flat).mean()).item(),
-        "identity": identity_kept(classify, *flat, truth.labels.repeat_interleave(MOVES)),
+        "identity": identity_kept(classify, flat[0], flat[1], truth.labels.repeat_interleave(MOVES)),
     }
 
 
@@ -129,6 +132,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--factors", nargs="+", choices=list(CARDS), default=list(CARDS))
     for name, held in (("amounts", AMOUNTS), ("weights", WEIGHTS), ("noises", NOISES)):
         parser.add_argument(f"--{name}", type=float, nargs="*", default=held)
+    parser.add_argument("--after", type=float, nargs="*", default=(), help="amounts of the mask beside a density")
     parser.add_argument("--steps", type=int, default=2, help="of descent in each frame")
     parser.add_argument("--out", default="")
     parser.add_argument("--picture", default="", help="roll-outs of the first sequence, one row each (.png)")
@@ -152,7 +156,7 @@ def main(arguments: list[str] | None = None) -> None:
                 row = {"factor": factor, "row": name, "seed": seed, **measured(made, truth, classify)}
                 found.append(row | {"cpu_seconds": spent})
                 told = "  ".join(f"{k} {v:.3f}" for k, v in row.items() if isinstance(v, float))
-                print(f"{factor} {seed} {name:18s} {told}  {spent:.0f} s", file=sys.stderr, flush=True)
+                print(f"{factor} {seed} {name:32s} {told}  {spent:.0f} s", file=sys.stderr, flush=True)
                 if seed == chosen.seeds[0]:
                     strips[factor].append((name, made[0]))
                 if chosen.out:

@@ -1,6 +1,7 @@
 """Regenerate every image of README and docs: `make figures` (from the shipped cards; bundled digits, seed 0)."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Generator
@@ -13,6 +14,8 @@ from ergosum.decomposition.composites import compatible
 from ergosum.decomposition.figures import addition_sheet, components_sheet, exchange_sheet, union_sheet
 from ergosum.decomposition.model import ImageDecomposer
 from ergosum.decomposition.task import HELD_OUT
+from ergosum.density.formulas import meaning, vocabulary
+from ergosum.density.sampling import decoded, draw
 from ergosum.formula import parse_formula
 from ergosum.report.animation import save_animation, save_strip
 from ergosum.report.plane import draw_densities, on_grid
@@ -40,6 +43,7 @@ def main() -> None:
     ordered_and_obeyed(bank)
     save_strip(sequences("digits", 3), FIGURES / "sequences.png")
     densities()
+    digits_drawn()
     save_strip(sample_plane("ring & 0.5*~box", "mala").image, FIGURES / "chains.png")
     composed(bank)
     apart("tetrominoes", 3)
@@ -115,6 +119,18 @@ def densities() -> None:
         grids.append(on_grid(energy))
         draws.append(sample(Mala(step_size=0.05), energy, start, 200, keep=200, generator=generator).x)
     save_strip(draw_densities(grids, formulas, draws), FIGURES / "densities.png")
+
+
+def digits_drawn() -> None:
+    """Draws of every other class and of formulas, of the shipped density."""
+    model: Any = load_predictor("mnist-density")[1]
+    known, generator = vocabulary([model]), Generator().manual_seed(4)
+    formulas = ("prior", "two", "four", "nine", "three | seven", "~(zero | one)", "three | seven & ~zero")
+    rows = []
+    for formula in formulas:
+        drawn = draw([model], meaning(formula, known), 14, generator)
+        rows.append((formula, decoded(model, drawn.x).expand(-1, 3, -1, -1)))
+    save_strip(sheet(rows, None, boxed=()), FIGURES / "digits-drawn.png")
 
 
 def composed(bank: Bank) -> None:

@@ -17,7 +17,7 @@ SMALL = {
     "pool": 8,
     "restarts": 2,
     "spare": 0.0,
-    "draws": 16,
+    "draws": 0,
 }
 """What every part that takes such an argument gets."""
 OPTIMISER = {"batch": 4, "iterations": 3}

@@ -109,7 +109,7 @@ def _parser() -> Parser:
     )
     densities.add_argument(
         "--corrections", type=int, default=SUPPRESS,
-        help="steps of a chain at each level, >= 0 (default: 4 where something is joined by &, else 0)",
+        help="steps of a chain at each level, >= 0 (default: 4 where something is joined by &, else 1)",
     )  # fmt: skip
     densities.add_argument(
         "--particles", type=int, default=SUPPRESS, help="for each draw, kept by their weights, >= 1 (default: 1)"

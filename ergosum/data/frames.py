@@ -99,7 +99,8 @@ class WornFrames:
 
     def worn(self, images: Tensor, generator: Generator) -> Tensor:
         """Images (n, channels, side, side) moved about and back, each 1 .. times times."""
-        n, whole = len(images), images
+        n, whole, edge = len(images), images, images.shape[-1] // 4
+        images = F.pad(images, (edge,) * 4, mode="replicate")  # so that nothing is lost over the edge
         rounds = torch.randint(1, self.times + 1, (n, 1, 1, 1), generator=generator)
         for done in range(self.times):
             turn, size, right, down = 2 * torch.rand(4, n, generator=generator) - 1
@@ -111,6 +112,7 @@ class WornFrames:
             there[:, 2, 2] = 1
             moved = _moved(_moved(images, there), torch.linalg.inv(there)).clamp(0, 1)
             images = torch.where(rounds > done, moved, images)
+        images = images[..., edge:-edge, edge:-edge]
         share = 0.1 + 0.9 * torch.rand(n, 1, 1, 1, generator=generator)
         return whole + share * (images - whole)
 

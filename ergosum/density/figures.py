@@ -77,7 +77,11 @@ def sections(task: Any, model: Density, scores: Mapping[str, Any], seed: int) ->
         draws = figure(class_sheet(model, generator, recipe), "Draws of every class, and of the prior, which has none.")
         way = "from the highest level of noise to none" if levelled else "along its chain, from noise"
         steps = figure(level_sheet(model, generator, recipe), f"One draw of each, {way}.")
-        how = "Each goes down the levels of noise, without corrections." if levelled else "Ends of the recipe's chains."
+        how = (
+            "Each goes down the levels of noise, with one step of a chain at each."
+            if levelled
+            else "Ends of the recipe's chains."
+        )
         told = "What Gaussian data would be on average, given the draw at its level." if levelled else ""
         made += [Section("Draws", how, draws), Section("Levels" if levelled else "Chains", told, steps)]
     text = f"{scores['tested']:,} held-out images, seed {scores['seed']}." if "tested" in scores else ""

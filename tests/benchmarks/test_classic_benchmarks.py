@@ -14,19 +14,20 @@ def test_flat_energies_are_the_control_and_a_regression_learns(script):
     for name, functional in collapse.FUNCTIONALS.items():
         flat = collapse.flat_loss(functional)
         assert (flat < 1e-6) == functional.collapses, name
-    told = collapse.trained("one net", collapse.FUNCTIONALS["energy"], 0, 120)
+    told = collapse.trained("one net", collapse.FUNCTIONALS["energy"], 0, 100, 1e-2)
     assert told["error"] < collapse.constant_error() / 2 and not told["collapsed"]
     assert collapse.constant_error() == pytest.approx(0.25, abs=0.01)
 
 
-def test_energies_that_can_be_flat_become_so_by_the_energy_loss(script):
+def test_energies_that_can_be_flat_become_so_where_the_functional_lets_them(script):
     collapse = script("collapse")
-    flat, hinge = (collapse.trained("two nets", collapse.FUNCTIONALS[n], 0, 250) for n in ("energy", "hinge"))
-    assert flat["collapsed"] and flat["spread"] < flat["before"]
-    assert not hinge["collapsed"] and hinge["spread"] > hinge["before"]
+    runs = [collapse.trained("two nets", collapse.FUNCTIONALS[n], 0, 100, 1e-2) for n in ("perceptron", "nll")]
+    flat, shaped = runs
+    assert flat["collapsed"] and flat["spread"] < flat["before"] / 10 and flat["noisy"] > 0.2
+    assert not shaped["collapsed"] and shaped["spread"] > 10 * shaped["before"] and shaped["noisy"] < 0.1
 
 
-def test_starts_are_found_by_descent_through_the_chain(script):
+def test_starts_are_found_by_descent_through_the_chain(script, rng):
     """Of a Gaussian energy the noise-free chain is x = a z: a start that draws the target exists and is found."""
     short_run = script("short_run")
 
@@ -35,8 +36,8 @@ def test_starts_are_found_by_descent_through_the_chain(script):
 
     energy, chain = Gaussian(torch.zeros(3), torch.ones(3)), ShortRun(steps=5, step_size=0.1, noise=0.0)
     target = torch.tensor([[0.3, -0.2, 0.1], [1.0, 0.5, 0.0]])
-    made = short_run.reconstructed(chain, energy, Same, target, torch.randn(2, 3, generator=torch.Generator()), 150)
-    assert (made - target).square().mean() < 1e-3
+    made = short_run.reconstructed(chain, energy, Same, target, torch.randn(2, 3, generator=rng), 60)
+    assert (made - target).square().mean() < 1e-2
 
 
 def test_principal_components_and_interpolation(script, rng):

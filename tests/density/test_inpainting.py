@@ -25,7 +25,7 @@ PIXELS = Part(LevelEnergy, form=Part(InnerProduct, body=Part(LevelUNet, width=4)
 def flat():
     """An energy of 12 x 12 images that is a Gaussian of independent pixels of mean 0.25 and deviation 0.1 (in x)."""
     torch.manual_seed(0)
-    model = Density(names=("a", "b"), side=12, family=PIXELS)
+    model = Density(names=("a", "b"), side=12, space=Part(Pixels), family=PIXELS)
     model.family.mean.fill_(-0.5)
     model.family.deviation.fill_(0.1)
     return model.eval()
@@ -131,7 +131,7 @@ def test_bad_settings_are_refused(flat, options, said):
 
 
 def test_a_density_without_noise_levels_is_refused():
-    model = Density(side=12, family=Part(Landscape, body=Part(LevelEncoder, width=4)))
+    model = Density(side=12, space=Part(Pixels), family=Part(Landscape, body=Part(LevelEncoder, width=4)))
     with pytest.raises(ValueError, match="Landscape has no noise levels"):
         inpaint(model, torch.zeros(1, 1, 12, 12), BoxMask(2, 2, 6, 6).known((1, 1, 12, 12)))
 
@@ -143,7 +143,7 @@ def run(tmp_path_factory):
     task = Part(
         Densities, data=Part(LabelledImages, source="digits", side=12),
         model=Part(Density, space=Part(Pixels), family=PIXELS),
-        objective=Part(DenoisingScore, time=0.0),
+        objective=Part(DenoisingScore, time=0.0), draws=0,
     )  # fmt: skip
     experiment = Experiment(name="tiny", task=task, optimiser=Optimiser(iterations=3, batch=8))
     list(train(experiment, folder))

@@ -202,8 +202,8 @@ def test_what_chains_train_is_in_units_of_their_temperature(rng):
     cold = Part(ContrastiveDivergence, sampler=Part(Langevin, step_size=0.1, temperature=0.25), steps=1)
     body = Part(LevelDense, width=4)
     model = Part(Density, names=("a", "b"), side=12, family=Part(Landscape, body=body))
-    energy = Densities(model=model, objective=cold).build().energies()["a"]
-    x = torch.randn(3, 1, 12, 12, generator=rng)
+    built = Densities(model=model, objective=cold).build()
+    energy, x = built.energies()["a"], torch.randn(3, *built.family.event, generator=rng)
     assert energy.temperature == 0.25
     torch.testing.assert_close(energy.in_units()(x), energy(x) / 0.25)
 

@@ -49,7 +49,7 @@ def test_alternatives_come_in_the_shares_asked_for_and_complements_without_what_
         ("~left", None, (0, 0.5, 0.5)),
         ("~(left | top)", None, (0, 0, 1)),
     ]:
-        told = counts(drawn(formula, 500, shares=shares, steps=25).x)
+        told = counts(drawn(formula, 500, shares=shares, steps=25, corrections=0).x)
         for count, share in zip(told, wanted, strict=True):
             assert count / 500 == pytest.approx(share, abs=4 * (share * (1 - share) / 500) ** 0.5 + 0.01), formula
 
@@ -160,7 +160,7 @@ def test_what_the_command_shows_of_draws():
     told = sample_densities([MODEL], "0.5:left | 0.5:top", 9, None, "", 12, 0.0, None, 1, 3, (), Reader(), True)
     assert told.image.width > 3 * 4 * 3 and len(told.film) == 13 and told.film[-1].size == told.film[0].size
     assert told.numbers["formula"] == "0.5:left | 0.5:top" and sum(told.numbers["read"].values()) == pytest.approx(1)
-    assert told.numbers["corrections"] == 0 and len(told.tables) == 1
+    assert told.numbers["corrections"] == 1 and len(told.tables) == 1
     alone = sample_densities([MODEL], "", 4, None, "1", 3, 0.0, None, 1, 3)
     assert alone.numbers["formula"] == "top" and not alone.tables
     with pytest.raises(ValueError, match="a formula or a condition"):

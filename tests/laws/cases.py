@@ -194,8 +194,6 @@ ELSEWHERE = {
     "MaskedScore": "density/test_incomplete_objectives.py",
     "Recovery": "density/test_incomplete_objectives.py",
     "LevelDense": "density/test_logits.py",
-    "RollbackWarning": "training/test_rollbacks.py",
-    "DivergenceError": "training/test_rollbacks.py",
     "LabelledImages": "data/test_labelled.py",
     "FramesOfDigits": "data/test_frames.py",
     "WornFrames": "data/test_frames.py",
