@@ -14,7 +14,7 @@ wrong.
   off by a normal error of deviation 0.05.
 - flat: the lowest loss of any flat energies E = c >= 0, the negative control: where it is the lowest loss of all (0),
   the functional has no reason to do better.
-- collapsed: runs whose gap is below 0.05.
+- collapsed: runs whose gap is less than 0.05 either way, and whose spread is less than it was.
 
     python benchmarks/collapse.py --out benchmarks/results/collapse.json
 """
@@ -139,7 +139,8 @@ def trained(kind: str, functional: Functional, seed: int, updates: int, rate: fl
         loss.backward()
         optimiser.step()
     after = _seen(model, functional)
-    return after | {"before": before["spread"], "seed": seed, "collapsed": after["gap"] < LEAST}
+    collapsed = abs(after["gap"]) < LEAST and after["spread"] < before["spread"]
+    return after | {"before": before["spread"], "seed": seed, "collapsed": collapsed}
 
 
 def constant_error() -> float:

@@ -140,10 +140,10 @@ def torchebm_updates(
 
     `row["draws"]` is set to its sampler from noise, by steps, and `row["average"]` to what swaps in average weights.
     """
-    from torchebm.core import BaseModel
-    from torchebm.losses import PersistentContrastiveDivergence
-    from torchebm.samplers import LangevinDynamics
-    from torchebm.utils.ema import EMA
+    from torchebm.core import BaseModel  # type: ignore[import-not-found]
+    from torchebm.losses import PersistentContrastiveDivergence  # type: ignore[import-not-found]
+    from torchebm.samplers import LangevinDynamics  # type: ignore[import-not-found]
+    from torchebm.utils.ema import EMA  # type: ignore[import-not-found]
 
     class Energy(BaseModel):
         def __init__(self) -> None:
@@ -190,7 +190,7 @@ def ebmkit_updates(
     steps: int = STEPS, buffer: int = BUFFER,
 ) -> Iterator[int]:  # fmt: skip
     """ebmkit's trainer of a classifier whose logits are energies, with persistent chains of random classes."""
-    import ebm
+    import ebm  # type: ignore[import-not-found]
 
     class Logits(nn.Module):
         def __init__(self) -> None:
@@ -278,8 +278,8 @@ class Reconstruction(Task):
     def build(self) -> Density:
         """A density whose family stays as it began."""
         self.images = self.data.build(split="train")
-        space = Part(Codes, codec=Part(Autoencoder, latent=self.latent), share=0.0)
-        family = Part(Landscape, body=Part(LevelMlp, width=8, blocks=1))
+        space: Part[Any] = Part(Codes, codec=Part(Autoencoder, latent=self.latent), share=0.0)
+        family: Part[Any] = Part(Landscape, body=Part(LevelMlp, width=8, blocks=1))
         return Density(names=self.images.names, side=self.images.side, space=space, family=family)
 
     def batch(self, n: int, generator: Generator) -> Any:
@@ -294,8 +294,8 @@ class Reconstruction(Task):
 def experiment(row: Row, source: str, codec: Path | str | None, seed: int, updates: int = 10**6) -> Experiment:
     """The run of a row; of one of another library, what makes its family."""
     in_codes = Part(Codes, codec=Part(Autoencoder, latent=LATENT), share=0.0, weights=str(codec))
-    space = in_codes if row.codes else Part(Pixels)
-    task = Part(
+    space: Part[Any] = in_codes if row.codes else Part(Pixels)
+    task: Part[Any] = Part(
         Densities, data=Part(LabelledImages, source=source), model=Part(Density, space=space, family=row.family),
         objective=row.objective or Part(Discriminative), draws=0,
     )  # fmt: skip

@@ -12,7 +12,7 @@ shipped classifier on all 12 over its accuracy on the true ones. CPU seconds are
   `, unsharp A`: and then the mask, in every frame.
 - `worn W`: the same with -log p(real | x) of energies that tell true frames from worn ones (`--worn RUN`, frames-real).
 
-Weights are chosen on frames of the training part (`--part train`), and held to on the test part.
+`--part train` measures on digits that the energies learned from, where weights can be chosen.
 
     python benchmarks/staying_real.py --density RUN --worn RUN --out benchmarks/results/staying_real.json
 """
@@ -117,7 +117,7 @@ def measured(made: Tensor, truth: Sequences, classify: Filter) -> dict[str, floa
         "sharpness": sharpness(made[:, -1], truth.frames[:, -1]),
         "psnr_12": psnr(mse(made[:, -1], truth.frames[:, -1]).mean()).item(),
         "psnr": psnr(mse(*flat).mean()).item(),
-        "identity": identity_kept(classify, *flat, truth.labels.repeat_interleave(MOVES)),
+        "identity": identity_kept(classify, flat[0], flat[1], truth.labels.repeat_interleave(MOVES)),
     }
 
 

@@ -19,7 +19,7 @@ def run(arguments: list[str]) -> None:
     )
     parser.add_argument(
         "--with", dest="beside", default="", metavar="[CLASS=]RUN:WEIGHT[@NOISE]",
-        help="an energy of frames that acts beside every change, such as real=frames-real:0.3, and its noise level",
+        help="an energy of frames that acts beside every change, such as frames-density:0.1@0.025, and its noise level",
     )  # fmt: skip
     parser.add_argument("--out", default="strip.png", help="image to write: .png strip or .gif animation")
     add_trust(parser)

@@ -19,7 +19,7 @@ DEFAULTS = ("digits-colour", "digits-angle", "digits-scale")
 """Cards that steer where no run is named."""
 
 
-NOISE = 0.05
+NOISE = 0.025
 """Noise level of frames that an energy acts at beside a change, where none is asked for."""
 
 
@@ -78,7 +78,7 @@ def beside_of(text: str, trust: tuple[str, ...], seed: int = 0) -> "Beside":
     name, _, run = named.rpartition("=")
     weight, _, noise = told.partition("@")
     expected = (
-        f"--with {text!r}: expected RUN:WEIGHT, CLASS=RUN:WEIGHT or RUN:WEIGHT@NOISE, such as frames-density:0.1@0.05."
+        f"--with {text!r}: expected RUN:WEIGHT, CLASS=RUN:WEIGHT or RUN:WEIGHT@NOISE, such as frames-density:0.1@0.025."
     )
     try:
         scale, sigma = float(weight), float(noise) if noise else None

@@ -13,6 +13,8 @@ from ergosum.metrics.arrays import Values, tensors
 
 __all__ = ["Copies", "copies", "nearest"]
 
+CANDIDATES = 4
+"""Images nearest to a sample as a product of matrices has it, among which the nearest is found."""
 CHUNK = 256
 """Samples that are compared with all images at once, which bounds memory."""
 
@@ -64,9 +66,11 @@ def nearest(samples: Values, images: Values) -> tuple[Tensor, Tensor]:
         raise ValueError(f"nearest: expected (n, *event) and (m, *event), got {tuple(x.shape)} and {tuple(y.shape)}.")
     x, y = (v.flatten(1).to(torch.promote_types(v.dtype, torch.float32)) for v in (x, y))
     y = y.to(x.dtype)
-    squares, found = y.square().sum(1), []
+    squares, few, found = y.square().sum(1), min(CANDIDATES, len(y)), []
     for part in x.split(CHUNK):
-        found.append((squares - 2 * part @ y.T).argmin(1))
-    index = torch.cat(found)
-    # the product above has rounding that would hide a copy; of the nearest one the distance is taken plainly
-    return (x - y[index]).square().mean(1).sqrt(), index
+        # the product has rounding that would hide a copy among images like it: of a few the distance is taken plainly
+        near = (squares - 2 * part @ y.T).topk(few, largest=False).indices
+        gaps = (part[:, None] - y[near]).square().mean(2).sqrt()
+        least = gaps.min(1)
+        found.append((least.values, near.gather(1, least.indices[:, None])[:, 0]))
+    return torch.cat([d for d, _ in found]), torch.cat([i for _, i in found])
