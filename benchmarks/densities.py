@@ -643,7 +643,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--pictures", type=Path, help="folder of grids of draws")
     parser.add_argument("--json", action="store_true", help="print JSON alone")
     a = parser.parse_args(arguments)
-    for name, value in (("--minutes", a.minutes), ("--n", a.n / 10)):
+    for name, value in (("--minutes", a.minutes), ("--n", a.n // 10)):
         if not value > 0 or value == value + 1:
             parser.error(f"{name}: expected a number > 0 ({'--n 10 at least' if name == '--n' else 'of minutes'}).")
     torch.set_num_threads(1)

@@ -176,7 +176,7 @@ class Or(Node, Energy):
 
     An alternative whose weight is not given gets $w_i = 1 / Z_i$: all such alternatives have equal shares. Where
     $log Z_i$ is not known, $Z_i = 1$ is assumed and a warning says so, because the share of a term then depends on a
-    constant nobody chose (unless all alternatives are of one `scale`: then their Z are equal). Estimate the weights
+    constant nobody chose (unless all alternatives are of one `one_scale`: then their Z are equal). Estimate the weights
     with `partition.weighted`, or give them; a given weight is taken as it is.
 
     A disjunction within a disjunction stands for its alternatives: they join the outer ones, each as it is, so that
@@ -401,8 +401,8 @@ def _expect_values(node: str, parts: Sequence[Energy]) -> None:
 
 def _of_one_scale(alternatives: Sequence[tuple[Energy, float | None]]) -> bool:
     """Whether log Z of all is unknown and yet the same."""
-    first = alternatives[0][0].scale
-    return first is not None and all(t.log_z is None and t.scale == first for t, _ in alternatives)
+    first = alternatives[0][0].one_scale
+    return first is not None and all(t.log_z is None and t.one_scale == first for t, _ in alternatives)
 
 
 def _number(weight: float | Tensor | None) -> float | None:

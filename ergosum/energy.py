@@ -40,7 +40,7 @@ class Energy(nn.Module):
         temperature: a record of the T > 0 at which it was trained, so that its data are distributed as $exp(-E / T)$;
             1 for a closed form. It does not change the value.
         log_z: $log Z = log int exp(-E(x)) dx$ where it is known, else None.
-        scale: what energies have in common whose log Z are equal though not known, else None.
+        one_scale: what energies have in common whose log Z are equal though not known, else None.
         grounded: whether $exp(-E)$ can have a finite integral by itself; a lone negation has not.
         has_value: whether E(x) can be computed; of an energy that is given by its score only the gradient can.
     Shape:
@@ -50,7 +50,7 @@ class Energy(nn.Module):
     name: str = ""
     temperature: float = 1.0
     log_z: float | None = None
-    scale: Any = None
+    one_scale: Any = None
     grounded: bool = True
     negative: bool = False
     has_value: bool = True
@@ -280,7 +280,7 @@ class Conditional(nn.Module):
     """Temperature that its members were trained at."""
     log_z: float | None = None
     """log Z of every member where it is known, as of a family that was trained to be normalised."""
-    scale: Any = None
+    one_scale: Any = None
     """What members have in common whose log Z are equal though not known; None if that is not so."""
 
     def __init_subclass__(cls) -> None:
@@ -373,7 +373,7 @@ class Closed(Energy):
         self.family = family
         keep(self, "c", c)
         self.register_buffer("anchor", anchor)
-        self.temperature, self.log_z, self.scale = family.temperature, family.log_z, family.scale
+        self.temperature, self.log_z, self.one_scale = family.temperature, family.log_z, family.one_scale
 
     def forward(self, x: Batch) -> PerSample:
         """$E(x; c)$."""

@@ -99,7 +99,7 @@ class Named(Node, Energy):
     def __init__(self, name: str, term: Energy) -> None:
         super().__init__()
         self.name, self.term = name, term
-        self.temperature, self.log_z, self.scale = term.temperature, term.log_z, term.scale
+        self.temperature, self.log_z, self.one_scale = term.temperature, term.log_z, term.one_scale
         self.grounded, self.negative = term.grounded, term.negative
         self.hold(term)
 

@@ -117,7 +117,7 @@ class Complement(Node, Energy):
         ValueError: if a number is out of range, or an energy is given by its score.
     Warns:
         EqualPartitionWarning: if log Z of the term or of the prior is not known, and 0 is assumed, unless both are of
-        one `scale`, so that it is the same.
+        one `one_scale`, so that it is the same.
     """
 
     def __init__(self, term: Term, prior: Term, share: float, floor: float = FLOOR) -> None:
@@ -134,7 +134,7 @@ class Complement(Node, Energy):
                 "depends on its value."
             )
         unknown = [str(part) for part in held if part.log_z is None]
-        alike = held[0].scale is not None and held[0].scale == held[1].scale and len(unknown) == 2
+        alike = held[0].one_scale is not None and held[0].one_scale == held[1].one_scale and len(unknown) == 2
         if unknown and not alike:
             warn(
                 f"Complement: log Z of {', '.join(unknown)} is not known; assuming log Z = 0, so what counts as "
@@ -144,7 +144,7 @@ class Complement(Node, Energy):
         self.term, self.prior = held
         self.share, self.floor = float(share), float(floor)
         self.temperature = _one_temperature("Complement", held)
-        self.log_z, self.scale = (0.0, None) if not unknown else (None, held[0].scale if alike else None)
+        self.log_z, self.one_scale = (0.0, None) if not unknown else (None, held[0].one_scale if alike else None)
         self.grounded = held[1].grounded
         self.name = f"~{_factor(1, held[0])}"
         self.hold(*held)

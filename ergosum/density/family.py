@@ -77,7 +77,7 @@ class LevelEnergy(Conditional):
         return 0.0 if self.normalised(self.lowest) else None
 
     @property
-    def scale(self) -> Any:  # type: ignore[override]
+    def one_scale(self) -> Any:  # type: ignore[override]
         """The family and the lowest level, if offsets were fitted."""
         return (self, self.lowest) if self.offsets.fitted else None
 
@@ -188,7 +188,7 @@ class AtLevel(Conditional):
         self.family, self.sigma = family, sigma
         self.condition_dims = family.condition_dims
         self.log_z = 0.0 if family.normalised(sigma) else None
-        self.scale = (family, sigma) if family.offsets.fitted else None
+        self.one_scale = (family, sigma) if family.offsets.fitted else None
 
     def bind(self, z: Tensor, anchor: Tensor | None) -> Energy:
         """A member at the level."""

@@ -164,12 +164,12 @@ def test_an_energy_of_unknown_log_z_is_told_once_and_levels_do_not_repeat_it(rng
 
 def test_energies_of_one_scale_need_no_log_z():
     a, prior = (as_energy(lambda x, e=e: e(x) + 7).named(e.name) for e in (member(0), PRIOR))
-    a.scale = prior.scale = ("family", 0.1)
+    a.one_scale = prior.one_scale = ("family", 0.1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         energy = Complement(a, prior, 0.5)
         disjunction(energy, prior)
-    assert energy.log_z is None and energy.scale == ("family", 0.1)
+    assert energy.log_z is None and energy.one_scale == ("family", 0.1)
     x = torch.zeros(1, 2, dtype=torch.float64)
     torch.testing.assert_close(energy(x), Complement(member(0), PRIOR, 0.5)(x) + 7)
 
