@@ -263,7 +263,7 @@ NO_SCORES = {"circular_difference", "levels_moved"}
 """Differences, which are neither good nor bad."""
 
 PARTS = {
-    "Copies": "test_nearest.py", "equal_mass": "test_calibration.py", "equal_width": "test_calibration.py",
+    "Copies": "test_nearest.py", "equal_mass": "test_ece.py", "equal_width": "test_ece.py",
     "Dci": "test_dci.py", "Kid": "test_kid.py", "Principal": "test_principal.py", "Reading": "test_reader.py",
     "Swap": "test_swap.py", "principal": "test_principal.py", "reference_rows": "test_references.py",
     "as_masks": "test_segmentation.py", "objects_shown": "test_segmentation.py",
