@@ -14,7 +14,7 @@ from ergosum.files import read_json
 RESULTS = Path("benchmarks/results")
 DENSITIES, OBJECTIVES = Path("docs/densities.md"), Path("docs/objectives.md")
 ROWS = {
-    "levels": "levels in codes", "pixels": "levels in pixels", "jem-levels": "JEM without chains",
+    "levels": "levels in codes", "levels-wide": "levels, network of the card", "jem-levels": "JEM without chains",
     "persistent": "persistent chains, replay", "cd": "contrastive divergence", "short-run": "short-run chains",
     "jem": "JEM by chains", "classifier": "classifier alone", "torchebm": "torchebm 0.8.9, persistent",
     "ebmkit": "ebmkit 0.16.0, JEM",
