@@ -19,15 +19,17 @@ from ergosum import compose
 from ergosum.energy import Energy, Term, as_energy
 from ergosum.weights import shown
 
-__all__ = ["FormulaError", "parse_formula", "show"]
+__all__ = ["FormulaError", "numbered", "parse_formula", "show"]
 
 DEPTH = 100
 """Nested parentheses and signs beyond which a formula is refused."""
 
 _NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+_NAME = r"[^\W\d]\w*(?:[.-]\w+)*"
+_NUMBERED = re.compile(rf"({_NAME})\(\s*([-+]?{_NUMBER}(?:\s*,\s*[-+]?{_NUMBER})*)\s*\)(?!\s*:)")
 _TOKEN = re.compile(
     rf"\s*(?:(?P<weight>exp\(\s*[-+]?{_NUMBER}\s*\)\s*:)|(?P<number>{_NUMBER})"
-    r"|(?P<name>[^\W\d]\w*(?:[.-]\w+)*)|(?P<sign>[&|~*:()\[\]-]))"
+    rf"|(?P<numbered>{_NUMBERED.pattern})|(?P<name>{_NAME})|(?P<sign>[&|~*:()\[\]-]))"
 )
 
 
@@ -59,6 +61,25 @@ def parse_formula(text: str, names: Mapping[str, Term]) -> Energy:
                    ^
     """
     return _Reader(text, names).whole()
+
+
+def numbered(text: str) -> list[tuple[str, tuple[float, ...]]]:
+    """What a formula tells in numbers, such as `at(0.3,0.6)`: names with their numbers, each once.
+
+    Such a term is looked up among the names as it is written without blanks, numbers in their shortest form.
+
+    Example:
+        >>> numbered("red & at(0.30, 0.6)")
+        [('at', (0.3, 0.6))]
+    """
+    found = [(m[1], tuple(map(float, m[2].split(",")))) for m in _NUMBERED.finditer(text)]
+    return list(dict.fromkeys(found))
+
+
+def _as_name(text: str) -> str:
+    """`at(0.30, 0.6)` as `at(0.3,0.6)`."""
+    ((name, numbers),) = numbered(text)
+    return f"{name}({','.join(f'{n:g}' for n in numbers)})"
 
 
 def show(energy: Energy) -> str:
@@ -126,7 +147,8 @@ class _Reader:
                 at = length - len(text[end:length].lstrip())
                 raise self.refused(at, f"cannot read {text[at]!r}")
             kind = found.lastgroup or ""
-            self.tokens.append(_Token(kind, found[kind], found.start(kind)))
+            read = _as_name(found[kind]) if kind == "numbered" else found[kind]
+            self.tokens.append(_Token("name" if kind == "numbered" else kind, read, found.start(kind)))
             end = found.end()
         self.tokens.append(_Token("end", "", length))
 
