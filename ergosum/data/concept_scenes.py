@@ -16,33 +16,19 @@ import torch
 from torch import Generator, Tensor
 
 from ergosum.data.attributed import Attribute, Attributed
+from ergosum.data.concept_solids import ATTRIBUTES, MIDDLE, SHAPES, SIZE_NUMBERS, Variant, points, rendered
 from ergosum.data.dataset import Stored, check_objects, draw_present, store
 from ergosum.data.record import ImageRecord
-from ergosum.data.scenes import FACTORS, FIELD, SIZES, Scenes, camera_axes
+from ergosum.data.scene_reader import scene_reader
+from ergosum.data.scenes import FACTORS, FIELD, SIZES, Scenes
 from ergosum.data.solids import SOLIDS
 
 __all__ = ["ConceptScenes"]
 
-SHAPES = ("sphere", "cube", "cylinder")
-COLOUR_NAMES = ("grey", "red", "blue", "green", "brown", "purple", "cyan", "yellow")
-SIZE_NAMES = ("small", "medium", "large")
-SIZE_NUMBERS = torch.tensor([0, 2, 1])
-"""Numbers by which `Scenes` knows the three sizes."""
-ATTRIBUTES = (
-    Attribute("shape", SHAPES), Attribute("colour", COLOUR_NAMES), Attribute("size", SIZE_NAMES),
-    Attribute("place", numbers=2),
-)  # fmt: skip
 LEAST, MOST = torch.tensor([0.18, 0.18]), torch.tensor([0.82, 0.80])
 """Places where the largest solid is seen whole."""
 Hold = Literal["none", "pairs", "places", "both"]
-Variant = Literal["usual", "other"]
-MIDDLE: dict[str, tuple[float, ...]] = {
-    "usual": (1.0, -3.3, -3.7, 7.0, 0.0, -5.4, 7.3),
-    "other": (0.85, 3.6, -2.4, 6.6, 0.0, -5.4, 7.3),
-}
-"""Of the factors of `Scenes`: light intensity, light x, y, z, camera x, y, z."""
 _JITTER = torch.tensor([0.03, 0.25, 0.25, 0.25, 0.1, 0.1, 0.1])
-_OTHER_FLOOR = (1.0, 0.88, 0.70)
 _TRIES = 32
 _APART = 0.85
 """Least distance of two solids in the image, in sums of the radii of balls around them."""
@@ -151,6 +137,35 @@ class ConceptScenes:
         """Whether colour and place are a pair that `hold` of `places` leaves out: (n,), bool."""
         return held_places(values[:, 1], values[:, 3:])
 
+    def read(self, images: Tensor) -> Tensor:
+        """The values (n, 5) of the solid that differs most from the floor in each image; NaN where none is found.
+
+        Images of drawn concepts may be a little blurred or noisy. Reads about 230 images per CPU second, after four
+        seconds in which the reader makes its drawings.
+
+        Raises:
+            ValueError: if the images have another shape than (n, 3, side, side), the side a multiple of 32.
+        """
+        nothing = torch.full((1, len(_Renderer.attributes)), torch.nan)
+        rows = [torch.cat([solids, nothing])[:1] for solids in scene_reader(self.variant).found(images, 1)]
+        return torch.cat([nothing[:0], *rows])
+
+    def found(self, images: Tensor) -> list[Tensor]:
+        """The values of up to eight solids in each image, (solids, 5) each, those first that differ most.
+
+        Raises:
+            ValueError: as `read`.
+        """
+        return scene_reader(self.variant).found(images, 8)
+
+    def count(self, images: Tensor) -> Tensor:
+        """How many solids are in each image, 0 .. 8: (n,), int64.
+
+        Raises:
+            ValueError: as `read`.
+        """
+        return torch.tensor([len(solids) for solids in self.found(images)], dtype=torch.long)
+
     def digest(self) -> str:
         """First 16 hex digits of the sha256 of the images as bytes and of the values."""
         digest = hashlib.sha256()
@@ -231,7 +246,7 @@ class _Renderer:
         free = ~(self._places & held_places(kinds[..., 1:2], tries))
         reach = torch.tensor([SOLIDS[s].reach for s in SHAPES])[kinds[..., 0].long()]
         size = SIZES[SIZE_NUMBERS[kinds[..., 2].long()]]
-        away = (camera[:, None, None] - _points(tries.flatten(1, 2), camera, torch.tensor(0.6)).view(n, count, -1, 3))
+        away = camera[:, None, None] - points(tries.flatten(1, 2), camera, torch.tensor(0.6)).view(n, count, -1, 3)
         radius = reach[..., None] * size[..., None] / away.norm(dim=3) / (2 * FIELD)  # in sides of an image
         place, shown = torch.zeros(n, count, 2), torch.zeros(n, count)
         placed = torch.ones(n, dtype=torch.bool)
@@ -245,35 +260,6 @@ class _Renderer:
             place[:, k] = tries[torch.arange(n), k, first]
             shown[:, k] = radius[torch.arange(n), k, first]
         return torch.cat([kinds, place], 2), placed
-
-
-def rendered(scenes: Scenes, values: Tensor, angle: Tensor, factors: Tensor, variant: Variant = "usual") -> ImageRecord:
-    """Images of solids with given values, under given light and camera.
-
-    Shape:
-        values: (n, objects, 5), NaN where a solid is absent. angle: (n, objects), in rad. factors: (n, 7), those of
-        `Scenes`. The attributes of the record are `values`.
-    """
-    present = ~values.isnan().any(2)
-    known = values.masked_fill(~present[..., None], 0)
-    shape, size = known[..., 0].long(), SIZE_NUMBERS[known[..., 2].long()]
-    height = torch.tensor([SOLIDS[s].middle for s in SHAPES])[shape] * SIZES[size]
-    floor = _points(known[..., 3:], factors[:, 4:], height)[..., :2]
-    columns = [known[..., :2], size[..., None].float(), torch.zeros_like(angle)[..., None], floor, angle[..., None]]
-    record = scenes.render(torch.cat(columns, 2).masked_fill(~present[..., None], torch.nan), factors)
-    images = record.images
-    if variant == "other":
-        tint = torch.tensor(_OTHER_FLOOR)[:, None, None]
-        images = torch.where(record.masks[:, :1], images * tint, images)
-    return record._replace(images=images, attributes=values)
-
-
-def _points(place: Tensor, camera: Tensor, height: Tensor) -> Tensor:
-    """The points (n, k, 3) at heights (n, k) that cameras (n, 3) see at places (n, k, 2) of the image."""
-    right, up, ahead = (axis[:, None] for axis in camera_axes(camera))
-    across, above = ((2 * place - 1) * FIELD * place.new_tensor([1, -1])).split(1, 2)
-    ray = ahead + right * across + up * above
-    return camera[:, None] + ray * ((height - camera[:, None, 2]) / ray[..., 2])[..., None]
 
 
 def _numbers(only: Mapping[str, str]) -> dict[int, int]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-from ergosum.data.concept_scenes import COLOUR_NAMES, MIDDLE, SHAPES, SIZE_NAMES, Variant, rendered
+from ergosum.data.concept_solids import COLOUR_NAMES, MIDDLE, SHAPES, SIZE_NAMES, Variant, rendered
 from ergosum.data.scenes import COLOURS, Scenes
 
 __all__ = ["SceneReader", "scene_reader"]
@@ -32,7 +32,7 @@ _NEAR = 3
 """How many pixels around a striking pixel a solid's middle is looked for."""
 _LEAST_GAIN, _LEAST_SHARE = 0.35, 0.5
 """Of the squared differences that a solid explains: the sum, and its share of those that it predicts."""
-_PIECE = 256
+_PIECE = 512
 
 
 class _Drawings(NamedTuple):
@@ -115,59 +115,42 @@ class SceneReader:
         return [torch.stack(rows) if rows else torch.zeros(0, 5) for rows in lists]
 
     def _best(self, rest: Tensor, weight: Tensor, spot: Tensor, colours: Tensor) -> tuple[_Fit, Tensor]:
-        """The best drawing near a striking pixel in any of the colours that are likely there."""
-        best: _Fit | None = None
-        chosen = colours[:, 0]
-        for column in colours.unbind(1):
-            fit = self._search(rest, weight, spot, column)
-            if best is None:
-                best, chosen = fit, column
-            else:
-                better = fit.gain > best.gain
-                best = _Fit(*(torch.where(better.view(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(fit, best)))
-                chosen = torch.where(better, column, chosen)
-        assert best is not None
-        return best, chosen
+        """The best drawing near striking pixels (n, 2) and its colour, one of those that are likely there (n, k).
 
-    def _search(self, rest: Tensor, weight: Tensor, spot: Tensor, colour: Tensor) -> _Fit:
-        """First whole pixels around the spot, then quarters around the best of them."""
+        First at whole pixels around the spot, in each of the colours; then at quarters around the best of them.
+        """
+        maps = pad(rest * weight, [WINDOW] * 4), pad(weight, [WINDOW] * 4)
         wide = torch.cartesian_prod(*[torch.arange(-_NEAR, _NEAR + 1)] * 2)
         close = torch.cartesian_prod(*[torch.arange(-1, 2)] * 2)
-        phases = FINE * FINE
-        coarse = torch.arange(len(self.kinds))[:, None] * phases + torch.tensor([0, 2 * FINE + 2])
-        first = self._match(rest, weight, spot, wide, colour, coarse.flatten())
-        return self._match(rest, weight, first.corner, close, colour, None)
+        fits = [self._match(maps, spot, wide, colour, [0, 2 * FINE + 2]) for colour in colours.unbind(1)]
+        first = torch.stack([fit.gain for fit in fits]).argmax(0)
+        rows = torch.arange(len(spot))
+        middle = torch.stack([fit.corner for fit in fits])[first, rows]
+        colour = colours[rows, first]
+        return self._match(maps, middle, close, colour, list(range(FINE**2))), colour
 
     def _match(
-        self, rest: Tensor, weight: Tensor, spot: Tensor, offsets: Tensor, colour: Tensor, subset: Tensor | None
+        self, maps: tuple[Tensor, Tensor], spot: Tensor, offsets: Tensor, colour: Tensor, phases: list[int]
     ) -> _Fit:
-        n = len(rest)
-        known = pad(rest * weight, [WINDOW] * 4), pad(weight, [WINDOW] * 4)
-        corner = (spot[:, None] + offsets).clamp(-HALF, SIDE + HALF)  # (n, offsets, 2), of windows' middles
+        """The best drawing in the given colours (n,), of some phases, with its middle at offsets (k, 2) from spots."""
+        n, of = len(spot), len(phases)
+        middle = (spot[:, None] + offsets).clamp(-HALF, SIDE + HALF)
         anchor = (spot[:, None] - self._centres).square().sum(2).argmin(1)
-        gain, share = torch.full((n,), -torch.inf), torch.zeros(n)
+        gain, share = torch.zeros(n), torch.zeros(n)
         drawing, place = torch.zeros(n, dtype=torch.long), torch.zeros(n, 2, dtype=torch.long)
-        for c in colour.unique().tolist():
-            for a in anchor[colour == c].unique().tolist():
-                rows = ((colour == c) & (anchor == a)).nonzero()[:, 0]
-                kernel, square = self._kernels(c, a)
-                if subset is not None:
-                    kernel, square = kernel[subset], square[subset]
-                seen, w = (_windows(v[rows], corner[rows]) for v in known)
-                predicted = w @ square.T  # (rows, offsets, drawings)
-                gained = 2 * (seen @ kernel.T) - predicted
-                best, index = gained.flatten(1).max(1)
-                number = index % len(kernel)
-                gain[rows] = best
-                share[rows] = best / predicted.flatten(1).gather(1, index[:, None])[:, 0].clamp(min=1e-9)
-                drawing[rows] = a * len(self.kinds) * FINE**2 + (number if subset is None else subset[number])
-                place[rows] = corner[rows, index // len(kernel)]
+        for c, a in torch.stack([colour, anchor], 1).unique(dim=0).tolist():
+            rows = ((colour == c) & (anchor == a)).nonzero()[:, 0]
+            added = _added(_Drawings(*(v[a][:, phases] for v in self._drawings)), c).flatten(0, 1)
+            square = added.square().sum(1).flatten(1)
+            seen, w = (_windows(v[rows], middle[rows]) for v in maps)
+            predicted = w @ square.T  # (rows, offsets, drawings)
+            best, index = (2 * (seen @ added.flatten(1).T) - predicted).flatten(1).max(1)
+            gain[rows] = best
+            share[rows] = best / predicted.flatten(1).gather(1, index[:, None])[:, 0].clamp(min=1e-9)
+            kind, phase = index % len(square) // of, torch.tensor(phases)[index % of]
+            drawing[rows] = (a * len(self.kinds) + kind) * FINE**2 + phase
+            place[rows] = middle[rows, index // len(square)]
         return _Fit(gain, share, drawing, place)
-
-    def _kernels(self, colour: int, anchor: int) -> tuple[Tensor, Tensor]:
-        """What drawings add to the empty floor: (drawings, 3 * WINDOW^2), and its squares (drawings, WINDOW^2)."""
-        added = _added(_Drawings(*(v[anchor] for v in self._drawings)), colour)
-        return added.flatten(0, 1).flatten(1), added.square().sum(2).flatten(0, 1).flatten(1)
 
     def _one(self, drawing: int, colour: int) -> tuple[Tensor, Tensor]:
         """What a drawing adds (3, WINDOW, WINDOW), and how much it covers (1, WINDOW, WINDOW)."""
