@@ -74,7 +74,7 @@ class AttributeCodec(nn.Module):
             nn.Conv2d(wide, wide, 3, padding=1), nn.SiLU(),
             nn.Flatten(), nn.Linear(wide * self.coarse**2, 256), nn.SiLU(), nn.Linear(256, 2 * self.latent),
         )  # fmt: skip
-        self.decoder = _Decoder(self.latent, width, channels, self.coarse, self.place)
+        self.decoder = _Decoder(self.latent, wide if self.place else width, channels, self.coarse, self.place)
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation of the codes of images, each (batch, D)."""
@@ -127,45 +127,46 @@ def centred(numbers: Tensor) -> Tensor:
 
 
 class _Decoder(nn.Module):
-    """Coordinates, modulated by the code at every layer.
+    """Coordinates at half of the side, modulated by the code at every layer.
 
     Args:
-        code: D. width: channels at half of the side. channels: of the image. coarse: a quarter of its side.
-        place: part of the code by which coordinates are shifted.
+        code: D. width: channels. channels: of the image. coarse: a quarter of its side. place: part of the code by
+            which coordinates are shifted; without, the code also draws a map.
     """
 
     grid: Tensor
 
     def __init__(self, code: int, width: int, channels: int, coarse: int, place: slice | None) -> None:
         super().__init__()
-        self.place, wide = place, 2 * width
-        self.register_buffer("grid", coordinates(coarse), persistent=False)
+        self.place, self.coarse = place, coarse
+        self.register_buffer("grid", coordinates(2 * coarse), persistent=False)
         views = 2 if place else 1
-        self.stem = nn.Conv2d(views * 2 * (1 + 2 * len(WAVES)), wide, 1)
-        self.map = None if place else nn.Linear(code, wide * coarse**2)
-        self.entering = nn.Linear(code, 2 * wide)
-        self.wide = nn.ModuleList(ConditionedBlock(wide, code) for _ in range(2))
-        self.up = nn.Conv2d(wide, 4 * width, 3, padding=1)
-        self.fine = ConditionedBlock(width, code)
+        self.stem = nn.Conv2d(views * 2 * (1 + 2 * len(WAVES)), width, 1)
+        self.map = None if place else nn.Sequential(
+            nn.Linear(code, 256), nn.SiLU(), nn.Linear(256, 2 * width * coarse**2), nn.SiLU(),
+            nn.Unflatten(1, (2 * width, coarse, coarse)), nn.Conv2d(2 * width, 4 * width, 3, padding=1),
+            nn.PixelShuffle(2),
+        )  # fmt: skip
+        self.entering = nn.Linear(code, 2 * width)
+        kernel = 1 if place else 3
+        self.blocks = nn.ModuleList(ConditionedBlock(width, code, kernel) for _ in range(3))
         self.out = nn.Conv2d(width, 4 * channels, 3, padding=1)
 
     def forward(self, z: Tensor) -> Tensor:
         """Images in about [-1, 1]."""
-        grid = self.grid.expand(len(z), -1, -1, -1)
-        views, code = [grid], z
+        views, code = [self.grid], z
         if self.place is not None:
             at = z[:, self.place] * (2 / 12**0.5)
-            views = [grid, grid - at[:, :, None, None]]
-            code = z.clone()
-            code[:, self.place] = 0
-        told = torch.cat([f for v in views for f in (v, *((v * (w * torch.pi)).sin() for w in WAVES),
-                                                      *((v * (w * torch.pi)).cos() for w in WAVES))], 1)  # fmt: skip
-        h = self.stem(told)
+            views.append(self.grid - at[:, :, None, None])
+            code = torch.cat([z[:, : self.place.start], torch.zeros_like(at), z[:, self.place.stop :]], 1)
+        waved = [
+            torch.cat([v, *(f(v * (w * torch.pi)) for w in WAVES for f in (torch.sin, torch.cos))], 1) for v in views
+        ]
+        h = self.stem(torch.cat([v.expand(len(z), -1, -1, -1) for v in waved], 1))
         if self.map is not None:
-            h = h + self.map(code).unflatten(1, h.shape[1:])
+            h = h + self.map(code)
         gain, bias = self.entering(code)[:, :, None, None].chunk(2, 1)
         h = h * (1 + gain) + bias
-        for block in self.wide:
+        for block in self.blocks:
             h = block(h, code)
-        h = F.pixel_shuffle(self.up(F.silu(h)), 2)
-        return F.pixel_shuffle(self.out(F.silu(self.fine(h, code))), 2)
+        return F.pixel_shuffle(self.out(F.silu(h)), 2)

@@ -130,9 +130,7 @@ class _Numbers(nn.Module):
 
     def __init__(self, attribute: Attribute, code: int) -> None:
         super().__init__()
-        self.net = nn.Sequential(
-            nn.Linear(attribute.numbers * (1 + 2 * WAVES), code), nn.SiLU(), nn.Linear(code, code)
-        )
+        self.net = nn.Sequential(nn.Linear(attribute.numbers * (1 + 2 * WAVES), code), nn.SiLU(), nn.Linear(code, code))
         self.nothing = nn.Parameter(torch.zeros(code))
 
     def forward(self, c: Tensor) -> Tensor:

@@ -43,9 +43,7 @@ class ByParts(nn.Module):
         ValueError: if the parts do not make up the vector, or the code cannot be divided.
     """
 
-    def __init__(
-        self, event: tuple[int, ...], code: int, parts: Sequence[slice] = (), form: Part[Form] = PART
-    ) -> None:
+    def __init__(self, event: tuple[int, ...], code: int, parts: Sequence[slice] = (), form: Part[Form] = PART) -> None:
         super().__init__()
         ends = [0, *(p.stop for p in parts)]
         if len(event) != 1 or [p.start for p in parts] != ends[:-1] or ends[-1] != event[0] or code % len(parts):

@@ -1,14 +1,16 @@
 """The task of concepts: densities of images under any of their attributes' values, several at once, or none."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
 
-from ergosum.concepts.inference import choose_levels
+from ergosum.concepts.inference import choose_levels, infer
 from ergosum.concepts.model import Concepts
-from ergosum.data.attributed import AttributedData, columns
+from ergosum.concepts.sampling import sample_concepts
+from ergosum.concepts.scores import score_concepts, tables
+from ergosum.data.attributed import AttributedData
 from ergosum.data.concept_scenes import ConceptScenes
 from ergosum.density.objective import Objective
 from ergosum.density.objectives.denoising import DenoisingScore
@@ -19,6 +21,13 @@ from ergosum.part import Part, parameters
 from ergosum.training.task import Losses, Samples, Section, Shelf, Table
 
 __all__ = ["ConceptDensities"]
+
+
+class Reading(NamedTuple):
+    """What was read in images: numbers as `--json` prints them, and tables for a person."""
+
+    numbers: dict[str, Any]
+    tables: list[Table]
 
 
 class ConceptDensities(Densities):
@@ -113,6 +122,71 @@ class ConceptDensities(Densities):
         self.tell("choosing the levels at which attributes are read")
         choose_levels(model, points, known.values, generator)
         return True
+
+    def reader(self, shelf: Shelf | None = None) -> Callable[[Tensor], Tensor] | None:
+        """What reads values (n, columns) in images: the data's own rules; None where they have none, or are not there."""
+        try:
+            data: Any = self.data.build(split="test")
+        except FileNotFoundError:
+            return None
+        if not hasattr(data, "read"):
+            return None
+        takes = parameters(data.read)
+        if "classifier" in takes and shelf is not None:
+            return lambda images: data.read(images, classifier=shelf.classifier("upright"))
+        return data.read
+
+    def sample(  # type: ignore[override]
+        self, models: Sequence[nn.Module], formula: str, *, n: int = 64, shares: Sequence[float] | None = None,
+        steps: int = 0, sigma: float = 0.0, corrections: int | None = None, particles: int = 1, seed: int = 0,
+        runs: Sequence[str] = (), shelf: Shelf | None = None,
+    ) -> Samples:  # fmt: skip
+        """Draw a formula of concepts, see `concepts/sampling.py`."""
+        read = self.reader(shelf)
+        return sample_concepts(
+            models, formula, read or (lambda images: None), n=n, shares=shares, steps=steps, sigma=sigma,
+            corrections=corrections, particles=particles, seed=seed, runs=runs,
+        )  # fmt: skip
+
+    def infer(self, model: Concepts, names: Sequence[str], images: Tensor, generator: Generator) -> Reading:
+        """Values of images (n, channels, side, side) with their probabilities, a row each."""
+        found = infer(model.eval(), model.encode(images), generator)
+        rows, told = [], []
+        for number, name in enumerate(names):
+            row: dict[str, Any] = {"image": name}
+            own: dict[str, Any] = {"image": name}
+            for attribute in model.attributes:
+                if attribute.values:
+                    p = found.probabilities[attribute.name][number]
+                    own[attribute.name] = dict(zip(attribute.values, p.tolist(), strict=True))
+                    row[attribute.name] = f"{attribute.values[int(p.argmax())]} {p.max():.2f}"
+                else:
+                    own[attribute.name] = found.numbers[attribute.name][number].tolist()
+                    row[attribute.name] = ", ".join(f"{v:.2f}" for v in own[attribute.name])
+            rows.append(row)
+            told.append(own)
+        names = ("image", *(a.name for a in model.attributes))
+        return Reading({"images": told}, [Table(names, {}, rows, "Likeliest values, with their probabilities")])
+
+    def score(
+        self, name: str, model: nn.Module, n: int, seed: int, *, source: str = "", shelf: Shelf | None = None
+    ) -> dict[str, Any]:
+        """Scores on draws and on held-out images, see `concepts/scores.py`."""
+        data = self.data.but(source=source) if source and self.takes_source else self.data
+        read = self.reader(shelf)
+        if read is None:
+            raise ValueError(f"{self.data.cls.__name__} has no reader, so that draws cannot be scored; give it `read`.")
+        return score_concepts(name, model.eval(), data.build(split="test"), read, n, seed)  # type: ignore[arg-type]
+
+    def tables(self, scores: Mapping[str, Any]) -> list[Table]:
+        """Conjunctions, formulas, inference."""
+        return tables(dict(scores))
+
+    def report(self, name: str, model: nn.Module, scores: Mapping[str, Any], seed: int, shelf: Shelf) -> list[Section]:
+        """Draws of every value, and the tables of the score."""
+        from ergosum.concepts.figures import sections
+
+        return sections(model, scores, seed)  # type: ignore[arg-type]
 
     @property
     def takes_source(self) -> bool:

@@ -167,7 +167,9 @@ def _joined(terms: list[_Weighed], read: Energy, known: Vocabulary) -> Energy:
     """A conjunction of terms, which is normalised where they tell of kinds that are independent."""
     made = lifted(*(t.energy for t in terms), prior=[t.prior for t in terms], weights=[t.weight for t in terms])
     if isinstance(made, Lifted) and all(t.weight == 1 and t.energy.log_z is not None for t in terms):
-        kinds = [{known[leaf.name].kind for leaf in leaves(part)} for part in (read if isinstance(read, And) else [read])]
+        kinds = [
+            {known[leaf.name].kind for leaf in leaves(part)} for part in (read if isinstance(read, And) else [read])
+        ]
         owners = {known[leaf.name].owner for leaf in leaves(read)}
         apart = len(set().union(*kinds)) == sum(map(len, kinds)) and len(owners) == 1
         if apart and all(owner.independent for owner in owners):
@@ -189,7 +191,9 @@ def _complement(inner: Energy, known: Vocabulary) -> Energy:
         raise ValueError(f"{told}: what is left of the prior is all but this, whatever its weights; leave them away.")
     if any(entry.share == 0 for entry in named):
         numbers = ", ".join(leaf.name for leaf in leaves(inner) if known[leaf.name].share == 0)
-        raise ValueError(f"{told}: {numbers} is told in numbers and has no share of the prior that could be taken away.")
+        raise ValueError(
+            f"{told}: {numbers} is told in numbers and has no share of the prior that could be taken away."
+        )
     if isinstance(inner, Or) and (any(isinstance(p, Node) for p in inner) or len({e.kind for e in named}) > 1):
         terms = [_complement(part, known) for part in inner]
         return lifted(*terms, prior=named[0].prior)

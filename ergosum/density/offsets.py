@@ -83,7 +83,9 @@ def fit_offsets(
     """
     groups = family.conditions.groups(labels)
     if len(labels) != len(x) or not groups:
-        raise ValueError(f"fit_offsets: expected data of two or more classes, a label each, got {len(x)} and {len(labels)}.")
+        raise ValueError(
+            f"fit_offsets: expected data of two or more classes, a label each, got {len(x)} and {len(labels)}."
+        )
     for rows, own in groups:
         counts = torch.bincount(own[own >= 0], minlength=len(rows))
         if len(rows) < 2 or (counts == 0).any():
