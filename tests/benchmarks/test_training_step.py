@@ -81,6 +81,7 @@ def test_time_to_quality_says_when_or_that_it_was_not_reached(bench, monkeypatch
         assert ("not reached" in bench._said(row)) == (goal > 1)
 
 
+@pytest.mark.slow
 def test_compiled_steps_give_the_same_gradient(bench, case, monkeypatch):
     compile_ = torch.compile  # without code generation, which takes minutes
     monkeypatch.setattr(torch, "compile", lambda function, **how: compile_(function, backend="aot_eager", **how))
