@@ -19,7 +19,7 @@ from ergosum import compose
 from ergosum.energy import Energy, Term, as_energy
 from ergosum.weights import shown
 
-__all__ = ["FormulaError", "numbered", "parse_formula", "show"]
+__all__ = ["FormulaError", "UnknownNameError", "numbered", "parse_formula", "show"]
 
 DEPTH = 100
 """Nested parentheses and signs beyond which a formula is refused."""
@@ -37,6 +37,18 @@ class FormulaError(ValueError):
     """A formula that cannot be read; the message points at the character."""
 
 
+class UnknownNameError(FormulaError):
+    """A formula with names that stand for nothing.
+
+    Attributes:
+        names: all of these, in the order of the formula. known: what could have been named.
+    """
+
+    def __init__(self, message: str, names: Sequence[str], known: Sequence[str]) -> None:
+        super().__init__(message)
+        self.names, self.known = tuple(names), tuple(known)
+
+
 def parse_formula(text: str, names: Mapping[str, Term]) -> Energy:
     """The composition that a formula describes.
 
@@ -47,7 +59,7 @@ def parse_formula(text: str, names: Mapping[str, Term]) -> Energy:
         names: what each name stands for; the terms are called by it.
     Raises:
         FormulaError: with the offending character marked; also where the composition itself is refused, e.g. a weight
-            that overflows.
+            that overflows. UnknownNameError, which is one, for names that are not given.
 
     Example:
         >>> a, b = (as_energy(lambda x, m=m: (x - m).square().sum(1) / 2) for m in (0.0, 1.0))
@@ -271,7 +283,9 @@ class _Reader:
             raise self.expected("a name, a number, '~' or '('")
         if name not in self.names:
             known = ", ".join(self.names) or "none"
-            raise self.refused(self.now.position, f"no energy is called {name!r} (known: {known})")
+            told = self.refused(self.now.position, f"no energy is called {name!r} (known: {known})")
+            others = dict.fromkeys(t.text for t in self.tokens if t.kind == "name" and t.text not in self.names)
+            raise UnknownNameError(str(told), tuple(others), tuple(self.names))
         if name not in self.energies:
             self.energies[name] = _called(name, self.names[name])
         self.place += 1

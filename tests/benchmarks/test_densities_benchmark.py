@@ -36,7 +36,7 @@ def run(bench, folder, *more):
     return json.loads((folder / "out" / f"{more[-1]}.json").read_text())
 
 
-def test_a_row_tells_its_cost_and_what_true_images_come_to(bench, tmp_path, capsys):
+def test_a_row_tells_its_cost_and_what_true_images_come_to_and_is_kept(bench, tmp_path, capsys, monkeypatch):
     told = run(bench, tmp_path, "--pictures", str(tmp_path / "pictures"), "--row", "cd")
     assert told["reader"] > 0.95 > told["sample_accuracy"] and told["kid_true"] < told["kid"]
     assert told["cpu_minutes"] == pytest.approx((told["codec_seconds"] + told["cpu_seconds"]) / 60)
@@ -47,17 +47,14 @@ def test_a_row_tells_its_cost_and_what_true_images_come_to(bench, tmp_path, caps
     assert told["minutes_to_goal"] is None and (tmp_path / "pictures" / "cd.png").exists()
     printed = capsys.readouterr().out
     assert "cd" in printed and "true images" in printed
-
-
-def test_rows_that_are_there_are_kept_and_shown(bench, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(bench, "ROWS", {name: bench.ROWS[name] for name in ("cd",)})
-    run(bench, tmp_path, "--row", "cd")
     monkeypatch.setattr(bench, "row_of", lambda *_: pytest.fail("trained again"))
     bench.main([*QUICK, "--out", str(tmp_path / "out"), "--json"])
     printed = capsys.readouterr().out
-    assert json.loads(printed[printed.index("[\n") :])[0]["row"] == "cd"
+    assert json.loads(printed) == [told]
 
 
+@pytest.mark.slow
 def test_a_row_that_diverges_is_counted(bench, tmp_path, monkeypatch):
     wild = Part(bench.ContrastiveDivergence, start=Part(bench.FromData), sampler=bench.langevin(1, 0.02), bound=1e-9)
     monkeypatch.setitem(bench.ROWS, "cd", bench.ROWS["cd"]._replace(objective=wild))
@@ -94,6 +91,7 @@ def test_a_library_that_is_not_there_leaves_its_row_out(bench, tmp_path, capsys,
     assert "ebmkit: left out" in capsys.readouterr().err and not (tmp_path / "out" / "ebmkit.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("row", "module"), [("torchebm", "torchebm"), ("ebmkit", "ebm")])
 def test_other_libraries_train_the_same_network(bench, tmp_path, monkeypatch, row, module):
     pytest.importorskip(module)

@@ -174,6 +174,7 @@ def test_nan_in_a_checkpoint_stops_a_resume(place, capsys):
     refused(f"train colour --out run --resume {' '.join(TINY)}", place, capsys, 1, "non-finite weights")
 
 
+@pytest.mark.slow
 def test_a_process_that_cannot_resume_says_so_in_one_line(place, command):
     torch.save({"model": {"log_step": torch.tensor(torch.nan)}}, place / "run" / "checkpoint.pt")
     process = command("train", "colour", "--out", "run", "--resume", *TINY, cwd=place)

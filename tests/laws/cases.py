@@ -223,6 +223,7 @@ ELSEWHERE = {
     "leaves": "test_compose.py",
     "terms": "test_compose.py",
     "FormulaError": "test_formula.py",
+    "UnknownNameError": "test_formula.py",
     "Node": "test_compose.py",
     "Named": "test_formula.py",
     "Score": "energies/test_score.py",
