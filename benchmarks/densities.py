@@ -28,8 +28,9 @@ Of each: draws of every class read by the shipped reader (its accuracy on true i
 autoencoder gives back, beside it), Bayes' rule on 2,000 held-out images and its calibration, kernel distance of draws
 to held-out images (that of training images beside it), distance to the nearest training image, images per CPU second
 of sampling, time per update. Where denoising alone has left classes on scales of their own (levels-pixels), constants
-that bring them to one are fitted on training images before Bayes' rule is asked, after the clock has stopped. `curve` follows the running average of the weights during training: CPU minutes,
-autoencoder included, and share of 100 draws read right; the clock stops while it is read.
+that bring them to one are fitted on training images before Bayes' rule is asked, after the clock has stopped. `curve`
+follows the running average of the weights during training: CPU minutes, autoencoder included, and share of 100 draws
+read right; the clock stops while it is read.
 
     pip install torchebm==0.8.9 ebmkit==0.16.0          # for the last two rows of codes
     python benchmarks/densities.py --row levels --out benchmarks/results/densities
@@ -95,7 +96,7 @@ READ = 100
 TIMED = 12
 """Updates that a row's time per update is first taken from, after three."""
 GOAL = 0.9
-"""Share of draws read right that `minutes_to_goal` waits for; shares are sums of 32 bits, so a millionth less counts."""
+"""Share of draws read right that `minutes_to_goal` waits for; a millionth less counts, for shares have 32 bits."""
 STEPS, STEP, SQUARES, BUFFER = 10, 0.02, 0.001, 2000
 """Of chains in codes: steps in an update, their size at temperature 1, weight of squared energies, chains kept."""
 LONGER = (150, 400)

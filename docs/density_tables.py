@@ -77,6 +77,7 @@ def known(results: list[dict[str, Any]]) -> list[str]:
              "effective share |", "|---|---|---|---|---|---|---|---|"]  # fmt: skip
     for result in results:
         trained = f"denoising + {result['time']:g} time score" if result["time"] else "denoising alone"
+        trained += ", U-Net" if result.get("body") == "unet" else ""
         for row in result["levels"]:
             if round(row["sigma"], 3) not in (0.05, 0.1, 0.3, 1.0, 5.0):
                 continue
