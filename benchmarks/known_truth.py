@@ -251,7 +251,8 @@ def main() -> None:
     family, seconds = train(case, a.seed, a.time, a.decay, not a.uneven)
     result = {
         "case": a.case, "seed": a.seed, "time": a.time, "n": a.n, "updates": case.updates, "batch": case.batch,
-        "body": case.body, "width": case.width, "blocks": case.blocks, "rate": case.rate, "decay": a.decay, "even": not a.uneven,
+        "body": case.body, "width": case.width, "blocks": case.blocks, "rate": case.rate, "decay": a.decay,
+        "even": not a.uneven,
         "cpu_minutes": seconds / 60,
         "levels": compared(family, case, a.n, a.seed + 1000), "provenance": provenance(),
     }  # fmt: skip
