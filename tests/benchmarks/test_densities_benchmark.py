@@ -62,6 +62,31 @@ def test_a_row_that_diverges_is_counted(bench, tmp_path, monkeypatch):
     assert told["went_back"] == 3 and told["diverged"] == 1 and "bound" in told["why"]
 
 
+@pytest.mark.parametrize("objective, brought", [(0.0, True), (1.0, False), (None, False)])
+def test_classes_that_denoising_left_on_scales_of_their_own_are_brought_to_one(bench, monkeypatch, objective, brought):
+    """Energies that are alike but for 30 nats of one class: fitted, that class is as likely as its share again."""
+    training = bench.Judge("digits", 60, 0).training
+    family = Part(bench.LevelEnergy, form=Part(bench.InnerProduct, body=Part(bench.LevelMlp, width=8, blocks=1)))
+    space = Part(bench.Codes, codec=Part(bench.Autoencoder, latent=4, width=4), share=0.0)
+    model = Density(names=training.names, side=28, space=space, family=family)
+    plain = model.family.log_density
+    monkeypatch.setattr(model.family, "log_density", lambda x, s, c: plain(x, s, c) + 30.0 * (c == 3))
+    learns = None if objective is None else Part(bench.DenoisingScore, time=objective)
+    bench.on_one_scale(bench.ROWS["levels-pixels"]._replace(objective=learns), model, training, 500, 0)
+    points = model.encode(training.images[:5]).detach()
+    read = bench.posterior(bench.log_densities(model, points, (0.5,), torch.Generator().manual_seed(0)))
+    assert torch.allclose(read.sum(1), torch.ones(5))
+    assert (read[:, 3] < 0.2).all() if brought else (read[:, 3] > 0.99).all()
+
+
+def test_nine_of_ten_draws_read_right_reach_the_goal(bench, tmp_path, monkeypatch):
+    share = (torch.arange(100) < 90).float().mean().item()
+    assert share < bench.GOAL  # in 32 bits, which is what draws are counted in
+    monkeypatch.setattr(bench.Judge, "read", lambda *_: share)
+    told = run(bench, tmp_path, "--row", "cd")
+    assert told["minutes_to_goal"] == told["curve"][0]["minutes"]
+
+
 def test_updates_follow_from_the_budget(bench, tmp_path):
     row = bench.ROWS["cd"]
     codec = bench.codec_of(bench.kept, "digits", 0, bench.CODEC * 0.6)["folder"]

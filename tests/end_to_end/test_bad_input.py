@@ -73,7 +73,7 @@ TRAIN = [
     (
         "train colour --out new --model.anchor none",
         1,
-        "expected start or step, since Transport moves its anchor's pixels",
+        "expected start or step, since Transport needs an anchor",
     ),
     ("train colour --out new --data.source nothing", 1, "Unknown source 'nothing'"),
     (

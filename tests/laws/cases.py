@@ -27,6 +27,7 @@ from ergosum.nets.slots import SlotEncoder
 from ergosum.nets.transport import Bowl, Transport
 from ergosum.nets.unet import UNetInnerProduct
 from ergosum.part import Part
+from ergosum.temporal.features import FeatureDistance, FrozenFeatures
 
 ROOMS = ("nets", "samplers", "energies", "energy", "compose", "formula")
 EXPORTING = ("data", "decomposer", "training", "temporal", "temporal.discovery", "decomposition", "density")
@@ -70,6 +71,7 @@ CONDITION = Condition(2 * noise(BATCH, CODE, seed=1) - 1, noise(BATCH, 3, SIDE, 
 
 FAMILIES: dict[str, Callable[[], nn.Module]] = {
     "Transport": lambda: rough(Transport(CODE, 4, SIDE)),
+    "FeatureDistance": lambda: rough(FeatureDistance(CODE, 4, SIDE)),
     "UNetInnerProduct": lambda: rough(UNetInnerProduct(CODE, 4, SIDE)),
     "UNetInnerProduct, no anchor": lambda: rough(UNetInnerProduct(CODE, 4, SIDE, anchored=False)),
     "ResidualEnergy": lambda: rough(ResidualEnergy(CODE, 4, SIDE)),
@@ -136,6 +138,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
     "ResidualEncoder": (lambda: ResidualEncoder(6, 3, 4), (IMAGE,)),
     "DigitClassifier": (lambda: DigitClassifier(4), (CANVAS,)),
     "ImageClassifier": (lambda: ImageClassifier(5, 4), (CANVAS,)),
+    "FrozenFeatures": (lambda: FrozenFeatures(2), (IMAGE,)),
     "UprightClassifier": (lambda: UprightClassifier(4), (CANVAS,)),
     "RecurrentEncoder": (lambda: _Asked(RecurrentEncoder(5, 4)), (CANVAS,)),
     "SlotEncoder": (lambda: _Asked(SlotEncoder(9, 4, SIDE)).eval(), (IMAGE,)),
