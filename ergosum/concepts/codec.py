@@ -2,7 +2,8 @@ r"""A variational autoencoder whose code has a part for each attribute, and one 
 
 The code of an image is drawn from $q(z | x)$; what it is drawn towards depends on the image's values v:
 
-$$ \|x - D(z)\|^2 / N + \beta \left[ KL(q(z_0 | x) \| N(0, 1)) + \tau \sum_a KL(q(z_a | x) \| N(\mu_a(v_a), s^2)) \right] $$
+$$ \|x - D(z)\|^2 / N + \beta \left[ KL(q(z_0 | x) \| N(0, 1))
+   + \tau \sum_a KL(q(z_a | x) \| N(\mu_a(v_a), s^2)) \right] $$
 
 A part that lies where its value says costs nothing, and every number of the rest does: so what the values tell is kept
 in their parts, each apart from the others, and the rest keeps what is left. Values that were never shown together are
@@ -15,7 +16,6 @@ Source: Kingma & Welling 2014, equation 10; conditional priors as in Sohn et al.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn

@@ -1,4 +1,4 @@
-r"""Which concepts are in an image: Bayes' rule over the values of each attribute, and descent where it is told in numbers.
+r"""Which concepts are in an image: Bayes' rule over named values, and descent where an attribute is told in numbers.
 
 $$ p(v | x) \propto \pi_v \exp(-E_\sigma(x + \sigma z | v)), \qquad
    \hat p = \arg\min_p \frac 1M \sum_m E_\sigma(x + \sigma z_m | p) $$

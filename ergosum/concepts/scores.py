@@ -31,7 +31,7 @@ from ergosum.energy import Energy
 from ergosum.report.tables import target
 from ergosum.training.task import Table
 
-__all__ = ["Draws", "TARGETS", "conjunction", "right", "score_concepts", "tables", "variation"]
+__all__ = ["TARGETS", "Draws", "conjunction", "right", "score_concepts", "tables", "variation"]
 
 TARGETS = {
     "and_seen": ("all attributes right, combinations that training shows", 0.90, True),

@@ -104,8 +104,8 @@ class ConceptDensities(Densities):
 
     @torch.no_grad()
     def finish(self, model: Concepts, generator: Generator) -> bool:  # type: ignore[override]
-        """Offsets of values that denoising alone has left on scales of their own, the table of levels, and the levels at
-        which attributes are read.
+        """Offsets of values that denoising alone has left on scales of their own, the table of levels, and the levels
+        at which attributes are read.
         """
         if not self.draws:
             return False
@@ -124,7 +124,7 @@ class ConceptDensities(Densities):
         return True
 
     def reader(self, shelf: Shelf | None = None) -> Callable[[Tensor], Tensor] | None:
-        """What reads values (n, columns) in images: the data's own rules; None where they have none, or are not there."""
+        """What reads values (n, columns) in images: the data's own rules; None without these, or without the data."""
         try:
             data: Any = self.data.build(split="test")
         except FileNotFoundError:

@@ -18,7 +18,7 @@ from ergosum.data.stacked import StackedClips
 from ergosum.data.tetrominoes import Tetrominoes
 
 __all__ = [
-    "BlockMask", "BoxMask", "ClipFolder", "ConceptScenes", "DigitSequences", "FrameMask", "FramesOfDigits", "Glyphs", "ImageFolder",
-    "ImageMask", "Incomplete", "LabelledImages", "Mixed", "MovingScenes", "MovingShapes", "SaltAndPepper", "Scenes",
+    "BlockMask", "BoxMask", "ClipFolder", "ConceptScenes", "DigitSequences", "FrameMask", "FramesOfDigits", "Glyphs",
+    "ImageFolder", "ImageMask", "Incomplete", "LabelledImages", "Mixed", "MovingScenes", "MovingShapes", "SaltAndPepper", "Scenes",
     "Shapes", "StackedClips", "StackedMask", "Tetrominoes", "WornFrames",
 ]  # fmt: skip

@@ -23,8 +23,8 @@ class Entry(NamedTuple):
     """What a name stands for in formulas.
 
     Attributes:
-        energy: of the name. prior: of its model. share: of it in the prior; 1 of the prior itself, 0 of a number such as
-            a place. kind: what it is a value of, such as colour, of which an image has one alone; empty where classes
+        energy: of the name. prior: of its model. share: of it in the prior; 1 of the prior itself, 0 of a number such
+            as a place. kind: what it is a value of, such as colour, of which an image has one alone; empty where classes
             may be joined. owner: its model.
     """
 
@@ -92,7 +92,7 @@ class Density(nn.Module):
         return None
 
     def together(self, energies: Sequence[Energy]) -> Energy | None:
-        """One member for all that several tell, where its energy is their lift over the prior; None if there is none."""
+        """One member for all that several tell, where its energy is their lift over the prior, or None."""
         return None
 
     def of_images(self, name: str = "") -> "OfImages":

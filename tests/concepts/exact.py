@@ -15,7 +15,7 @@ from ergosum.part import Part
 ATTRIBUTES = (
     Attribute("colour", ("red", "green", "blue")), Attribute("shape", ("ball", "box")), Attribute("place", numbers=2),
 )  # fmt: skip
-DEVIATION = 0.2
+DEVIATION, PLACE = 0.2, 0.02
 
 
 class Line(Space):
@@ -36,7 +36,7 @@ class Line(Space):
 
 class ExactConcepts(LevelEnergy):
     """Log-densities in closed form: colours at -2, 0, 2, shapes at -1.5, 1.5, a place where it is, all of deviation .2;
-    colours have shares .5, .3, .2, shapes .5 each; places are uniform enough, a Gaussian of deviation 1."""
+    colours have shares .5, .3, .2, shapes .5 each; a place is where it is, within .02, and anywhere within 1 of 0."""
 
     def __init__(self, event, attributes=(), parts=(), independent=True) -> None:
         super().__init__(event, Part(Values, attributes=attributes), lowest=0.05, highest=10.0)
@@ -61,7 +61,8 @@ class ExactConcepts(LevelEnergy):
             own = each.gather(1, c[:, axis].nan_to_num().long()[:, None])[:, 0]
             total = total + torch.where(known, own, whole)
         known = ~c[:, 2:].isnan().any(1)
-        near = _normal(x[:, 2:], c[:, 2:].nan_to_num().to(x), v[:, None]).sum(1)
+        scatter = PLACE**2 + (2 * log_sigma).exp()[:, None]
+        near = _normal(x[:, 2:], c[:, 2:].nan_to_num().to(x), scatter).sum(1)
         far = _normal(x[:, 2:], torch.zeros(2).to(x), 1 + (2 * log_sigma).exp()[:, None]).sum(1)
         return total + torch.where(known, near, far)
 
@@ -71,9 +72,7 @@ def _normal(x, middle, v):
 
 
 def exact(independent: bool = True) -> Concepts:
-    model = Concepts(
-        ATTRIBUTES, 1, 4, space=Part(Line), family=Part(ExactConcepts, independent=independent)
-    ).double()
+    model = Concepts(ATTRIBUTES, 1, 4, space=Part(Line), family=Part(ExactConcepts, independent=independent)).double()
     model.shares.copy_(torch.tensor([0.5, 0.3, 0.2, 0.5, 0.5]))
     return model
 

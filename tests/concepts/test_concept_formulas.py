@@ -33,8 +33,7 @@ def truth(formula: str, x: torch.Tensor, sigma: float, shares=None) -> torch.Ten
         own = [name for name, holds in made.names.items() if holds[number]]
         kinds = {KNOWN[name].kind for name in made.names}
         # a world without a named value of a kind is all other values of that kind
-        each = [[name] if any(KNOWN[n].kind == kind for n in own) else others(kind, made.names) for kind in sorted(kinds)
-                for name in [next((n for n in own if KNOWN[n].kind == kind), "")]]  # fmt: skip
+        each = [[n for n in own if KNOWN[n].kind == kind] or others(kind, made.names) for kind in sorted(kinds)]
         total = total + share * mixed(model, each, x, sigma)
     return total
 

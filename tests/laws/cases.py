@@ -30,7 +30,7 @@ from ergosum.part import Part
 from ergosum.temporal.features import FeatureDistance, FrozenFeatures
 
 ROOMS = ("nets", "samplers", "energies", "energy", "compose", "formula")
-EXPORTING = ("data", "decomposer", "training", "temporal", "temporal.discovery", "decomposition", "density")
+EXPORTING = ("data", "decomposer", "training", "temporal", "temporal.discovery", "decomposition", "density", "concepts")
 """Rooms of which only what they export is under law."""
 BATCH, SIDE, CODE = 3, 12, 5
 
@@ -152,6 +152,13 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
 """Networks and what they take; each row of a batch passes on its own."""
 
 ELSEWHERE = {
+    "AttributeCodec": "concepts/test_codec_in_parts.py",
+    "AttributeCodes": "concepts/test_concepts_end_to_end.py",
+    "ByParts": "concepts/test_energy_in_parts.py",
+    "ConceptDensities": "concepts/test_concepts_end_to_end.py",
+    "ConceptEnergy": "concepts/test_energy_in_parts.py",
+    "Concepts": "concepts/test_reading_concepts.py",
+    "Values": "concepts/test_conditions_of_values.py",
     "TrainedCodec": "density/test_trained_codec.py",
     "Autoencoder": "density/test_space.py",
     "Posterior": "density/test_space.py",
