@@ -84,11 +84,10 @@ class Densities(Task):
         """The model for images like the data's."""
         model = self.model.build(**self._about_data())
         if self.objective.levels != hasattr(model.family, "log_density"):
-            needed = (
-                "a family over noise levels, LevelEnergy" if self.objective.levels else "a family without, Landscape"
-            )
+            needed = "over noise levels, LevelEnergy" if self.objective.levels else "without noise levels, Landscape"
             raise ValueError(
-                f"{type(self.objective).__name__} trains {needed}; got {type(model.family).__name__} as model.family."
+                f"{type(self.objective).__name__} trains a family {needed}; got {type(model.family).__name__} as "
+                "model.family: exchange one of the two, --model.family or --objective."
             )
         if self.objective.temperature is not None:
             model.family.temperature = self.objective.temperature
