@@ -83,7 +83,8 @@ class ConceptScenes:
         self.most, self.side, self.hold, self.split = self._range[1], side, hold, split
         self.only = _numbers(only or {})
         self.count_of_images = count or (20_000 if split == "train" else 4_000)
-        self.variant, self.seed = variant, seed
+        self.variant: Variant = variant
+        self.seed = seed
         if split == "train" and hold in ("pairs", "both") and set(self.only) >= {0, 1}:
             row = torch.tensor([[self.only[0], self.only[1]]])
             _require(not held_pairs(row).any(), "only", "a shape and a colour that are not held out together", only)
