@@ -39,8 +39,9 @@ class AttributeCodec(nn.Module):
         attributes: of the images; the part of one with named values has a number for each of these, of one in numbers
             as many as they are. rest: numbers for what the attributes do not tell. width: channels at half of the side,
             twice as many at a quarter. tie: $\\tau$, how much more a part's distance from its value costs than the
-            rest. place: name of the attribute whose two numbers say where something is, x to the right and y down; none
-            if empty. channels, side: of an image, side a multiple of 4.
+            rest. edges: weight of the squared error of differences between neighbouring pixels, which tells shapes
+            apart where flat ground counts for nothing. place: name of the attribute whose two numbers say where
+            something is, x to the right and y down; none if empty. channels, side: of an image, side a multiple of 4.
     Shape:
         images: (batch, channels, side, side) in [0, 1]. codes: (batch, D), D the sum over parts.
     Raises:
@@ -53,12 +54,13 @@ class AttributeCodec(nn.Module):
         rest: int = 8,
         width: int = 32,
         tie: float = 10.0,
+        edges: float = 1.0,
         place: str = "",
         channels: int = 3,
         side: int = 32,
     ) -> None:
         super().__init__()
-        self.attributes, self.tie = tuple(Attribute(*a) for a in attributes), tie
+        self.attributes, self.tie, self.edges = tuple(Attribute(*a) for a in attributes), tie, edges
         sizes = [a.numbers or len(a.values) for a in self.attributes] + [rest]
         ends = torch.tensor(sizes).cumsum(0).tolist()
         self.parts = tuple(slice(end - size, end) for size, end in zip(sizes, ends, strict=True))
@@ -108,11 +110,12 @@ class AttributeCodec(nn.Module):
         mean, deviation = self.posterior(images)
         made = self.decode(mean + deviation * torch.randn(mean.shape, generator=generator).to(mean))
         error = F.mse_loss(made, images)
+        fine = sum(F.mse_loss(made.diff(dim=d), images.diff(dim=d)) for d in (2, 3))
         centre, spread = self.towards(values)
         kl = ((mean - centre) / spread).square() + (deviation / spread).square() - 1 - 2 * (deviation / spread).log()
         weight = torch.full_like(mean[0], self.tie)
         weight[self.parts[-1]] = 1.0
-        return error + divergence * (kl * weight).sum(1).mean() / 2, error.detach()
+        return error + self.edges * fine + divergence * (kl * weight).sum(1).mean() / 2, error.detach()
 
 
 def corners(value: Tensor, count: int) -> Tensor:
