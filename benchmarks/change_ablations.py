@@ -1,8 +1,9 @@
 """What do absolute error, energies of features, and codes at right angles do to the energies of change?
 
 Every row learns by the same data, for the same CPU seconds (how many updates that is follows from a short timing), in
-32 bits, with networks and batches half as wide as the recipes', from the same seed, and is scored on the same held-out digits (set `mixed`): skill and PSNR of single moves;
-PSNR, sharpness and identity of roll-outs of twelve moves from the first frame alone.
+32 bits, with networks and batches half as wide as the recipes', from the same seed, and is scored on the same held-out
+digits (set `mixed`): skill and PSNR of single moves; PSNR, sharpness and identity of roll-outs of twelve moves from the
+first frame alone.
 
 | row | is | differs from |
 |---|---|---|

@@ -1,5 +1,5 @@
-"""Tables of docs/densities.md, docs/objectives.md and docs/incomplete.md, from the shipped card's scores and the results
-of benchmarks.
+"""Tables of docs/densities.md, docs/objectives.md, docs/incomplete.md and of ablations in docs/energies.md, from the
+shipped card's scores and the results of benchmarks.
 
 python docs/density_tables.py      # no training; each table is followed by the command that made its numbers
 """
@@ -15,7 +15,9 @@ from ergosum import zoo
 from ergosum.files import read_json
 
 RESULTS = Path("benchmarks/results")
-DENSITIES, OBJECTIVES, INCOMPLETE = (Path(f"docs/{name}.md") for name in ("densities", "objectives", "incomplete"))
+DENSITIES, OBJECTIVES, INCOMPLETE, ENERGIES = (
+    Path(f"docs/{name}.md") for name in ("densities", "objectives", "incomplete", "energies")
+)
 ROWS = {
     "levels": "levels in codes", "levels-wide": "levels, network of the card", "jem-levels": "JEM without chains",
     "persistent": "persistent chains, replay", "cd": "contrastive divergence", "short-run": "short-run chains",
@@ -37,6 +39,8 @@ def main() -> None:
         replace_block(OBJECTIVES, "collapse", collapse(read_json(RESULTS / "collapse.json")))
     if (RESULTS / "short_run.json").is_file():
         replace_block(OBJECTIVES, "short run", short_run(read_json(RESULTS / "short_run.json")))
+    if (RESULTS / "change_ablations.json").is_file():
+        replace_block(ENERGIES, "ablations", ablations(read_json(RESULTS / "change_ablations.json")))
     settings = read_json(RESULTS / "incomplete.json")["settings"]
     replace_block(INCOMPLETE, "fills", fills(settings))
     replace_block(INCOMPLETE, "ways", ways(settings))
@@ -164,6 +168,29 @@ def short_run(result: dict[str, Any]) -> list[str]:
         f"{result['n']} --seed {result['seed']}`: {result['n']} draws, one seed, {result['cpu_seconds'] / 60:.1f} CPU "
         f"minutes, of which training {result['training'] / 60:.1f}. Uniform starts at p = sqrt(1/2): "
         f"{result['outside']:.4f} of the numbers leave the range.",
+    ]  # fmt: skip
+
+
+def ablations(result: dict[str, Any]) -> list[str]:
+    """Losses, features and right angles, on energies of change."""
+    lines = ["| factor | row | seed | updates | skill | PSNR [dB] | PSNR at frame 12 | sharpness at 12 | identity | "
+             "squared cosine |", "|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    apart = ["| row | seed | updates | share under the best assignment | squared cosine |", "|---|---|---|---|---|"]
+    order = list(dict.fromkeys(row["row"] for row in result["rows"]))
+    for row in sorted(result["rows"], key=lambda r: (r["factor"], order.index(r["row"]), r["seed"])):
+        name = row["row"] + (f" {row['weight']:g}" if "weight" in row else "")
+        cosine = _number(row.get("cosine"), 3)
+        if "share" in row:
+            apart.append(f"| {name} | {row['seed']} | {row['updates']} | {row['share']:.3f} | {cosine} |")
+            continue
+        cells = [f"{row[k]:.{d}f}" for k, d in (("skill", 3), ("psnr", 1), ("psnr_12", 1), ("sharpness_12", 3),
+                                                ("identity", 3))]  # fmt: skip
+        cells = [row["factor"], name, str(row["seed"]), str(row["updates"]), *cells, cosine]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [
+        *lines, *(["", *apart] if len(apart) > 2 else []), "",
+        f"`python benchmarks/change_ablations.py`: {result['seconds']:g} CPU seconds of training for every row, "
+        f"{result['n']} held-out sequences of {result['source']}, one thread.",
     ]  # fmt: skip
 
 

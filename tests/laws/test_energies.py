@@ -39,8 +39,8 @@ def test_the_gradient_matches_finite_differences(name):
         torch.testing.assert_close(told, slope, rtol=1e-6, atol=1e-7)
 
 
-# a transport looks at its anchors when it is bound, before there is an x
-@pytest.mark.parametrize("name", [name for name in ENERGIES if name != "Transport"])
+# these look at their anchors when they are bound, before there is an x
+@pytest.mark.parametrize("name", [name for name in ENERGIES if name not in ("Transport", "FeatureDistance")])
 def test_a_batch_of_none_has_no_energies_and_no_gradients(name):
     energy = ENERGIES[name](Condition(*(v[:0] for v in CONDITION)))
     value, gradient = energy.value_and_gradient(IMAGE[:0])
