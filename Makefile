@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/ergosum demo
 
 test: .venv/developed
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadscope
 
 check: .venv/developed
 	$(BIN)/ruff check .
@@ -20,7 +20,7 @@ check: .venv/developed
 	$(MAKE) test
 
 slow: .venv/developed
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --slow
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadscope --slow
 
 tables: .venv/developed
 	$(BIN)/python docs/tables.py

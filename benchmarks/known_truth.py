@@ -8,7 +8,7 @@ Three cases whose density is known at every noise level, each with two condition
 - `plane`: 2 dimensions; condition 0 has two narrow modes (deviation .1, 3 apart, shares .8 and .2), condition 1 is one
   broad Gaussian (deviation 1). `mixture` is the same in 64 dimensions, the modes along the diagonal.
 - `images`: Gaussian images of 28 x 28 pixels with the spectrum of natural images, 1 / f^2; condition 0 is smoother than
-  condition 1, and each has a mean of its own.
+  condition 1, and each has a mean of its own. `--body unet` takes a convolutional network for them.
 
 Trained by denoising score matching alone (`--time 0`) or with the time score, and compared with the truth level by
 level, on draws of the truth. `--out` adds the result to those of the file.
@@ -37,11 +37,13 @@ from ergosum.energies.gaussian import Gaussian
 from ergosum.energies.mixture import Mixture
 from ergosum.energy import Energy
 from ergosum.files import write_json
-from ergosum.nets.levels import LevelMlp
+from ergosum.nets.levels import LevelMlp, LevelUNet
 from ergosum.part import Part
 
 GOALS = {"plane": (0.1, 0.0), "mixture": (1.0, 0.0), "images": (5.0, 0.3)}
 """Largest error of log Z between conditions, in nats, and the lowest level at which it is asked for."""
+PACE = 200
+"""Updates of the U-Net in a CPU minute."""
 
 
 class Case(NamedTuple):
@@ -53,6 +55,20 @@ class Case(NamedTuple):
     updates: int
     batch: int
     rate: float
+    body: str = "mlp"
+
+    @property
+    def event(self) -> tuple[int, ...]:
+        """Shape of a sample as the network takes it."""
+        side = math.isqrt(self.size)
+        return (self.size,) if self.body == "mlp" else (1, side, side)
+
+    @property
+    def form(self) -> Part[InnerProduct]:
+        """The energy's form and network."""
+        if self.body == "mlp":
+            return Part(InnerProduct, body=Part(LevelMlp, width=self.width, blocks=self.blocks))
+        return Part(InnerProduct, body=Part(LevelUNet, width=self.width), fine=True)
 
     @property
     def size(self) -> int:
@@ -86,8 +102,10 @@ def images(side: int = 28) -> tuple[Energy, ...]:
     return tuple(made)
 
 
-def cases(minutes: float) -> dict[str, Case]:
-    """All cases; updates in proportion to minutes."""
+def cases(minutes: float, body: str = "mlp") -> dict[str, Case]:
+    """All cases of a network (`mlp`, or of images `unet`); updates in proportion to minutes."""
+    if body == "unet":
+        return {"images": Case(images(), 32, 0, round(PACE * minutes), 64, 2e-3, body)}
     return {
         "plane": Case(mixtures(2), 128, 3, round(2400 * minutes), 256, 2e-3),
         "mixture": Case(mixtures(64), 256, 3, round(950 * minutes), 256, 2e-3),
@@ -95,15 +113,19 @@ def cases(minutes: float) -> dict[str, Case]:
     }
 
 
+def untrained(case: Case, generator: Generator) -> LevelEnergy:
+    """A family with the mean and deviation of draws of the truth: the Gaussian of these, until it learns."""
+    family = LevelEnergy(case.event, form=case.form, lowest=0.05, highest=15.0, classes=len(case.truth))
+    drawn = torch.cat([p.draw(4096, generator) for p in case.truth])  # type: ignore[operator]
+    family.fit(drawn.reshape(-1, *case.event))
+    return family
+
+
 def train(case: Case, seed: int, weight: float, decay: float = 0.99, even: bool = True) -> tuple[LevelEnergy, float]:
     """The averaged family, and the CPU seconds of its training."""
     torch.manual_seed(seed)
     generator = Generator().manual_seed(seed)
-    family = LevelEnergy(
-        (case.size,), form=Part(InnerProduct, body=Part(LevelMlp, width=case.width, blocks=case.blocks)), lowest=0.05,
-        highest=15.0, classes=len(case.truth),
-    )  # fmt: skip
-    family.fit(torch.cat([p.draw(4096, generator) for p in case.truth]))  # type: ignore[operator]
+    family = untrained(case, generator)
     objective, average = DenoisingScore(time=weight, even=even), deepcopy(family)
     optimiser = torch.optim.AdamW(family.parameters(), lr=case.rate, weight_decay=0.0)
     begun = time.process_time()
@@ -113,7 +135,7 @@ def train(case: Case, seed: int, weight: float, decay: float = 0.99, even: bool 
             group["lr"] = case.rate * min(1.0, (n + 1) / 100) * (1 + math.cos(math.pi * share)) / 2
         c = torch.randint(len(case.truth), (case.batch,), generator=generator)
         draws = torch.stack([p.draw(case.batch, generator) for p in case.truth])  # type: ignore[operator]
-        x = draws[c, torch.arange(case.batch)]
+        x = draws[c, torch.arange(case.batch)].reshape(-1, *case.event)
         c = family.conditions.drop(c, 0.15, generator)
         loss = objective.loss(family, x, c, generator, share).loss
         optimiser.zero_grad()
@@ -141,7 +163,8 @@ def compared(family: LevelEnergy, case: Case, n: int, seed: int) -> list[dict[st
         for c, p in enumerate(case.truth):
             truth, member = p.at_noise(sigma), family(torch.tensor(c)).at_noise(sigma)
             x = truth.draw(n, generator)  # type: ignore[operator]
-            value, slope = (torch.cat(v) for v in zip(*map(member.value_and_gradient, x.split(500)), strict=True))
+            parts = x.reshape(-1, *case.event).split(500)
+            value, slope = (torch.cat(v) for v in zip(*map(member.value_and_gradient, parts), strict=True))
             exact, right = truth.value_and_gradient(x)
             gap = exact.double() + truth.log_z - value.double()  # type: ignore[operator]
             weight = (gap - gap.max()).exp()
@@ -150,7 +173,7 @@ def compared(family: LevelEnergy, case: Case, n: int, seed: int) -> list[dict[st
                 "mean": gap.mean().item(),
                 "deviation": gap.std().item(),
                 "ess": (weight.sum().square() / weight.square().sum() / n).item(),
-                "fisher": ((slope - right).square().sum(1).mean() / case.size).item(),
+                "fisher": ((slope.flatten(1) - right).square().sum(1).mean() / case.size).item(),
             })  # fmt: skip
             if isinstance(p, Mixture) and len(p.means) == 2:
                 side = x @ (p.means[0] - p.means[1]) > 0
@@ -182,11 +205,11 @@ def told(result: dict[str, Any]) -> str:
 
 def summary(results: list[dict[str, Any]]) -> str:
     """One line for each case, objective and level: the largest errors over seeds, and whether the goal is met."""
-    lines = ["case     time  seeds CPU min  sigma  |between|  |log Z|  |modes|  least ESS  largest Fisher  goal"]
-    groups: dict[tuple[str, float], list[dict[str, Any]]] = {}
+    lines = ["case     body  time  seeds CPU min  sigma  |between|  |log Z|  |modes|  least ESS  largest Fisher  goal"]
+    groups: dict[tuple[str, float, str], list[dict[str, Any]]] = {}
     for result in results:
-        groups.setdefault((result["case"], result["time"]), []).append(result)
-    for (name, weight), held in groups.items():
+        groups.setdefault((result["case"], result["time"], result.get("body", "mlp")), []).append(result)
+    for (name, weight, body), held in groups.items():
         most, lowest = GOALS[name]
         minutes = sum(r["cpu_minutes"] for r in held) / len(held)
         for rows in zip(*(r["levels"] for r in held), strict=True):
@@ -195,7 +218,7 @@ def summary(results: list[dict[str, Any]]) -> str:
             modes = [abs(row["modes"]) for row in rows if "modes" in row]
             met = "" if rows[0]["sigma"] < lowest else "met" if between <= most else "missed"
             lines.append(
-                f"{name:8} {weight:4g} {len(held):6d} {minutes:7.1f} {rows[0]['sigma']:6.2f} {between:10.2f} "
+                f"{name:8} {body:4}  {weight:4g} {len(held):6d} {minutes:7.1f} {rows[0]['sigma']:6.2f} {between:10.2f} "
                 f"{max(abs(c['log_z']) for c in each):8.2f} {max(modes) if modes else math.nan:8.2f} "
                 f"{min(c['ess'] for c in each):10.2f} {max(c['fisher'] for c in each):15.4f}  {met}"
             )
@@ -205,6 +228,7 @@ def summary(results: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", choices=("plane", "mixture", "images"), default="plane")
+    parser.add_argument("--body", choices=("mlp", "unet"), default="mlp", help="network; a U-Net of images alone")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--time", type=float, default=1.0, help="weight of the time score, 0 for denoising alone")
     parser.add_argument("--minutes", type=float, default=1.0, help="scales the number of updates")
@@ -219,13 +243,16 @@ def main() -> None:
     if a.table:
         print(summary(json.loads(a.table.read_text())))
         return
-    case = cases(a.minutes)[a.case]
+    if a.body == "unet" and a.case != "images":
+        parser.error("--body: expected mlp but for --case images; a U-Net sees images.")
+    case = cases(a.minutes, a.body)[a.case]
     changes = {k: getattr(a, k) for k in ("width", "blocks", "batch", "updates", "rate") if getattr(a, k) is not None}
     case = case._replace(**changes)
     family, seconds = train(case, a.seed, a.time, a.decay, not a.uneven)
     result = {
         "case": a.case, "seed": a.seed, "time": a.time, "n": a.n, "updates": case.updates, "batch": case.batch,
-        "width": case.width, "blocks": case.blocks, "rate": case.rate, "decay": a.decay, "even": not a.uneven,
+        "body": case.body, "width": case.width, "blocks": case.blocks, "rate": case.rate, "decay": a.decay,
+        "even": not a.uneven,
         "cpu_minutes": seconds / 60,
         "levels": compared(family, case, a.n, a.seed + 1000), "provenance": provenance(),
     }  # fmt: skip

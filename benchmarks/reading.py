@@ -45,6 +45,7 @@ from ergosum.data.render import FACTORS, render
 from ergosum.data.sequences import SPACING, DigitSequences
 from ergosum.data.sources import load_digits
 from ergosum.files import write_json
+from ergosum.metrics.auroc import auroc
 from ergosum.temporal.baselines.trivial import trivial
 from ergosum.temporal.control import Bank
 from ergosum.temporal.film import read_films
@@ -232,11 +233,6 @@ def _median(values: Tensor) -> float:
     return values.median().item() if len(values) else float("nan")
 
 
-def auroc(own: Tensor, other: Tensor) -> float:
-    """Probability that a foreign pair has the higher value, ties counted half."""
-    return ((other[:, None] > own).float() + 0.5 * (other[:, None] == own).float()).mean().item()
-
-
 def error_model(bank: Bank, source: str, pairs: int, seed: int, kind: str, masks: Tensor | None) -> ErrorModel:
     """Calibrated on training digits."""
     training = DigitSequences(source=source, mode="sparse", split="train")
@@ -333,7 +329,7 @@ def score(options: argparse.Namespace) -> dict[str, Any]:
         found["all"] = {key: torch.cat([r[key] for r in found.values()]) for key in ("nats", "score", "flagged")}
         for which, r in found.items():
             alarms[which] = {
-                "auroc_nats": auroc(own["nats"], r["nats"]), "auroc_z": auroc(own["score"], r["score"]),
+                "auroc_nats": auroc(r["nats"], own["nats"]), "auroc_z": auroc(r["score"], own["score"]),
                 "median_nats": _median(r["nats"]), "median_z": _median(r["score"]),
                 "flagged": r["flagged"].float().mean().item(), "n": len(r["nats"]),
             }  # fmt: skip

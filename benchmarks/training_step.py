@@ -81,7 +81,7 @@ class Case(NamedTuple):
 def cases(quick: bool) -> Iterator[Case]:
     """K = 1, 3, 4 by N = 4, 10 on both networks; tiny ones with `quick`."""
     for k in (1, 3) if quick else (1, 3, 4):
-        for n in (2, 3) if quick else (4, 10):
+        for n in (3,) if quick else (4, 10):
             yield Case("comet-64", k, n, 2, 16, 8, 4, 500.0) if quick else Case("comet-64", k, n, 4, 64, 64, 64, 500.0)
             yield Case("ours-28", k, n, 2, 12, 8, 4, 100.0) if quick else Case("ours-28", k, n, 8, 28, 64, 64, 100.0)
 
@@ -345,10 +345,11 @@ def quality(limit: float, quick: bool) -> list[dict[str, Any]]:
     both = contestants()
     if quick:
         both = {
-            k: e.but(task={"data": {"source": "digits", "limit": 64}}, optimiser={"batch": 4}) for k, e in both.items()
+            k: e.but(task={"data": {"source": "digits", "limit": 64}}, optimiser={"batch": 2, "precision": "32"})
+            for k, e in both.items()
         }
     source = "digits" if quick else "mnist"
-    easy, hard = (held_out(both[name], 64 if quick else 512, source) for name in ("founding", "ours"))
+    easy, hard = (held_out(both[name], 8 if quick else 512, source) for name in ("founding", "ours"))
     tests = {"ours": [easy, hard], "founding": [easy]}
     return [time_to_quality(experiment, tests[name], limit) for name, experiment in both.items()]
 

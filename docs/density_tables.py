@@ -1,8 +1,11 @@
-"""Tables of docs/densities.md and docs/objectives.md, from the shipped card's scores and the results of benchmarks.
+"""Tables of docs/densities.md, docs/objectives.md and docs/incomplete.md, from the shipped card's scores and the results
+of benchmarks.
 
 python docs/density_tables.py      # no training; each table is followed by the command that made its numbers
 """
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +15,12 @@ from ergosum import zoo
 from ergosum.files import read_json
 
 RESULTS = Path("benchmarks/results")
-DENSITIES, OBJECTIVES = Path("docs/densities.md"), Path("docs/objectives.md")
+DENSITIES, OBJECTIVES, INCOMPLETE = (Path(f"docs/{name}.md") for name in ("densities", "objectives", "incomplete"))
 ROWS = {
     "levels": "levels in codes", "levels-wide": "levels, network of the card", "jem-levels": "JEM without chains",
     "persistent": "persistent chains, replay", "cd": "contrastive divergence", "short-run": "short-run chains",
     "jem": "JEM by chains", "classifier": "classifier alone", "torchebm": "torchebm 0.8.9, persistent",
-    "ebmkit": "ebmkit 0.16.0, JEM",
+    "ebmkit": "ebmkit 0.16.0, JEM", "levels-pixels": "levels in pixels", "persistent-pixels": "persistent chains in pixels",
 }  # fmt: skip
 
 
@@ -32,6 +35,11 @@ def main() -> None:
         replace_block(DENSITIES, "compared", compared(RESULTS / "densities"))
     if (RESULTS / "collapse.json").is_file():
         replace_block(OBJECTIVES, "collapse", collapse(read_json(RESULTS / "collapse.json")))
+    if (RESULTS / "short_run.json").is_file():
+        replace_block(OBJECTIVES, "short run", short_run(read_json(RESULTS / "short_run.json")))
+    settings = read_json(RESULTS / "incomplete.json")["settings"]
+    replace_block(INCOMPLETE, "fills", fills(settings))
+    replace_block(INCOMPLETE, "ways", ways(settings))
 
 
 def levels(scores: dict[str, Any]) -> list[str]:
@@ -77,6 +85,7 @@ def known(results: list[dict[str, Any]]) -> list[str]:
              "effective share |", "|---|---|---|---|---|---|---|---|"]  # fmt: skip
     for result in results:
         trained = f"denoising + {result['time']:g} time score" if result["time"] else "denoising alone"
+        trained += ", U-Net" if result.get("body") == "unet" else ""
         for row in result["levels"]:
             if round(row["sigma"], 3) not in (0.05, 0.1, 0.3, 1.0, 5.0):
                 continue
@@ -133,6 +142,75 @@ def collapse(result: dict[str, Any]) -> list[str]:
     return [*lines, "", f"`python benchmarks/collapse.py`, {result['seeds']} seeds, {result['updates']} updates, "
             f"{result['cpu_seconds']:.0f} CPU seconds in all; the best constant answer errs by "
             f"{result['constant_error']:.3f}."]  # fmt: skip
+
+
+def short_run(result: dict[str, Any]) -> list[str]:
+    """Short-run chains as a generator."""
+    draws = result["draws"]
+    lines = [
+        f"Draws of a class that are read as it: {draws['with noise']:.3f}, without the steps' noise "
+        f"{draws['without noise']:.3f}; true images {draws['true']:.3f}.", "",
+        "| between two starts of a class | p = 0 | 0.25 | 0.5 | 0.75 | 1 |", "|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for straight, name in ((False, "variance kept"), (True, "straight line")):
+        rows = [row for row in result["interpolation"] if row["straight"] == straight]
+        for head, key, form in (("read as the class", "right", ".3f"), ("mean energy", "energy", ".2f")):
+            lines.append(f"| {name}, {head} | {' | '.join(format(row[key], form) for row in rows)} |")
+    lines += ["", "| reconstruction of 16 held-out images | mean squared error of a pixel |", "|---|---|"]
+    lines += [f"| {name} | {value:.4f} |" for name, value in result["reconstruction"].items()]
+    return [
+        *lines, "",
+        f"`python benchmarks/short_run.py --source {result['source']} --iterations {result['iterations']} --n "
+        f"{result['n']} --seed {result['seed']}`: {result['n']} draws, one seed, {result['cpu_seconds'] / 60:.1f} CPU "
+        f"minutes, of which training {result['training'] / 60:.1f}. Uniform starts at p = sqrt(1/2): "
+        f"{result['outside']:.4f} of the numbers leave the range.",
+    ]  # fmt: skip
+
+
+HIDDEN = {
+    "salt-50": "half of the pixels", "salt-70": "70 % of the pixels", "salt-90": "90 % of the pixels",
+    "block": "a block of 14 x 14", "frames": "half of the frames of a clip", "object": "what an object hides",
+}  # fmt: skip
+
+
+def _errors(settings: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, float]]]:
+    """Setting, part and errors, of the first seed."""
+    for name in HIDDEN:
+        for part, errors in next(iter(settings.get(name, {"": {"errors": {}}}).values()))["errors"].items():
+            yield name, part, errors
+
+
+def fills(settings: dict[str, Any]) -> list[str]:
+    """Every setting that was run: fills that learn nothing, and `MaskedScore`."""
+    lines = ["| hidden | examples | best that learns nothing | harmonic | `MaskedScore`, one draw | median of three | "
+             "by the best |", "|---|---|---|---|---|---|---|"]  # fmt: skip
+    learned = ("ours", "first fill", "whole images", "two chains")
+    for name, part, errors in _errors(settings):
+        free = {k: v for k, v in errors.items() if not k.startswith(learned)}
+        best = min(free, key=lambda k: free[k])
+        ours = errors.get("ours", math.nan)
+        lines.append(
+            f"| {HIDDEN[name]} | {part} | {best} {free[best]:.4f} | {errors['harmonic']:.4f} | "
+            f"{errors.get('ours, one draw', math.nan):.4f} | {ours:.4f} | {ours / free[best]:.2f} |"
+        )
+    return lines
+
+
+def ways(settings: dict[str, Any]) -> list[str]:
+    """Half of the pixels hidden: what learns, and from what."""
+    names = {
+        "black": "black", "mean": "mean of the image's known pixels", "mean image": "mean image", "harmonic": "harmonic",
+        "ours": "`MaskedScore`, hidden pixels drawn anew", "first fill": "`MaskedScore`, the harmonic fill kept",
+        "two chains": "`Recovery`, two chains", "whole images": "the same images whole (denoising)",
+    }  # fmt: skip
+    told = {part: errors for name, part, errors in _errors(settings) if name == "salt-50"}
+    lines = ["| fill | training examples | held out | one draw, held out |", "|---|---|---|---|"]
+    for key, name in names.items():
+        if key in told["held out"]:
+            one = told["held out"].get(f"{key}, one draw")
+            cells = [f"{told[part][key]:.4f}" for part in ("training", "held out")]
+            lines.append(f"| {name} | {' | '.join(cells)} | {'' if one is None else f'{one:.4f}'} |")
+    return lines
 
 
 if __name__ == "__main__":

@@ -19,20 +19,34 @@ from ergosum import compose
 from ergosum.energy import Energy, Term, as_energy
 from ergosum.weights import shown
 
-__all__ = ["FormulaError", "parse_formula", "show"]
+__all__ = ["FormulaError", "UnknownNameError", "numbered", "parse_formula", "show"]
 
 DEPTH = 100
 """Nested parentheses and signs beyond which a formula is refused."""
 
 _NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+_NAME = r"[^\W\d]\w*(?:[.-]\w+)*"
+_NUMBERED = re.compile(rf"({_NAME})\(\s*([-+]?{_NUMBER}(?:\s*,\s*[-+]?{_NUMBER})*)\s*\)(?!\s*:)")
 _TOKEN = re.compile(
     rf"\s*(?:(?P<weight>exp\(\s*[-+]?{_NUMBER}\s*\)\s*:)|(?P<number>{_NUMBER})"
-    r"|(?P<name>[^\W\d]\w*(?:[.-]\w+)*)|(?P<sign>[&|~*:()\[\]-]))"
+    rf"|(?P<numbered>{_NUMBERED.pattern})|(?P<name>{_NAME})|(?P<sign>[&|~*:()\[\]-]))"
 )
 
 
 class FormulaError(ValueError):
     """A formula that cannot be read; the message points at the character."""
+
+
+class UnknownNameError(FormulaError):
+    """A formula with names that stand for nothing.
+
+    Attributes:
+        names: all of these, in the order of the formula. known: what could have been named.
+    """
+
+    def __init__(self, message: str, names: Sequence[str], known: Sequence[str]) -> None:
+        super().__init__(message)
+        self.names, self.known = tuple(names), tuple(known)
 
 
 def parse_formula(text: str, names: Mapping[str, Term]) -> Energy:
@@ -45,7 +59,7 @@ def parse_formula(text: str, names: Mapping[str, Term]) -> Energy:
         names: what each name stands for; the terms are called by it.
     Raises:
         FormulaError: with the offending character marked; also where the composition itself is refused, e.g. a weight
-            that overflows.
+            that overflows. UnknownNameError, which is one, for names that are not given.
 
     Example:
         >>> a, b = (as_energy(lambda x, m=m: (x - m).square().sum(1) / 2) for m in (0.0, 1.0))
@@ -59,6 +73,25 @@ def parse_formula(text: str, names: Mapping[str, Term]) -> Energy:
                    ^
     """
     return _Reader(text, names).whole()
+
+
+def numbered(text: str) -> list[tuple[str, tuple[float, ...]]]:
+    """What a formula tells in numbers, such as `at(0.3,0.6)`: names with their numbers, each once.
+
+    Such a term is looked up among the names as it is written without blanks, numbers in their shortest form.
+
+    Example:
+        >>> numbered("red & at(0.30, 0.6)")
+        [('at', (0.3, 0.6))]
+    """
+    found = [(m[1], tuple(map(float, m[2].split(",")))) for m in _NUMBERED.finditer(text)]
+    return list(dict.fromkeys(found))
+
+
+def _as_name(text: str) -> str:
+    """`at(0.30, 0.6)` as `at(0.3,0.6)`."""
+    ((name, numbers),) = numbered(text)
+    return f"{name}({','.join(f'{n:g}' for n in numbers)})"
 
 
 def show(energy: Energy) -> str:
@@ -126,7 +159,8 @@ class _Reader:
                 at = length - len(text[end:length].lstrip())
                 raise self.refused(at, f"cannot read {text[at]!r}")
             kind = found.lastgroup or ""
-            self.tokens.append(_Token(kind, found[kind], found.start(kind)))
+            read = _as_name(found[kind]) if kind == "numbered" else found[kind]
+            self.tokens.append(_Token("name" if kind == "numbered" else kind, read, found.start(kind)))
             end = found.end()
         self.tokens.append(_Token("end", "", length))
 
@@ -249,7 +283,9 @@ class _Reader:
             raise self.expected("a name, a number, '~' or '('")
         if name not in self.names:
             known = ", ".join(self.names) or "none"
-            raise self.refused(self.now.position, f"no energy is called {name!r} (known: {known})")
+            told = self.refused(self.now.position, f"no energy is called {name!r} (known: {known})")
+            others = dict.fromkeys(t.text for t in self.tokens if t.kind == "name" and t.text not in self.names)
+            raise UnknownNameError(str(told), tuple(others), tuple(self.names))
         if name not in self.energies:
             self.energies[name] = _called(name, self.names[name])
         self.place += 1

@@ -39,7 +39,7 @@ T = TypeVar("T")
 ROOMS = (
     "ergosum.nets", "ergosum.data", "ergosum.energies", "ergosum.samplers", "ergosum.metrics", "ergosum.decomposer",
     "ergosum.temporal", "ergosum.temporal.discovery", "ergosum.decomposition",
-    "ergosum.density",
+    "ergosum.density", "ergosum.concepts",
 )  # fmt: skip
 """Rooms whose public classes are parts; what a system needs alone lies in the system."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from difflib import get_close_matches
 
+from ergosum.concepts import recipes as concepts
 from ergosum.decomposition import recipes as decomposition
 from ergosum.density import recipes as density
 from ergosum.temporal import recipes as temporal
@@ -11,7 +12,10 @@ from ergosum.training.experiment import Experiment
 
 __all__ = ["RECIPES", "SYSTEMS", "find"]
 
-SYSTEMS = {"temporal": temporal, "discovery": discovery, "decomposition": decomposition, "density": density}
+SYSTEMS = {
+    "temporal": temporal, "discovery": discovery, "decomposition": decomposition, "density": density,
+    "concepts": concepts,
+}  # fmt: skip
 """Modules of recipes by system: `recipes()` gives all, `HEADLINES` names what a person would train."""
 RECIPES: dict[str, Callable[[], Experiment]] = {
     name: make for system in SYSTEMS.values() for name, make in system.recipes().items()

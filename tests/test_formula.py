@@ -24,7 +24,7 @@ from ergosum.compose import (
 )
 from ergosum.energies.gaussian import Gaussian
 from ergosum.energy import as_energy
-from ergosum.formula import DEPTH, FormulaError, parse_formula, show
+from ergosum.formula import DEPTH, FormulaError, UnknownNameError, parse_formula, show
 from ergosum.samplers.guards import refuse_ungrounded
 
 X = torch.randn(4, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -195,6 +195,13 @@ def test_what_cannot_be_read_is_pointed_at(text, what, mark):
     message, line, under = str(error.value).split("\n")
     assert message.startswith(f"Formula: {what}") and message.endswith(f" at character {mark + 1}:")
     assert line == "  " + text.replace("\n", " ").replace("\t", " ") and under == "  " + " " * mark + "^"
+
+
+def test_all_names_that_stand_for_nothing_are_told():
+    with pytest.raises(UnknownNameError) as error:
+        parse_formula("a & (c | ~e | 2*c)", {"a": NAMES["a"]})
+    assert error.value.names == ("c", "e") and error.value.known == ("a",)
+    assert "no energy is called 'c'" in str(error.value)
 
 
 def test_not_binds_before_and_and_and_before_or():

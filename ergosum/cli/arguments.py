@@ -3,9 +3,11 @@
 import argparse
 import os
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
-__all__ = ["SOURCES", "Parser", "UsageError", "add_trust", "parser_for", "trusted"]
+__all__ = ["SOURCES", "Parser", "UsageError", "add_trust", "named_by", "parser_for", "trusted"]
 
 SOURCES = "digits (bundled), mnist, fashion, or a folder of images; default: mnist where it is at hand, else digits"
 """Help text of `--source`."""
@@ -42,3 +44,25 @@ def trusted(modules: list[str]) -> tuple[str, ...]:
     if modules and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     return tuple(modules)
+
+
+@contextmanager
+def named_by(runs: Sequence[str]) -> Iterator[None]:
+    """Say of names in a formula that stand for nothing where names come from.
+
+    Args:
+        runs: whose energies the formula names; none for the plane.
+    """
+    from ergosum.formula import UnknownNameError
+
+    try:
+        yield
+    except UnknownNameError as error:
+        names, known = ", ".join(map(repr, error.names)), ", ".join(error.known)
+        if runs:
+            whose = f"{', '.join(runs)} {'has' if len(runs) == 1 else 'have'} {known}"
+            others = "names of other runs or cards come with --model RUN ..."
+        else:
+            whose = f"the plane has {known}"
+            others = "names of trained energies come with --model RUN ..., a run folder or card"
+        raise ValueError(f"Formula: no energy is called {names}; {whose}; {others}.") from error

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ergosum.cli.arguments import add_trust, parser_for, trusted
+from ergosum.cli.arguments import add_trust, named_by, parser_for, trusted
 from ergosum.cli.start import DEFAULTS, add_start, bank_of, start_frame
 
 __all__ = ["run"]
@@ -26,6 +26,7 @@ def run(arguments: list[str]) -> None:
 
     bank = bank_of(chosen.model, trusted(chosen.trust))
     start = start_frame(chosen.start, chosen.scale, bank.canvas, chosen.seed, chosen.invert, chosen.colour)
-    sheet = compose_images(bank, chosen.formula, start.frame, chosen.frames, chosen.substeps)
+    with named_by(chosen.model):
+        sheet = compose_images(bank, chosen.formula, start.frame, chosen.frames, chosen.substeps)
     save_strip(sheet, Path(chosen.out))
     print(chosen.out)

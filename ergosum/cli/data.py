@@ -19,7 +19,7 @@ def run(arguments: list[str]) -> None:
     parser.add_argument("action", choices=["show"], help="show: draw a contact sheet")
     parser.add_argument("name", help=NAMES)
     parser.add_argument("--out", required=True, help="image to write (.png)")
-    parser.add_argument("--source", default="digits", help=SOURCES)
+    parser.add_argument("--source", default="digits", help=SOURCES + "; of LabelledImages, too")
     parser.add_argument("--seed", type=int, default=0, help="digits and trajectories to draw")
     parser.add_argument(
         "--canvas", type=int, default=0, help="side of an image in pixels; 0: 28, or of your own dataset its default"

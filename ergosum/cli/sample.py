@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ergosum.cli.arguments import Parser, UsageError, add_trust, parser_for, trusted
+from ergosum.cli.arguments import Parser, UsageError, add_trust, named_by, parser_for, trusted
 from ergosum.cli.start import add_start, start_frame
 
 if TYPE_CHECKING:
@@ -121,9 +121,11 @@ def _parser() -> Parser:
 
 def _planar(chosen: Any, given: set[str]) -> "Samples | None":
     """A formula in the plane: image and numbers."""
-    _refuse_others(given, PLANE, "a formula in the plane takes {}; the others need --model RUN")
     from ergosum.report.sampling import sample_plane
     from ergosum.training.task import Samples
+
+    _check_planar(chosen.formula)  # before the options: who names trained energies gives theirs
+    _refuse_others(given, PLANE, "a formula in the plane takes {}; the others need --model RUN")
 
     made = sample_plane(
         chosen.formula, _sampler(chosen), getattr(chosen, "steps", 500), chosen.chains, chosen.seed,
@@ -157,9 +159,27 @@ def _trained(chosen: Any, given: set[str]) -> "Samples":
         return start_frame(chosen.start, chosen.scale, side, chosen.seed, chosen.invert, chosen.colour).frame
 
     told = {"start": start, "runs": chosen.model, "shelf": Zoo()}
-    return sample(
-        [model for _, model in loaded], chosen.formula, **options, **{k: v for k, v in told.items() if k in takes}
-    )
+    models = [model for _, model in loaded]
+    with named_by(chosen.model):
+        return sample(models, chosen.formula, **options, **{k: v for k, v in told.items() if k in takes})
+
+
+def _check_planar(formula: str) -> None:
+    """Refuse a formula that the plane cannot read, or that was meant as a run folder or card and is none."""
+    from difflib import get_close_matches
+
+    from ergosum.formula import parse_formula
+    from ergosum.report.sampling import planar_names
+    from ergosum.training.runfolder import CARDS, locate
+
+    try:
+        with named_by(()):
+            parse_formula(formula, planar_names())
+    except ValueError:
+        cards = [path.parent.name for path in CARDS.glob("*/recipe.json")]
+        if "/" in formula or get_close_matches(formula, cards, 1, 0.8):
+            locate(formula)  # says that there is none, and what there is
+        raise
 
 
 def _refuse_others(given: set[str], takes: Iterable[str], what: str) -> None:

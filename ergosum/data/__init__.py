@@ -1,6 +1,8 @@
 """Datasets: single images with true factors and masks, sequences of frames, and clips; masks that hide their pixels."""
 
 from ergosum.data.clip_folder import ClipFolder
+from ergosum.data.coloured_digits import ColouredDigits
+from ergosum.data.concept_scenes import ConceptScenes
 from ergosum.data.folder import ImageFolder
 from ergosum.data.frames import FramesOfDigits, WornFrames
 from ergosum.data.glyphs import Glyphs
@@ -17,7 +19,7 @@ from ergosum.data.stacked import StackedClips
 from ergosum.data.tetrominoes import Tetrominoes
 
 __all__ = [
-    "BlockMask", "BoxMask", "ClipFolder", "DigitSequences", "FrameMask", "FramesOfDigits", "Glyphs", "ImageFolder",
-    "ImageMask", "Incomplete", "LabelledImages", "Mixed", "MovingScenes", "MovingShapes", "SaltAndPepper", "Scenes",
-    "Shapes", "StackedClips", "StackedMask", "Tetrominoes", "WornFrames",
+    "BlockMask", "BoxMask", "ClipFolder", "ColouredDigits", "ConceptScenes", "DigitSequences", "FrameMask",
+    "FramesOfDigits", "Glyphs", "ImageFolder", "ImageMask", "Incomplete", "LabelledImages", "Mixed", "MovingScenes",
+    "MovingShapes", "SaltAndPepper", "Scenes", "Shapes", "StackedClips", "StackedMask", "Tetrominoes", "WornFrames",
 ]  # fmt: skip

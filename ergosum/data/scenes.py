@@ -30,8 +30,9 @@ COLOURS = (
     ) / 255
 )  # fmt: skip
 """Grey, red, blue, green, brown, purple, cyan, yellow, as a screen shows them."""
-SIZES = torch.tensor([0.48, 0.78])
-"""Radius of a small and of a large object."""
+SIZES = torch.tensor([0.48, 0.78, 0.62])
+"""Radius of a small, a large and a medium object; `Scenes` draws the first two at random, and renders all three."""
+_DRAWN_SIZES = 2
 STILL = torch.tensor([[0, 1, 1, 0, -1.35, 0.1, 0.0], [1, 2, 1, 0, 1.15, 0.75, 0.5], [2, 7, 0, 1, 0.35, -1.25, 0.3]])
 """The three objects of the variant `still`, and of every image made by `from_factors`."""
 
@@ -69,7 +70,8 @@ class Scenes:
     """Images of solids on a floor, with masks, attributes of the objects and seven factors of light and camera.
 
     Factors: light intensity (1 is usual), light x, y, z and camera x, y, z; the camera looks at the floor's middle.
-    Attributes: shape (0 .. 2), colour (0 .. 7), size (0 small, 1 large), material (0 matte, 1 metal), x and y on the
+    Attributes: shape (0 .. 2), colour (0 .. 7), size (0 small, 1 large; rendered, but never
+    drawn at random, 2 medium), material (0 matte, 1 metal), x and y on the
     floor, angle around the vertical in rad (which turns nothing that is round).
 
     Args:
@@ -211,7 +213,7 @@ class Scenes:
         """
         n, count = present.shape
         u = torch.rand(n, count, 5, generator=generator, device=present.device)
-        numbers = u.new_tensor([len(self.solids), len(COLOURS), len(SIZES), 2])
+        numbers = u.new_tensor([len(self.solids), len(COLOURS), _DRAWN_SIZES, 2])
         kinds = (u[..., :4] * numbers).floor().minimum(numbers - 1)
         tries = 5.4 * torch.rand(n, count, 24, 2, generator=generator, device=present.device) - 2.7
         table = u.new_tensor([[s.middle, s.reach, s.foot] for s in self.solids])

@@ -37,6 +37,12 @@ class Conditions(nn.Module):
         """Where each condition (batch, *dims) stands in that list, (batch,); -1 if it is not there."""
         return torch.full((len(c),), -1, device=c.device)
 
+    def groups(self, c: Tensor) -> list[tuple[range, Tensor]]:
+        """Kinds of conditions of which each sample has one: their rows in that list, and which of them each of the
+        conditions c tells, (batch,), -1 for none.
+        """
+        return []
+
 
 class Classes(Conditions):
     """One class of several, int64 in 0 .. classes - 1; -1 is none.
@@ -70,6 +76,10 @@ class Classes(Conditions):
     def place(self, c: Tensor) -> Tensor:
         """One more than the class."""
         return c + 1
+
+    def groups(self, c: Tensor) -> list[tuple[range, Tensor]]:
+        """The classes."""
+        return [(range(1, self.classes + 1), c)]
 
     def forward(self, c: Tensor) -> Tensor:
         """A learned code for each class, and one for none."""

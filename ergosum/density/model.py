@@ -1,6 +1,7 @@
 """A density of images: the space that it lives in, a family of energies, and the names of its conditions."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
@@ -12,7 +13,26 @@ from ergosum.energy import Conditional, Energy
 from ergosum.part import Part
 from ergosum.training.task import Losses
 
-__all__ = ["Density", "OfImages"]
+__all__ = ["PRIOR", "Density", "Entry", "OfImages"]
+
+PRIOR = "prior"
+"""What formulas call the density of all data."""
+
+
+class Entry(NamedTuple):
+    """What a name stands for in formulas.
+
+    Attributes:
+        energy: of the name. prior: of its model. share: of it in the prior; 1 of the prior itself, 0 of a number such
+            as a place. kind: what it is a value of, such as colour, of which an image has one alone; empty where classes
+            may be joined. owner: its model.
+    """
+
+    energy: Energy
+    prior: Energy
+    share: float
+    kind: str
+    owner: "Density"
 
 
 class Density(nn.Module):
@@ -54,7 +74,26 @@ class Density(nn.Module):
     def energies(self) -> dict[str, Energy]:
         """Every class by its name, and the prior, which has no condition."""
         told = {name: self.family(torch.tensor(c)).named(name) for c, name in enumerate(self.names)}
-        return {**told, "prior": self.family.prior()}
+        return {**told, PRIOR: self.family.prior()}
+
+    def entries(self) -> Mapping[str, Entry]:
+        """What formulas may name: every class, as an equal share of the prior, and the prior."""
+        energies = self.energies()
+        prior, share = energies[PRIOR], 1 / max(1, len(self.names))
+        return {name: Entry(e, prior, 1.0 if name == PRIOR else share, "", self) for name, e in energies.items()}
+
+    @property
+    def independent(self) -> bool:
+        """Whether values of different kinds are independent of each other, so that they join without corrections."""
+        return False
+
+    def at(self, name: str, numbers: Sequence[float]) -> Entry | None:
+        """What `name(0.3, 0.6)` stands for in formulas; None if it is nothing that is told in numbers."""
+        return None
+
+    def together(self, energies: Sequence[Energy]) -> Energy | None:
+        """One member for all that several tell, where its energy is their lift over the prior, or None."""
+        return None
 
     def of_images(self, name: str = "") -> "OfImages":
         """An energy of images in [0, 1]: of all images, or how surely an image is of a class.
@@ -68,7 +107,7 @@ class Density(nn.Module):
         told = self.energies()
         if name and name not in told:
             raise ValueError(f"There is no class {name!r}; expected one of {', '.join(self.names) or 'none, no name'}.")
-        return OfImages(self, told[name] & ~told["prior"] if name in self.names else told["prior"])
+        return OfImages(self, told[name] & ~told[PRIOR] if name in self.names else told[PRIOR])
 
     @property
     def has_levels(self) -> bool:

@@ -74,36 +74,47 @@ def fit_offsets(
     measured of log Z is forgotten, for it has changed.
 
     Args:
-        family: a `LevelEnergy` with classes. x: data as the family sees them, (n, *event); labels: (n,), each class
-            at least once. batch: samples evaluated at once.
+        family: a `LevelEnergy` with classes, or several attributes with named values, each a group that is fitted by
+            itself. x: data as the family sees them, (n, *event); labels: (n, *dims), their conditions, each class at
+            least once. batch: samples evaluated at once.
     Raises:
-        ValueError: if there are less than two classes, or one without data.
+        ValueError: if a group has less than two classes, or one without data.
     Cost: 13 forward passes of all data for each class.
     """
-    classes = len(family.conditions.listed()) - 1
-    counts = torch.bincount(labels[labels >= 0], minlength=max(classes, 0))
-    if classes < 2 or len(labels) != len(x) or (counts == 0).any():
+    groups = family.conditions.groups(labels)
+    if len(labels) != len(x) or not groups:
         raise ValueError(
-            f"fit_offsets: expected a family of two or more classes and data of each, got {classes} classes with "
-            f"{counts.tolist()} of {len(x)} samples; pass labelled data of every class."
+            f"fit_offsets: expected data of two or more classes, a label each, got {len(x)} and {len(labels)}."
         )
-    known = labels >= 0
-    x, labels = x[known], labels[known]
-    log_share = (counts.double() / counts.sum()).log()
-    before = torch.zeros(classes, dtype=torch.float64)
-    losses, rows = [], []
+    for rows, own in groups:
+        counts = torch.bincount(own[own >= 0], minlength=len(rows))
+        if len(rows) < 2 or (counts == 0).any():
+            raise ValueError(
+                f"fit_offsets: expected a family of two or more classes and data of each, got {len(rows)} classes with "
+                f"{counts.tolist()} of {len(x)} samples; pass labelled data of every class."
+            )
+    held = [torch.zeros(len(rows), dtype=torch.float64) for rows, _ in groups]
+    losses, table = [], []
     for sigma in family.offsets.sigma.tolist():
         log_sigma = torch.full((len(x),), math.log(sigma)).to(x)
         noise = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
         noisy = x + sigma * noise
-        told = [_log_density(family, noisy, log_sigma, c, batch) for c in range(-1, classes)]
-        logits = torch.stack(told[1:], 1) + log_share
-        b, loss = _regressed(logits, labels, before)
-        prior = ((logits + b).logsumexp(1) - told[0]).mean()
-        rows.append(torch.cat([prior[None], b]))
-        losses.append(loss)
-        before = b
-    family.offsets.value.copy_(torch.stack(rows))
+        none = _log_density(family, noisy, log_sigma, 0, batch)
+        row, total = torch.zeros(len(family.conditions.listed()), dtype=torch.float64), 0.0
+        for number, (rows, own) in enumerate(groups):
+            known = own >= 0
+            share = torch.bincount(own[known], minlength=len(rows)).double()
+            told = torch.stack([_log_density(family, noisy[known], log_sigma[known], r, batch) for r in rows], 1)
+            logits = told + (share / share.sum()).log()
+            b, loss = _regressed(logits, own[known], held[number])
+            prior = ((logits + b).logsumexp(1) - none[known]).mean()
+            if number == 0:
+                row[0] = prior
+            row[list(rows)] = b + row[0] - prior
+            held[number], total = b, total + loss
+        table.append(row)
+        losses.append(total)
+    family.offsets.value.copy_(torch.stack(table))
     family.offsets.ready.fill_(True)
     family.table.clear()
     return torch.tensor(losses)
@@ -132,10 +143,11 @@ def absorb(family: Any, error: float = 0.5) -> list[float]:
     return table.sigma[sure].tolist()
 
 
-def _log_density(family: Any, x: Tensor, log_sigma: Tensor, c: int, batch: int) -> Tensor:
-    """log p of all samples under one class, in float64."""
+def _log_density(family: Any, x: Tensor, log_sigma: Tensor, row: int, batch: int) -> Tensor:
+    """log p of all samples under one condition of the list, in float64."""
+    c = family.conditions.listed()[row]
     parts = zip(x.split(batch), log_sigma.split(batch), strict=True)
-    return torch.cat([family.log_density(a, s, torch.full((len(a),), c, device=a.device)) for a, s in parts]).double()
+    return torch.cat([family.log_density(a, s, c.expand(len(a), *c.shape)) for a, s in parts]).double()
 
 
 def _regressed(logits: Tensor, labels: Tensor, before: Tensor) -> tuple[Tensor, float]:

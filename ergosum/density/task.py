@@ -47,7 +47,7 @@ class Densities(Task):
         data: images with classes; gets `split`. model: gets the data's `names`, `channels` and `side`. objective: what
             trains the family. drop: probability that a condition is left out, so that the prior is learned, 0 .. 1.
             draws: of each condition, that the table of levels is measured with after training (`table.py`), 0 or a
-            multiple of 8; 0 for no table.
+            multiple of 8 from 16; 0 for no table.
     Raises:
         ValueError: if the arguments do not go together.
     """
@@ -64,8 +64,8 @@ class Densities(Task):
     ) -> None:
         if not 0 <= drop <= 1:
             raise ValueError(f"drop: expected a probability, got {drop!r}.")
-        if draws < 0 or draws % ISLANDS:
-            raise ValueError(f"draws: expected 0 or a multiple of {ISLANDS}, got {draws!r}.")
+        if draws % ISLANDS or not (draws == 0 or draws >= 2 * ISLANDS):
+            raise ValueError(f"draws: expected 0, or a multiple of {ISLANDS} from {2 * ISLANDS}, got {draws!r}.")
         self.data, self.model, self.drop, self.draws = data, model, drop, draws
         self.objective = objective.build()
         self.stages = self._space_of(model).stages
@@ -84,11 +84,10 @@ class Densities(Task):
         """The model for images like the data's."""
         model = self.model.build(**self._about_data())
         if self.objective.levels != hasattr(model.family, "log_density"):
-            needed = (
-                "a family over noise levels, LevelEnergy" if self.objective.levels else "a family without, Landscape"
-            )
+            needed = "over noise levels, LevelEnergy" if self.objective.levels else "without noise levels, Landscape"
             raise ValueError(
-                f"{type(self.objective).__name__} trains {needed}; got {type(model.family).__name__} as model.family."
+                f"{type(self.objective).__name__} trains a family {needed}; got {type(model.family).__name__} as "
+                "model.family: exchange one of the two, --model.family or --objective."
             )
         if self.objective.temperature is not None:
             model.family.temperature = self.objective.temperature

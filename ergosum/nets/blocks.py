@@ -13,14 +13,16 @@ class ConditionedBlock(nn.Module):
     $x + c_2(silu(c_1(silu(x)) (1 + g(z)) + b(z)))$, with `g`, `b` zero at the start, so that an untrained block
     ignores its code. No normalisation: a second derivative passes through the block when an energy is trained.
 
+    Args:
+        channels: of x. code: width of z. kernel: side of the convolutions, odd.
     Shape:
         x: (batch, channels, height, width). z: (batch, code). Returns the shape of x.
     """
 
-    def __init__(self, channels: int, code: int) -> None:
+    def __init__(self, channels: int, code: int, kernel: int = 3) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.first = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
+        self.second = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
         self.modulation = nn.Linear(code, 2 * channels)
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)

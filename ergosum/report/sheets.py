@@ -25,8 +25,8 @@ from ergosum.data.tetrominoes import SIDE, Tetrominoes
 from ergosum.part import Part, parameters
 from ergosum.report.strips import sheet
 
-__all__ = ["SHEETS", "clips", "glyphs", "images", "mixed", "overlay", "pairs", "scenes", "sequences", "shapes",
-           "sheet_of", "tetrominoes"]  # fmt: skip
+__all__ = ["SHEETS", "classes", "clips", "glyphs", "images", "mixed", "overlay", "pairs", "scenes", "sequences",
+           "shapes", "sheet_of", "tetrominoes"]  # fmt: skip
 
 COLUMNS = 8
 """Images per row of a sheet."""
@@ -205,8 +205,49 @@ def clips(data: Part[Any], seed: int = 0) -> Image.Image:
     return sheet(rows, zoom=-(-LEAST // side), boxed=())
 
 
+def classes(data: Part[Any], seed: int = 0) -> Image.Image:
+    """Any dataset of images with a class each, which densities learn from: every class in a row of its own, of the
+    training part, then held-out images. Pixels that the dataset hides are red; of clips every frame is shown.
+    """
+    generator, rows = torch.Generator().manual_seed(seed), []
+    training, held_out = data.build(split="train"), data.build(split="test")
+    names = training.names or ("training",)
+    drawn = training.labelled(8 * COLUMNS * len(names), generator)
+    seen = _in_colour(drawn)
+    for number, name in enumerate(names):
+        rows += _in_rows(name, seen[drawn.labels == number])
+    rows += _in_rows("held out", _in_colour(held_out.labelled(COLUMNS, generator)))
+    return sheet(rows, zoom=-(-LEAST // training.side), boxed=())
+
+
+def _in_colour(drawn: Any) -> Tensor:
+    """Images (n, frames, 3, side, side): of one frame where there are one or three channels, else of grey frames, or
+    of coloured ones where channels come in threes.
+    """
+    images, known = drawn.images, getattr(drawn, "known", None)
+    each = 3 if images.shape[1] % 3 == 0 else 1
+    images = images.unflatten(1, (-1, each)).expand(-1, -1, 3, -1, -1)
+    if known is None:
+        return images
+    hidden = ~known.unflatten(1, (-1, each)).all(2, keepdim=True)
+    return torch.where(hidden, MASK_COLOURS[1].view(3, 1, 1), images)
+
+
+def _in_rows(name: str, images: Tensor) -> list[tuple[str, Tensor]]:
+    """Images of one frame in one row, of several frames each in a row of its own; none of a class that is rare."""
+    if images.shape[1] == 1:
+        return [(name, images[:COLUMNS, 0])] if len(images) else []
+    return [(name, frames) for frames in images[: COLUMNS // 2]]
+
+
 def _with_masks(drawn: ImageRecord, name: str) -> list[tuple[str, Tensor]]:
     return [(name, drawn.images), ("masks", overlay(drawn))]
+
+
+def _labelled(found: Any, source: str, canvas: int) -> Part[Any]:
+    """A class of labelled images, of a source and a size where it takes them."""
+    given = {"source": source, **({"side": canvas} if canvas else {})}
+    return Part(found, **{name: value for name, value in given.items() if name in parameters(found)})
 
 
 def _scenes(variant: str) -> Callable[[str, int, int], Image.Image]:
@@ -227,7 +268,7 @@ SHEETS: dict[str, Callable[[str, int, int], Image.Image]] = {
     "still": _scenes("still"),
     **{source: _glyphs(source) for source in SOURCES},
 }
-"""Datasets with a sheet that says more than `images`, `pairs` and `clips`, which draw those of all others."""
+"""Datasets with a sheet of their own; `images`, `classes`, `pairs` and `clips` draw all others."""
 
 
 def sheet_of(name: str, trust: tuple[str, ...] = ()) -> Callable[[str, int, int], Image.Image]:
@@ -248,6 +289,8 @@ def sheet_of(name: str, trust: tuple[str, ...] = ()) -> Callable[[str, int, int]
         return lambda source, seed, canvas: pairs(Part(found, **({"canvas": canvas} if canvas else {})), seed)
     if found is not None and hasattr(found, "clips"):
         return lambda source, seed, canvas: clips(Part(found, **({"canvas": canvas} if canvas else {})), seed)
+    if found is not None and hasattr(found, "labelled"):
+        return lambda source, seed, canvas: classes(_labelled(found, source, canvas), seed)
     try:
         data = dataset(name, None, trust=trust)
     except FileNotFoundError as error:

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["BACKGROUND", "BOX", "NOT_FINITE", "compare", "pixels", "resized", "sheet", "strip"]
+__all__ = ["BACKGROUND", "BOX", "NOT_FINITE", "captioned", "compare", "pixels", "resized", "sheet", "strip"]
 
 BACKGROUND = (56, 59, 66)
 """Grey between frames, dark, yet lighter than the black canvas of a digit."""
@@ -18,6 +18,7 @@ BOX = (235, 64, 60)
 NOT_FINITE = (255, 0, 255)
 """Magenta of pixels that are no finite number, so that they are not taken for dark ones."""
 _INK = (236, 237, 240)
+_GOOD = (64, 190, 110)
 _FAINT = (178, 182, 190)
 
 
@@ -117,6 +118,42 @@ def sheet(
         for number, text in enumerate(lines):
             draw.text((margin, first + number * line), text, _INK, _font(size), anchor="lm")
         top += height + between
+    return canvas
+
+
+def captioned(
+    frames: Tensor, captions: Sequence[str], good: Sequence[bool | None], head: Sequence[str] = (), zoom: int = 3
+) -> Image.Image:
+    """Images in about as many rows as columns, each with a caption under it, and lines of text above all.
+
+    Args:
+        captions: one for each image. good: whether the bar beside an image's caption is green or red; None for none.
+        head: lines above.
+    Shape:
+        frames: (n, 3 or 1, height, width) in [0, 1].
+    Raises:
+        ValueError: if there are not as many captions as images.
+    """
+    if not len(frames) == len(captions) == len(good):
+        raise ValueError(f"captioned: expected a caption for each of {len(frames)} images, got {len(captions)}.")
+    tiles = pixels(frames, zoom)
+    count, height, width, _ = tiles.shape
+    columns, size, space = max(1, round(count**0.5)), 11, 2 * zoom
+    line, high = round(1.5 * size), round(1.35 * 14)
+    top = space + (len(head) * high + space if head else 0)
+    rows = -(-count // columns)
+    across = max(columns * (width + space) + space, *(2 * space + _width(t, 14) for t in head), 0)
+    canvas = Image.new("RGB", (across, top + rows * (height + line + space)), BACKGROUND)
+    draw = ImageDraw.Draw(canvas)
+    for number, text in enumerate(head):
+        draw.text((space, space + number * high + high // 2), text, _INK, _font(14), anchor="lm")
+    for index, tile in enumerate(tiles):
+        left, above = space + index % columns * (width + space), top + index // columns * (height + line + space)
+        canvas.paste(Image.fromarray(tile), (left, above))
+        if good[index] is not None:
+            draw.rectangle((left, above + height, left + width - 1, above + height + 2), _GOOD if good[index] else BOX)
+        text, fitting = _fit(captions[index], size, width)
+        draw.text((left + width // 2, above + height + 2 + line // 2), text, _INK, _font(fitting), anchor="mm")
     return canvas
 
 

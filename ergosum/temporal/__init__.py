@@ -3,6 +3,7 @@
 from ergosum.temporal.baselines.feedforward import FeedForwardTransport, FeedForwardUNet
 from ergosum.temporal.beside import Beside
 from ergosum.temporal.control import Bank
+from ergosum.temporal.features import FeatureDistance, FrozenFeatures
 from ergosum.temporal.gaps import Filled, PathEnergy, PathSearch, fill
 from ergosum.temporal.model import TemporalDecomposer
 from ergosum.temporal.objective import PredictionLoss, PredictionObjective
@@ -12,9 +13,11 @@ from ergosum.temporal.timeline import Timeline, parse_timeline
 __all__ = [
     "Bank",
     "Beside",
+    "FeatureDistance",
     "FeedForwardTransport",
     "FeedForwardUNet",
     "Filled",
+    "FrozenFeatures",
     "PairData",
     "PathEnergy",
     "PathSearch",

@@ -87,7 +87,7 @@ class TemporalDecomposer(Decomposer):
         self.factors = tuple(factors)
         self.reads_pairs = bool(getattr(self.encoder, "reads_pairs", False))
         if self.anchored and anchor == "none":
-            raise ValueError(f"anchor: expected start or step, since {energy.cls.__name__} moves its anchor's pixels.")
+            raise ValueError(f"anchor: expected start or step, since {energy.cls.__name__} needs an anchor.")
         if moves and self.reads_pairs:
             raise ValueError("moves: expected False with an encoder that computes the move from two frames.")
 

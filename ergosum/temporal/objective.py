@@ -16,6 +16,7 @@ from ergosum.data.record import Pairs
 from ergosum.data.render import render
 from ergosum.decomposer import Trajectory
 from ergosum.metrics.decorrelation import decorrelation
+from ergosum.metrics.orthogonality import squared_cosine
 from ergosum.training.task import Losses
 
 __all__ = ["PredictionLoss", "PredictionObjective"]
@@ -43,13 +44,16 @@ class PredictionLoss(PredictionObjective):
     """Squared or absolute pixel error."""
     decorrelation: float = 0.0
     """Weight of the squared correlations between latents of different components, >= 0."""
+    orthogonality: float = 0.0
+    """Weight of the squared cosine between latents of different components of one sample, >= 0."""
 
     def __post_init__(self) -> None:
         for name, known in {"on": ("last", "all", "path"), "norm": ("l2", "l1")}.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"objective.{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}.")
-        if not self.decorrelation >= 0:
-            raise ValueError(f"objective.decorrelation: expected a number >= 0, got {self.decorrelation!r}.")
+        for name in ("decorrelation", "orthogonality"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"objective.{name}: expected a number >= 0, got {getattr(self, name)!r}.")
 
     def __call__(self, pairs: Pairs, path: Trajectory) -> Losses:
         """Loss, error of the last step, and as reference the error of copying the first frame.
@@ -69,6 +73,8 @@ class PredictionLoss(PredictionObjective):
             loss = torch.stack([distance(x, f) for x, f in zip(predicted, frames, strict=True)]).mean()
         if self.decorrelation:
             loss = loss + self.decorrelation * decorrelation(path.latents)
+        if self.orthogonality:
+            loss = loss + self.orthogonality * squared_cosine(path.latents)
         with torch.no_grad():
             error = F.mse_loss(predicted[-1].clamp(0, 1), pairs.target)
             copy_error = F.mse_loss(pairs.start, pairs.target)

@@ -197,6 +197,12 @@ class Prediction(Task):
                 raise ValueError("objective.on: expected 'last' where training takes one step (training_steps = 1).")
             if steps["gradient"] == "last":
                 raise ValueError("descent.gradient: expected truncated, window or full with a loss on several steps.")
+        if isinstance(told, PredictionLoss) and told.orthogonality and "encoder" in model:
+            if len(model["components"]) < 2 or model["latent"] < 2:
+                raise ValueError(
+                    "objective.orthogonality: expected 0 unless two or more components have latents of two or more "
+                    f"numbers; got {len(model['components'])} with latents of {model['latent']}."
+                )
         if "encoder" not in model:
             if self.active or self.freeze_encoder:
                 raise ValueError("model: expected a decomposer with active components or a frozen encoder.")

@@ -72,6 +72,7 @@ def test_peak_memory_grows_with_steps_in_the_plain_loop_alone(bench, case):
 @pytest.mark.parametrize("goal", [-1e9, 2.0])
 def test_time_to_quality_says_when_or_that_it_was_not_reached(bench, monkeypatch, goal):
     monkeypatch.setattr(bench, "GOAL", goal)
+    monkeypatch.setattr(bench, "SCORE_EVERY", 2)
     rows = {row["name"]: row for row in bench.quality(limit=0.0, quick=True)}
     assert set(rows) == {"ours", "founding"}
     for row in rows.values():
@@ -80,6 +81,7 @@ def test_time_to_quality_says_when_or_that_it_was_not_reached(bench, monkeypatch
         assert ("not reached" in bench._said(row)) == (goal > 1)
 
 
+@pytest.mark.slow
 def test_compiled_steps_give_the_same_gradient(bench, case, monkeypatch):
     compile_ = torch.compile  # without code generation, which takes minutes
     monkeypatch.setattr(torch, "compile", lambda function, **how: compile_(function, backend="aot_eager", **how))

@@ -38,6 +38,20 @@ def test_sub_folders_are_classes_with_names_that_formulas_can_hold(folder):
         assert torch.equal(reddish.long(), part.labels) and part.images.shape[1:] == (3, 16, 16)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_of_a_folder_keep_their_brightness_and_their_pixels(tmp_path, channels):
+    for n in range(2):
+        fine = Image.new("L", (80, 64), n)  # what lies beside the square differs
+        fine.paste(200, (8, 0, 72, 64))  # the middle square is 200 but for every other column
+        for x in range(9, 72, 2):
+            fine.paste(0, (x, 0, x + 1, 64))
+        fine.save(tmp_path / f"{n}.png")
+    images = LabelledImages(str(tmp_path), side=64, channels=channels).images
+    expected = torch.zeros(64)
+    expected[::2] = 200 / 255
+    torch.testing.assert_close(images, expected.expand_as(images))
+
+
 def test_a_folder_of_images_alone_has_no_classes(tmp_path):
     for n in range(12):
         picture(tmp_path / f"{n}.png", (n, 20 * n, 7))

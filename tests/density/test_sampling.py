@@ -94,8 +94,8 @@ def test_what_signs_mean():
     ("middle", None, r"no energy is called 'middle' \(known: left, top, right, prior\)"),
     ("~prior", None, "~prior: nothing is left of the prior"),
     ("~(left | top | right)", None, "nothing is left"),
-    ("~(left & top)", None, "known for ~ of a class"),
-    ("~(0.3:left | top)", None, "known for ~ of a class"),
+    ("~(left & top)", None, "known of classes one by one"),
+    ("~(0.3:left | top)", None, "whatever its weights; leave them away"),
     ("~[2] left", None, "a margin bounds a plain negation"),
     ("left", (0.5, 0.5), "expected a formula of alternatives"),
     ("left | top", (0.5, 0.2, 0.3), "expected 2 numbers > 0, one for each of left, top; got 0.5, 0.2, 0.3"),
@@ -140,7 +140,7 @@ def test_names_of_two_models_are_told_apart_where_they_collide():
     x = torch.randn(5, 2)
     lift = known["two.left"].energy(x) - known["two.prior"].energy(x)
     torch.testing.assert_close(energy(x), known["top"].energy(x) + lift)
-    with pytest.raises(ValueError, match="expected classes of one model"):
+    with pytest.raises(ValueError, match="expected names of one model"):
         meaning("~(top | other)", known)
 
 

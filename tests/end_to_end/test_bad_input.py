@@ -73,7 +73,7 @@ TRAIN = [
     (
         "train colour --out new --model.anchor none",
         1,
-        "expected start or step, since Transport moves its anchor's pixels",
+        "expected start or step, since Transport needs an anchor",
     ),
     ("train colour --out new --data.source nothing", 1, "Unknown source 'nothing'"),
     (
@@ -174,6 +174,7 @@ def test_nan_in_a_checkpoint_stops_a_resume(place, capsys):
     refused(f"train colour --out run --resume {' '.join(TINY)}", place, capsys, 1, "non-finite weights")
 
 
+@pytest.mark.slow
 def test_a_process_that_cannot_resume_says_so_in_one_line(place, command):
     torch.save({"model": {"log_step": torch.tensor(torch.nan)}}, place / "run" / "checkpoint.pt")
     process = command("train", "colour", "--out", "run", "--resume", *TINY, cwd=place)

@@ -82,7 +82,7 @@ def test_a_warning_of_the_machine_is_said_once_in_a_real_command(tmp_path, capsy
     assert len(told) == 1 and told[0].startswith("ergosum: warning: This cpu has no native bfloat16")
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("encoding", ["ascii", pytest.param("cp1252", marks=pytest.mark.slow)])
 def test_a_score_is_printed_whatever_the_terminal_s_encoding(encoding, run, tmp_path):
     done = started("score", run, "--n", "1", "--source", "digits", cwd=tmp_path, env={"PYTHONIOENCODING": encoding})
     text = done.stdout.decode(encoding)

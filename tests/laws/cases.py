@@ -27,9 +27,10 @@ from ergosum.nets.slots import SlotEncoder
 from ergosum.nets.transport import Bowl, Transport
 from ergosum.nets.unet import UNetInnerProduct
 from ergosum.part import Part
+from ergosum.temporal.features import FeatureDistance, FrozenFeatures
 
 ROOMS = ("nets", "samplers", "energies", "energy", "compose", "formula")
-EXPORTING = ("data", "decomposer", "training", "temporal", "temporal.discovery", "decomposition", "density")
+EXPORTING = ("data", "decomposer", "training", "temporal", "temporal.discovery", "decomposition", "density", "concepts")
 """Rooms of which only what they export is under law."""
 BATCH, SIDE, CODE = 3, 12, 5
 
@@ -70,6 +71,7 @@ CONDITION = Condition(2 * noise(BATCH, CODE, seed=1) - 1, noise(BATCH, 3, SIDE, 
 
 FAMILIES: dict[str, Callable[[], nn.Module]] = {
     "Transport": lambda: rough(Transport(CODE, 4, SIDE)),
+    "FeatureDistance": lambda: rough(FeatureDistance(CODE, 4, SIDE)),
     "UNetInnerProduct": lambda: rough(UNetInnerProduct(CODE, 4, SIDE)),
     "UNetInnerProduct, no anchor": lambda: rough(UNetInnerProduct(CODE, 4, SIDE, anchored=False)),
     "ResidualEnergy": lambda: rough(ResidualEnergy(CODE, 4, SIDE)),
@@ -136,6 +138,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
     "ResidualEncoder": (lambda: ResidualEncoder(6, 3, 4), (IMAGE,)),
     "DigitClassifier": (lambda: DigitClassifier(4), (CANVAS,)),
     "ImageClassifier": (lambda: ImageClassifier(5, 4), (CANVAS,)),
+    "FrozenFeatures": (lambda: FrozenFeatures(2), (IMAGE,)),
     "UprightClassifier": (lambda: UprightClassifier(4), (CANVAS,)),
     "RecurrentEncoder": (lambda: _Asked(RecurrentEncoder(5, 4)), (CANVAS,)),
     "SlotEncoder": (lambda: _Asked(SlotEncoder(9, 4, SIDE)).eval(), (IMAGE,)),
@@ -149,6 +152,13 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
 """Networks and what they take; each row of a batch passes on its own."""
 
 ELSEWHERE = {
+    "AttributeCodec": "concepts/test_codec_in_parts.py",
+    "AttributeCodes": "concepts/test_concepts_end_to_end.py",
+    "ByParts": "concepts/test_energy_in_parts.py",
+    "ConceptDensities": "concepts/test_concepts_end_to_end.py",
+    "ConceptEnergy": "concepts/test_energy_in_parts.py",
+    "Concepts": "concepts/test_reading_concepts.py",
+    "Values": "concepts/test_conditions_of_values.py",
     "TrainedCodec": "density/test_trained_codec.py",
     "Autoencoder": "density/test_space.py",
     "Posterior": "density/test_space.py",
@@ -223,6 +233,7 @@ ELSEWHERE = {
     "leaves": "test_compose.py",
     "terms": "test_compose.py",
     "FormulaError": "test_formula.py",
+    "UnknownNameError": "test_formula.py",
     "Node": "test_compose.py",
     "Named": "test_formula.py",
     "Score": "energies/test_score.py",

@@ -271,7 +271,7 @@ PARTS = {
     "binned": "test_codes.py", "levels": "test_codes.py", "paired": "test_codes.py", "parted": "test_codes.py",
     "seed": "test_codes.py", "split": "test_codes.py", "standardised": "test_codes.py",
     "draw_groups": "test_sharing.py", "draw_pairs": "test_sharing.py", "Values": "test_arrays.py",
-    "decorrelation": "test_decorrelation.py",
+    "decorrelation": "test_decorrelation.py", "squared_cosine": "test_orthogonality.py",
     "as_tensor": "test_arrays.py", "image_pair": "test_arrays.py", "tensors": "test_arrays.py",
 }  # fmt: skip
 """Records, and steps on the way to a metric: the file of `tests/metrics` that says what holds for them."""

@@ -27,6 +27,9 @@ TASKS: dict[str, Callable[[], Task]] = {
     "Prediction, persistent": small(Part(Prediction), persistent=0.7),
     "Prediction, feed-forward": of("feedforward-unet-colour"),
     "Prediction, decorrelated": of("unsupervised", objective=Part(PredictionLoss, decorrelation=0.1)),
+    "Prediction, at right angles": of(
+        "unsupervised", objective=Part(PredictionLoss, orthogonality=0.1), model={"latent": 2}
+    ),
     "Prediction, noisy": small(Part(Prediction), model={"descent": {"noise": 0.1}}),
     "Discovery": of("discovered"),
     "Discovery, several at once": of("discovered-sparse"),

@@ -3,11 +3,13 @@
 import pytest
 import torch
 
-from ergosum.data.render import render
+from ergosum.data.render import FACTORS, render
 from ergosum.data.sequences import SPACING, DigitSequences
 from ergosum.decomposer import Trajectory
 from ergosum.metrics.decorrelation import decorrelation
-from ergosum.temporal import PredictionLoss
+from ergosum.metrics.orthogonality import squared_cosine
+from ergosum.part import Part
+from ergosum.temporal import Prediction, PredictionLoss, TemporalDecomposer
 
 
 @pytest.fixture
@@ -49,7 +51,15 @@ def test_the_errors_beside_the_loss_are_plain_and_of_what_is_shown(pairs):
     assert terms.reference.item() == pytest.approx((pairs.start - pairs.target).square().mean().item(), rel=1e-5)
 
 
-def test_the_weight_of_decorrelation_multiplies_it(pairs, rng):
+@pytest.mark.parametrize("name, penalty", [("decorrelation", decorrelation), ("orthogonality", squared_cosine)])
+def test_the_weight_of_a_penalty_multiplies_it(pairs, rng, name, penalty):
     latents = torch.randn(6, 2, 3, generator=rng)
-    terms = PredictionLoss(decorrelation=0.7)(pairs, path(pairs, 0.0, latents=latents))
-    assert terms.loss.item() == pytest.approx(0.7 * decorrelation(latents).item(), rel=1e-5)
+    terms = PredictionLoss(**{name: 0.7})(pairs, path(pairs, 0.0, latents=latents))
+    assert terms.loss.item() == pytest.approx(0.7 * penalty(latents).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("model, got", [({"components": ("colour",)}, "1 with latents of 16"),
+                                        ({"components": FACTORS, "latent": 1}, "3 with latents of 1")])  # fmt: skip
+def test_right_angles_need_two_latents_of_two_numbers(model, got):
+    with pytest.raises(ValueError, match=f"^objective.orthogonality: expected 0 unless.* got {got}"):
+        Prediction(model=Part(TemporalDecomposer, **model), objective=Part(PredictionLoss, orthogonality=0.1))

@@ -26,6 +26,7 @@ OUT_OF_RANGE = [
     (TemporalDecomposer, "anchor", "none"), (TemporalDecomposer, "anchor", "end"), (InnerDescent, "steps", 0),
     (InnerDescent, "training_steps", -1), (InnerDescent, "step_size", 0.0), (InnerDescent, "noise", -0.1),
     (InnerDescent, "window", 0), (InnerDescent, "gradient", "first"), (PredictionLoss, "decorrelation", -1.0),
+    (PredictionLoss, "orthogonality", -1.0),
     (PredictionLoss, "on", "first"), (PredictionLoss, "norm", "l3"), (Prediction, "persistent", 1.0),
     (Prediction, "persistent", -0.1), (Prediction, "active", ("angle",)), (Optimiser, "iterations", 0),
     (Optimiser, "batch", 0), (Optimiser, "rate", 0.0), (Optimiser, "clip", -1.0), (Optimiser, "ema", 1.0),

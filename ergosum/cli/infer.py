@@ -1,0 +1,74 @@
+"""`ergosum infer`: which concepts are in images, by Bayes' rule over a trained model's energies."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ergosum.cli.arguments import add_trust, parser_for, trusted
+from ergosum.cli.inpaint import start_image
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["run"]
+
+
+def run(arguments: list[str]) -> None:
+    """Read images, print their values with probabilities."""
+    parser = parser_for("infer", "Tell which concepts are in images, with probabilities.")
+    parser.add_argument("card", help="a run or card of concepts, such as concepts-latents")
+    parser.add_argument(
+        "--start", metavar="IMAGE|FOLDER", default="",
+        help="an image file, whose middle square is taken, or a folder of them (default: held-out images of the data)",
+    )  # fmt: skip
+    parser.add_argument("--n", type=int, default=8, help="held-out images, without --start, >= 1")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise and the choice of held-out images")
+    parser.add_argument("--json", action="store_true", help="print one JSON object alone")
+    add_trust(parser)
+    chosen = parser.parse_args(arguments)
+    import torch
+
+    from ergosum.report.tables import as_text
+    from ergosum.training.runfolder import load_predictor
+
+    if chosen.n < 1:
+        raise ValueError(f"--n {chosen.n}: expected at least 1.")
+    experiment, model = load_predictor(chosen.card, trusted(chosen.trust))
+    task = experiment.built()
+    if not hasattr(task, "infer"):
+        raise ValueError(f"{chosen.card}: its task, {type(task).__name__}, knows no concepts; see concepts-latents.")
+    generator = torch.Generator().manual_seed(chosen.seed)
+    if chosen.start:
+        names, images = _images(chosen.start, model.channels, model.side)  # type: ignore[arg-type]
+    else:
+        images = task.data.build(split="test").attributed(chosen.n, generator).images  # type: ignore[attr-defined]
+        names = [f"held-out image {number + 1}" for number in range(chosen.n)]
+    made = task.infer(model, names, images, generator)  # type: ignore[attr-defined]
+    if chosen.json:
+        print(json.dumps(made.numbers, indent=1))
+        return
+    for table in made.tables:
+        print(as_text(table))
+
+
+def _images(start: str, channels: int, side: int) -> "tuple[list[str], Tensor]":
+    """Names and pixels of an image file, or of those of a folder that can be read."""
+    import torch
+
+    from ergosum.data.image_file import UnreadableImage
+    from ergosum.data.listing import image_files
+
+    path = Path(start)
+    if not path.is_dir():
+        return [start], start_image(start, channels, side)
+    names, found = [], []
+    for file in image_files(path):
+        try:
+            found.append(start_image(str(file), channels, side))
+            names.append(file.name)
+        except UnreadableImage as error:
+            print(error, file=sys.stderr)
+    if not found:
+        raise ValueError(f"{start}: expected a folder with images, found none that can be read.")
+    return names, torch.cat(found)

@@ -1,0 +1,10 @@
+"""Concepts: densities of images under values of their attributes, which compose by AND, OR and NOT."""
+
+from ergosum.concepts.codec import AttributeCodec
+from ergosum.concepts.conditions import Values
+from ergosum.concepts.energy import ByParts, ConceptEnergy
+from ergosum.concepts.model import Concepts
+from ergosum.concepts.space import AttributeCodes
+from ergosum.concepts.task import ConceptDensities
+
+__all__ = ["AttributeCodec", "AttributeCodes", "ByParts", "ConceptDensities", "ConceptEnergy", "Concepts", "Values"]

@@ -1,0 +1,175 @@
+r"""A variational autoencoder whose code has a part for each attribute, and one for what nobody tells.
+
+The code of an image is drawn from $q(z | x)$; what it is drawn towards depends on the image's values v:
+
+$$ \|x - D(z)\|^2 / N + \beta \left[ KL(q(z_0 | x) \| N(0, 1))
+   + \tau \sum_a KL(q(z_a | x) \| N(\mu_a(v_a), s^2)) \right] $$
+
+A part that lies where its value says costs nothing, and every number of the rest does: so what the values tell is kept
+in their parts, each apart from the others, and the rest keeps what is left. Values that were never shown together are
+then known parts side by side, and a density that adds up over parts (`energy.py`) gives them mass.
+
+The decoder is modulated by the code at every layer, so that what one part does multiplies what another does; an
+attribute that says where something is in the image shifts the coordinates that it draws in.
+
+Source: Kingma & Welling 2014, equation 10; conditional priors as in Sohn et al. 2015. The parts are ours.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from ergosum.data.attributed import Attribute, columns
+from ergosum.nets.blocks import ConditionedBlock, coordinates, reduced, widen
+
+__all__ = ["AttributeCodec"]
+
+SPREAD = 0.3
+"""s, deviation of a part around where its value says."""
+WAVES = (1.0, 2.0, 4.0)
+"""Frequencies in which coordinates are told, in half turns across the image."""
+
+
+class AttributeCodec(nn.Module):
+    """Convolutions to a quarter of the side, a code in parts, and a modulated way back.
+
+    Args:
+        attributes: of the images; the part of one with named values has a number for each of these, of one in numbers
+            as many as they are. rest: numbers for what the attributes do not tell. width: channels at half of the side,
+            twice as many at a quarter. tie: $\\tau$, how much more a part's distance from its value costs than the
+            rest. edges: weight of the squared error of differences between neighbouring pixels, which tells shapes
+            apart where flat ground counts for nothing. place: name of the attribute whose two numbers say where
+            something is, x to the right and y down; none if empty. channels, side: of an image, side a multiple of 4.
+    Shape:
+        images: (batch, channels, side, side) in [0, 1]. codes: (batch, D), D the sum over parts.
+    Raises:
+        ValueError: if the place is no attribute of two numbers.
+    """
+
+    def __init__(
+        self,
+        attributes: Sequence[Attribute] = (),
+        rest: int = 8,
+        width: int = 32,
+        tie: float = 10.0,
+        edges: float = 1.0,
+        place: str = "",
+        channels: int = 3,
+        side: int = 32,
+    ) -> None:
+        super().__init__()
+        self.attributes, self.tie, self.edges = tuple(Attribute(*a) for a in attributes), tie, edges
+        sizes = [a.numbers or len(a.values) for a in self.attributes] + [rest]
+        ends = torch.tensor(sizes).cumsum(0).tolist()
+        self.parts = tuple(slice(end - size, end) for size, end in zip(sizes, ends, strict=True))
+        self.latent, self.coarse = ends[-1], reduced(side, 4)
+        found = [n for n, a in enumerate(self.attributes) if a.name == place and a.numbers == 2]
+        if place and self.attributes and not found:
+            raise ValueError(f"place: expected the name of an attribute of two numbers, or none, got {place!r}.")
+        self.place = self.parts[found[0]] if found else None
+        wide = 2 * width
+        self.encoder = nn.Sequential(
+            nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.SiLU(),
+            nn.Conv2d(width, wide, 4, stride=2, padding=1), nn.SiLU(),
+            nn.Conv2d(wide, wide, 3, padding=1), nn.SiLU(),
+            nn.Flatten(), nn.Linear(wide * self.coarse**2, 256), nn.SiLU(), nn.Linear(256, 2 * self.latent),
+        )  # fmt: skip
+        self.decoder = _Decoder(self.latent, wide if self.place else width, channels, self.coarse, self.place)
+
+    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the codes of images, each (batch, D)."""
+        mean, log_deviation = widen(self.encoder(2 * images - 1)).chunk(2, 1)
+        return mean, log_deviation.clamp(-8, 3).exp()
+
+    def encode(self, images: Tensor, generator: Generator | None = None) -> Tensor:
+        """Codes: the posterior's mean, or with a generator a draw of it."""
+        mean, deviation = self.posterior(images)
+        return mean if generator is None else mean + deviation * torch.randn(mean.shape, generator=generator).to(mean)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Images, not clamped: near [0, 1]."""
+        return (widen(self.decoder(codes)) + 1) / 2
+
+    def towards(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Where values say that codes lie, (batch, D), 0 where they say nothing, and with which deviation."""
+        centre = values.new_zeros(len(values), self.latent)
+        deviation = torch.ones_like(centre)
+        for attribute, column, part in zip(self.attributes, columns(self.attributes), self.parts, strict=False):
+            told = values[:, column]
+            known = ~told.isnan().any(1, keepdim=True)
+            held = told.nan_to_num()
+            at = corners(held[:, 0].long(), len(attribute.values)) if attribute.values else centred(held)
+            centre[:, part] = torch.where(known, at, 0.0)
+            deviation[:, part] = torch.where(known, SPREAD, 1.0)
+        return centre, deviation
+
+    def loss(self, images: Tensor, values: Tensor, generator: Generator, divergence: float) -> tuple[Tensor, Tensor]:
+        """The loss, and the mean squared error alone, of pixels in [0, 1]."""
+        mean, deviation = self.posterior(images)
+        made = self.decode(mean + deviation * torch.randn(mean.shape, generator=generator).to(mean))
+        error = F.mse_loss(made, images)
+        fine = sum(F.mse_loss(made.diff(dim=d), images.diff(dim=d)) for d in (2, 3))
+        centre, spread = self.towards(values)
+        kl = ((mean - centre) / spread).square() + (deviation / spread).square() - 1 - 2 * (deviation / spread).log()
+        weight = torch.full_like(mean[0], self.tie)
+        weight[self.parts[-1]] = 1.0
+        return error + self.edges * fine + divergence * (kl * weight).sum(1).mean() / 2, error.detach()
+
+
+def corners(value: Tensor, count: int) -> Tensor:
+    """Corners of a simplex, (batch, count), of mean 0 and deviation 1 where values are uniform."""
+    share = 1 / count
+    return (F.one_hot(value, count) - share) / max(share * (1 - share), 1e-6) ** 0.5
+
+
+def centred(numbers: Tensor) -> Tensor:
+    """Numbers in [0, 1] as a part: of mean 0 and deviation 1 where they are uniform."""
+    return (numbers - 0.5) * 12**0.5
+
+
+class _Decoder(nn.Module):
+    """Coordinates at half of the side, modulated by the code at every layer.
+
+    Args:
+        code: D. width: channels. channels: of the image. coarse: a quarter of its side. place: part of the code by
+            which coordinates are shifted; without, the code also draws a map.
+    """
+
+    grid: Tensor
+
+    def __init__(self, code: int, width: int, channels: int, coarse: int, place: slice | None) -> None:
+        super().__init__()
+        self.place, self.coarse = place, coarse
+        self.register_buffer("grid", coordinates(2 * coarse), persistent=False)
+        views = 2 if place else 1
+        self.stem = nn.Conv2d(views * 2 * (1 + 2 * len(WAVES)), width, 1)
+        self.map = None if place else nn.Sequential(
+            nn.Linear(code, 256), nn.SiLU(), nn.Linear(256, 2 * width * coarse**2), nn.SiLU(),
+            nn.Unflatten(1, (2 * width, coarse, coarse)), nn.Conv2d(2 * width, 4 * width, 3, padding=1),
+            nn.PixelShuffle(2),
+        )  # fmt: skip
+        self.entering = nn.Linear(code, 2 * width)
+        kernel = 1 if place else 3
+        self.blocks = nn.ModuleList(ConditionedBlock(width, code, kernel) for _ in range(3))
+        self.out = nn.Conv2d(width, 4 * channels, 3, padding=1)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Images in about [-1, 1]."""
+        views, code = [self.grid], z
+        if self.place is not None:
+            at = z[:, self.place] * (2 / 12**0.5)
+            views.append(self.grid - at[:, :, None, None])
+            code = torch.cat([z[:, : self.place.start], torch.zeros_like(at), z[:, self.place.stop :]], 1)
+        waved = [
+            torch.cat([v, *(f(v * (w * torch.pi)) for w in WAVES for f in (torch.sin, torch.cos))], 1) for v in views
+        ]
+        h = self.stem(torch.cat([v.expand(len(z), -1, -1, -1) for v in waved], 1))
+        if self.map is not None:
+            h = h + self.map(code)
+        gain, bias = self.entering(code)[:, :, None, None].chunk(2, 1)
+        h = h * (1 + gain) + bias
+        for block in self.blocks:
+            h = block(h, code)
+        return F.pixel_shuffle(self.out(F.silu(h)), 2)

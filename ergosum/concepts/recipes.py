@@ -1,0 +1,112 @@
+"""Recipes of concepts."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ergosum.concepts.codec import AttributeCodec
+from ergosum.concepts.energy import ConceptEnergy
+from ergosum.concepts.model import Concepts
+from ergosum.concepts.space import AttributeCodes
+from ergosum.concepts.task import ConceptDensities
+from ergosum.data.avatars import Avatars
+from ergosum.data.coloured_digits import ColouredDigits
+from ergosum.data.concept_scenes import ConceptScenes
+from ergosum.density.forms import InnerProduct
+from ergosum.density.objectives.denoising import DenoisingScore
+from ergosum.density.space import Pixels
+from ergosum.nets.levels import LevelMlp, LevelUNet
+from ergosum.part import Part
+from ergosum.training.experiment import Experiment, Optimiser, Run
+from ergosum.training.task import Task
+
+__all__ = ["HEADLINES", "recipes"]
+
+HEADLINES = ("concepts-latents", "concepts-mnist", "concepts-faces", "concepts-scenes")
+
+
+def recipes() -> dict[str, Callable[[], Experiment]]:
+    """All recipes by name."""
+    return {
+        "concepts-latents": latents,
+        "concepts-whole": whole,
+        "concepts-digits": digits,
+        "concepts-mnist": mnist,
+        "concepts-faces": faces,
+        "concepts-scenes": scenes,
+    }
+
+
+def in_parts(
+    name: str, shows: str, data: Part[Any], codec: Part[Any], updates: int, share: float, cost: str = "not timed"
+) -> Experiment:
+    """Concepts in codes with a part for each attribute: the codec learns in the first share of the updates."""
+    space = Part(AttributeCodes, codec=codec, share=share, batch=32)
+    task: Part[Task] = Part(ConceptDensities, data=data, model=Part(Concepts, space=space))
+    return Experiment(
+        name=name, shows=shows, cost=cost, task=task,
+        optimiser=Optimiser(iterations=updates, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
+    )  # fmt: skip
+
+
+SCENES = Part(ConceptScenes, hold="both")
+
+
+def latents() -> Experiment:
+    """Concepts of scenes, in codes with a part for each attribute."""
+    codec = Part(AttributeCodec, place="place", rest=6)
+    return in_parts(
+        "concepts-latents", "solids by shape, colour, size and place, in codes with a part for each", SCENES, codec,
+        11000, 0.8,
+    )  # fmt: skip
+
+
+def digits() -> Experiment:
+    """Concepts of the bundled digits in colour, every pair of digit and colour shown."""
+    return in_parts(
+        "concepts-digits", "coloured digits by digit and colour, in codes with a part for each",
+        Part(ColouredDigits, source="digits"), Part(AttributeCodec, rest=12), 3000, 0.6,
+    )  # fmt: skip
+
+
+def mnist() -> Experiment:
+    """Concepts of coloured MNIST of which 81 of 100 pairs of digit and colour are never shown."""
+    return in_parts(
+        "concepts-mnist", "coloured MNIST, each digit in two of ten colours, drawn in all",
+        Part(ColouredDigits, source="mnist", support="partial"), Part(AttributeCodec, rest=12), 9000, 0.7,
+    )  # fmt: skip
+
+
+def faces() -> Experiment:
+    """Concepts of drawn faces, of which four of eight triples of smile, glasses and beard are never shown."""
+    return in_parts(
+        "concepts-faces", "drawn faces by smile, glasses, hair, beard and skin, in codes with a part for each",
+        Part(Avatars, side=32, hold="latin"), Part(AttributeCodec, rest=12), 9000, 0.7,
+    )  # fmt: skip
+
+
+def whole() -> Experiment:
+    """Ablation: the same codes, whose parts may depend on each other."""
+    family = Part(
+        ConceptEnergy, independent=False, form=Part(InnerProduct, body=Part(LevelMlp, width=384, blocks=4)), code=128
+    )
+    made = latents()
+    return made.but(
+        name="concepts-whole", shows="ablation: solids in the same codes, under one energy of the whole code",
+        task={"model": {"family": family}},
+    )  # fmt: skip
+
+
+def scenes() -> Experiment:
+    """Concepts of scenes, in pixels."""
+    family = Part(
+        ConceptEnergy, independent=False, form=Part(InnerProduct, body=Part(LevelUNet, width=64), fine=True), code=128,
+        lowest=0.02, highest=20.0,
+    )  # fmt: skip
+    task: Part[Task] = Part(
+        ConceptDensities, data=SCENES, model=Part(Concepts, space=Part(Pixels), family=family),
+        objective=Part(DenoisingScore, time=0.0), draws=16,
+    )  # fmt: skip
+    return Experiment(
+        name="concepts-scenes", shows="solids by shape, colour, size and place, in pixels", cost="not timed", task=task,
+        optimiser=Optimiser(iterations=12000, batch=64, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
+    )  # fmt: skip

@@ -1,0 +1,161 @@
+"""Drawing formulas of concepts: images, what a reader sees in them, and the formula as a tree of energies."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ergosum.compose import leaves
+from ergosum.concepts.inference import infer
+from ergosum.concepts.model import Concepts
+from ergosum.data.attributed import Attribute, columns
+from ergosum.density.algebra import Complement, Lifted
+from ergosum.density.figures import film_of
+from ergosum.density.formulas import Vocabulary, holds, meaning, vocabulary
+from ergosum.density.sampling import decoded, draw, shown_levels
+from ergosum.energy import Energy
+from ergosum.formula import numbered
+from ergosum.nodes import Named, Node
+from ergosum.report.strips import captioned
+from ergosum.training.task import Samples, Table
+
+__all__ = ["NEAR", "caption", "sample_concepts", "satisfied", "tree"]
+
+NEAR = 0.1
+"""Distance, in sides of an image, within which a place counts as the one that was asked for: half of a large solid."""
+SHOWN = 100
+"""Images of a grid, at most."""
+
+
+def satisfied(formula: str, known: Vocabulary, attributes: Sequence[Attribute], values: Tensor) -> Tensor:
+    """Whether images whose values were read, (n, columns), are what a formula asks for, (n,) bool.
+
+    A named value holds where it was read, numbers where those read are near (within 0.1 of a place); what could not be
+    read holds nothing, so that a negation holds there only if something was read of that attribute.
+    """
+    places = dict(zip([a.name for a in attributes], columns(attributes), strict=True))
+    told = {f"{name}({','.join(f'{n:g}' for n in numbers)})": (name, numbers) for name, numbers in numbered(formula)}
+
+    def of(name: str) -> Tensor:
+        if name in told:
+            attribute, numbers = told[name]
+            two = next((a.name for a in attributes if a.numbers == 2), "")
+            column = places[two if attribute == "at" else attribute]
+            return (values[:, column] - torch.tensor(numbers)).norm(dim=1) <= NEAR
+        own = name.rpartition(".")[2]
+        attribute = next(a for a in attributes if own in a.values)
+        return values[:, places[attribute.name]][:, 0] == attribute.values.index(own)
+
+    seen = ~values.isnan().all(1)
+    return holds(formula, known, of) & seen
+
+
+def caption(attributes: Sequence[Attribute], row: Tensor, only: Sequence[str] = ()) -> str:
+    """Values in words: `large red cube`, those of some attributes alone where any are named."""
+    told = []
+    for attribute, column in zip(attributes, columns(attributes), strict=True):
+        if only and attribute.name not in only:
+            continue
+        if row[column].isnan().any():
+            told.append("?")
+        elif attribute.values:
+            told.append(attribute.values[int(row[column][0])])
+        else:
+            told.append(",".join(f"{n:.2f}" for n in row[column].tolist()))
+    return " ".join(told)
+
+
+def tree(energy: Energy, x: Tensor, depth: int = 0) -> list[tuple[str, float]]:
+    """A composition as indented lines, each with its term's mean energy at points x, in nats."""
+    with torch.no_grad():
+        lines = [("   " * depth + _sign(energy), energy(x).mean().item())]
+    for part in _below(energy):
+        lines += tree(part, x, depth + 1)
+    return lines
+
+
+def _below(energy: Energy) -> list[Energy]:
+    """The terms of a composition, without the priors that it is taken over."""
+    if isinstance(energy, Lifted):
+        return list(energy.terms)  # type: ignore[arg-type]
+    if isinstance(energy, Complement):
+        return [energy.term]
+    return list(energy) if isinstance(energy, Node) and not isinstance(energy, Named) else []
+
+
+def _sign(energy: Energy) -> str:
+    names = {"Lifted": "and", "Complement": "not", "Or": "or"}
+    return str(energy) if not _below(energy) else f"{names.get(type(energy).__name__, 'sum')}: {energy}"
+
+
+def sample_concepts(
+    models: Sequence[nn.Module],
+    formula: str,
+    read: Callable[[Tensor], Tensor | None],
+    *,
+    n: int,
+    shares: Sequence[float] | None,
+    steps: int,
+    sigma: float,
+    corrections: int | None,
+    particles: int,
+    seed: int,
+    runs: Sequence[str] = (),
+) -> Samples:
+    """What `ergosum sample` shows of concepts.
+
+    Args:
+        formula: empty for the prior. read: the data's own reader of images, values (n, columns), or None. Others: as
+            `density.sampling.draw` and `meaning`.
+    """
+    densities: list[Any] = list(models)
+    known = vocabulary(densities, runs)
+    text = formula or "prior"
+    energy = meaning(text, known, shares)
+    generator = torch.Generator().manual_seed(seed)
+    drawn = draw(densities, energy, n, generator, steps=steps, sigma=sigma, corrections=corrections,
+                 particles=particles, film=True)  # fmt: skip
+    first: Concepts = densities[0]
+    images = decoded(first, drawn.x)
+    numbers: dict[str, Any] = {"formula": str(energy), "n": n, "seed": seed, "levels": list(drawn.levels),
+                               "particles": particles}  # fmt: skip
+    if drawn.ess:
+        numbers["ess"] = drawn.ess
+    values, judge = read(images), "its reader"
+    if values is None:
+        values, judge = infer(first, drawn.x, generator).values, "Bayes' rule of the model itself"
+    good = satisfied(text, known, first.attributes, values) if formula else torch.ones(n, dtype=torch.bool)
+    numbers |= {"judge": judge, "satisfied": good.float().mean().item(), "read": _shares(first.attributes, values)}
+    lines = tree(energy, drawn.x)
+    tables = [Table(("term",), {"energy": 2}, [{"term": t, "energy": e} for t, e in lines], "Mean energy, in nats")]
+    named = _named(text, known)
+    rows = [
+        {"read as": value, "share": share}
+        for kind, told in numbers["read"].items() if kind in named for value, share in told.items()
+    ]  # fmt: skip
+    title = f"{text}: {numbers['satisfied']:.3f} of {n} draws satisfy it, as {judge} sees them"
+    tables.append(Table(("read as",), {"share": 3}, rows, title))
+    some = min(n, SHOWN)
+    captions = [caption(first.attributes, row, sorted(named)) for row in values[:some]]
+    head = [title, *(f"{t}   {e:.1f}" for t, e in lines)]
+    image = captioned(images[:some], captions, [bool(g) for g in good[:some]], head)
+    return Samples(image, numbers, tables, film_of(shown_levels(first, drawn)))
+
+
+def _named(text: str, known: Vocabulary) -> set[str]:
+    """Attributes that a formula speaks of."""
+    read = {leaf.name for leaf in leaves(meaning(text, known))}
+    return {known[name].kind for name in read if name in known} - {""}
+
+
+def _shares(attributes: Sequence[Attribute], values: Tensor) -> dict[str, dict[str, float]]:
+    """How often each named value was read."""
+    found = {}
+    for attribute, column in zip(attributes, columns(attributes), strict=True):
+        if attribute.values:
+            told = values[:, column][:, 0]
+            found[attribute.name] = {
+                name: (told == number).float().mean().item() for number, name in enumerate(attribute.values)
+            }
+    return found

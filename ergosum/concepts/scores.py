@@ -1,0 +1,243 @@
+r"""All that is measured of concepts: whether what was asked for is there, in the shares that were asked for.
+
+Every draw is read by the data's own reader, whose accuracy on true images stands beside it (`reader`).
+
+- `and_seen`, `and_held_out`, `and_held_out_place`: share of draws of all attributes at once that are right in all, of
+  combinations that training shows, of named values that it never shows together, and of a value and a place that it
+  never shows together.
+- `or_tv`: total variation between the shares that were asked for and those that are read, the largest of several
+  formulas; `or_p` is the smallest p of their chi-square tests.
+- `not_leak`: share of draws of `~a` that are read as a; `not_tv`: total variation of the others.
+- `nested`: share of draws of formulas of all three signs that satisfy them; `nested_tv` of the combinations.
+- `infer`: share of held-out images whose named values are read right by Bayes' rule, the least of all attributes;
+  `infer_place`: median error of what is told in numbers, in pixels.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from scipy.stats import chi2
+from torch import Generator, Tensor
+
+from ergosum.concepts.inference import infer
+from ergosum.concepts.model import Concepts
+from ergosum.concepts.sampling import NEAR, satisfied
+from ergosum.data.attributed import Attribute, columns
+from ergosum.density.algebra import lifted
+from ergosum.density.formulas import Worlds, meaning, vocabulary, worlds
+from ergosum.density.sampling import CHUNK, decoded, draw
+from ergosum.energy import Energy
+from ergosum.report.tables import target
+from ergosum.training.task import Table
+
+__all__ = ["TARGETS", "Draws", "conjunction", "right", "score_concepts", "tables", "variation"]
+
+TARGETS = {
+    "and_seen": ("all attributes right, combinations that training shows", 0.90, True),
+    "and_held_out": ("all right, values never shown together", 0.50, True),
+    "and_held_out_place": ("all right, a value and a place never shown together", 0.85, True),
+    "or_tv": ("shares of alternatives (total variation)", 0.03, False),
+    "infer": ("values read in held-out images", 0.97, True),
+}  # fmt: skip
+"""What concepts are to reach."""
+Reader = Callable[[Tensor], Tensor]
+Draws = Callable[[Energy, int], Tensor]
+"""Images of an energy, so many."""
+
+
+def right(attributes: Sequence[Attribute], read: Tensor, values: Tensor) -> Tensor:
+    """Which attributes of images were read as they should be, (n, attributes) bool; where nothing was asked for, true.
+
+    Shape:
+        read, values: (n, columns).
+    """
+    told = []
+    for attribute, column in zip(attributes, columns(attributes), strict=True):
+        wanted, found = values[:, column], read[:, column]
+        same = found[:, 0] == wanted[:, 0] if attribute.values else (found - wanted).norm(dim=1) <= NEAR
+        told.append(same | wanted.isnan().any(1))
+    return torch.stack(told, 1)
+
+
+def conjunction(model: Concepts, values: Tensor) -> Energy:
+    """The sum of what each of the values (n, columns) adds to the prior, one for each of n points."""
+    terms = []
+    for column in model.columns:
+        condition = model.family.conditions.none(len(values))
+        condition[:, column] = values[:, column]
+        terms.append(model.family(condition))
+    return lifted(*terms, prior=model.family(model.family.conditions.none(len(values))))
+
+
+def variation(shares: Tensor, found: Tensor) -> float:
+    """Total variation between two vectors of shares."""
+    return float((shares.double() - found.double()).abs().sum() / 2)
+
+
+def chi_square(shares: Tensor, counts: Tensor) -> float:
+    """p of Pearson's test that counts come from shares; categories of share 0 count as one, expected to be empty."""
+    n, shares, counts = counts.sum().double(), shares.double(), counts.double()
+    real = shares > 0
+    if counts[~real].sum() > 0:  # something that cannot be: the reader's or the model's error
+        shares = torch.cat([shares[real] * (1 - 1 / n), torch.ones(1, dtype=torch.float64) / n])
+        counts = torch.cat([counts[real], counts[~real].sum()[None]])
+    else:
+        shares, counts = shares[real], counts[real]
+    statistic = ((counts - n * shares).square() / (n * shares)).sum()
+    return float(chi2.sf(float(statistic), max(1, len(shares) - 1)))
+
+
+class Asked(NamedTuple):
+    """A formula, with the shares of its alternatives if they are given."""
+
+    formula: str
+    shares: tuple[float, ...] | None = None
+
+
+def formulas(attributes: Sequence[Attribute]) -> dict[str, list[Asked]]:
+    """Formulas of every kind, of the attributes with the most values."""
+    named = sorted((a for a in attributes if a.values), key=lambda a: -len(a.values))
+    first, second = named[0], named[1] if len(named) > 1 else named[0]
+    a, b = first.values[1 % len(first.values)], first.values[2 % len(first.values)]
+    c = second.values[1 % len(second.values)]
+    third = named[2] if len(named) > 2 else first
+    e = third.values[0]
+    return {
+        "or": [Asked(f"{a} | {b}"), Asked(f"{a} | {b}", (0.9, 0.1)), Asked(f"({a} | {b}) & {c}"),
+               Asked(f"{a} | {c}", (0.5, 0.5))],
+        "not": [Asked(f"~{a}"), Asked(f"~{a} & {c}")],
+        "nested": [Asked(f"({a} | {c}) & ~({e} & {c})"), Asked(f"({a} & {c}) | (~{a} & {e})")],
+    }  # fmt: skip
+
+
+def score_concepts(
+    name: str,
+    model: Concepts,
+    data: Any,
+    read: Reader,
+    n: int,
+    seed: int,
+    draws: Draws | None = None,
+    sampler: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Scores of n draws of each kind, and n held-out images; `targets` with whether they are met.
+
+    Args:
+        data: the test part, which shows all combinations. read: its reader, values (n, columns). draws: in place of the
+            model's own. sampler: options of `density.sampling.draw`, such as corrections and particles.
+    """
+    generator = torch.Generator().manual_seed(1_000_000 + seed)
+    options = {"particles": 1, "corrections": None, **(sampler or {})}
+    held = data.attributed(n, generator)
+    attributes = model.attributes
+
+    def drawn(energy: Energy, count: int) -> Tensor:
+        return decoded(model, draw([model], energy, count, generator, **options).x)
+
+    own = draws or drawn
+    told: dict[str, Any] = {"card": name, "n": n, "seed": seed, **{k: v for k, v in options.items() if v is not None}}
+    told["reader"] = _rows(attributes, read(held.images), held.values)
+    told |= _conjunctions(model, data, read, held.values, own, options["particles"])
+    known = vocabulary([model])
+    asked = formulas(attributes)
+    told["formulas"] = [
+        {"kind": kind, **_formula(one, known, attributes, read, own, n)} for kind, ones in asked.items() for one in ones
+    ]
+    of = {kind: [row for row in told["formulas"] if row["kind"] == kind] for kind in asked}
+    told |= {
+        "or_tv": max(row["tv"] for row in of["or"]), "or_p": min(row["p"] for row in of["or"]),
+        "not_leak": max(1 - row["satisfied"] for row in of["not"]), "not_tv": max(row["tv"] for row in of["not"]),
+        "nested": min(row["satisfied"] for row in of["nested"]), "nested_tv": max(row["tv"] for row in of["nested"]),
+    }  # fmt: skip
+    told |= _inferred(model, held, generator)
+    told["targets"] = [
+        target(what, told[key], wanted, at_least)
+        for key, (what, wanted, at_least) in TARGETS.items()
+        if told.get(key) is not None
+    ]
+    return told
+
+
+def _rows(attributes: Sequence[Attribute], read: Tensor, values: Tensor) -> dict[str, float]:
+    """Accuracy of each attribute, and of all at once."""
+    ok = right(attributes, read, values)
+    names = [a.name for a in attributes]
+    return {**dict(zip(names, ok.float().mean(0).tolist(), strict=True)), "all": ok.all(1).float().mean().item()}
+
+
+def _conjunctions(
+    model: Concepts, data: Any, read: Reader, values: Tensor, draws: Draws, particles: int
+) -> dict[str, Any]:
+    """Draws of all attributes at once; the particles of a draw are neighbours, and have its condition."""
+    found = []
+    for part in values.split(max(1, CHUNK // particles)):
+        found.append(read(draws(conjunction(model, part.repeat_interleave(particles, 0)), len(part))))
+    ok, rows = torch.cat(found), []
+    pair = getattr(data, "held_out_pair", None)
+    unseen = data.held_out(values) if hasattr(data, "held_out") else torch.zeros(len(values), dtype=torch.bool)
+    sets = {"and_seen": ~unseen, "and_held_out": unseen}
+    if pair is not None:
+        both = unseen & pair(values)
+        sets = {"and_seen": ~unseen, "and_held_out": both, "and_held_out_place": unseen & ~both}
+    told: dict[str, Any] = {}
+    for key, chosen in sets.items():
+        if chosen.any():
+            rows.append({"row": key, "n": int(chosen.sum()), **_rows(model.attributes, ok[chosen], values[chosen])})
+            told[key] = rows[-1]["all"]
+    return told | {"conjunctions": rows}
+
+
+def _formula(
+    asked: Asked, known: Any, attributes: Sequence[Attribute], read: Reader, draws: Draws, n: int
+) -> dict[str, Any]:
+    """n draws of a formula: how many satisfy it, and how far the shares of its worlds are from what was asked for."""
+    energy = meaning(asked.formula, known, asked.shares)
+    wanted = worlds(asked.formula, known, asked.shares)
+    values = torch.cat([read(draws(energy, min(CHUNK, n - at))) for at in range(0, n, CHUNK)])
+    counts = _counted(wanted, known, attributes, values)
+    p = chi_square(wanted.formula, counts)
+    return {
+        "formula": asked.formula, "shares": asked.shares, "n": n,
+        "satisfied": satisfied(asked.formula, known, attributes, values).float().mean().item(),
+        "tv": variation(wanted.formula, counts / max(1, int(counts.sum()))), "p": p,
+    }  # fmt: skip
+
+
+def _counted(wanted: Worlds, known: Any, attributes: Sequence[Attribute], values: Tensor) -> Tensor:
+    """How many images are in each world; one in which nothing was read is in none."""
+    names = list(wanted.names)
+    held = torch.stack([satisfied(name, known, attributes, values) for name in names], 1)
+    of = torch.stack([wanted.names[name] for name in names], 1)
+    return (held[:, None] == of[None]).all(2).sum(0)
+
+
+def _inferred(model: Concepts, held: Any, generator: Generator) -> dict[str, Any]:
+    """What Bayes' rule and descent read in held-out images."""
+    x = torch.cat([model.encode(part) for part in held.images.split(CHUNK)])
+    found = infer(model, x, generator)
+    rows, least, errors = [], [], []
+    for attribute, column in zip(model.attributes, model.columns, strict=True):
+        apart = found.values[:, column] - held.values[:, column]
+        if attribute.values:
+            least.append((apart[:, 0] == 0).float().mean().item())
+            rows.append({"attribute": attribute.name, "right": least[-1]})
+        else:
+            errors.append((apart * model.side).norm(dim=1).median().item())
+            rows.append({"attribute": attribute.name, "pixels": errors[-1]})
+    return {"infer": min(least, default=None), "infer_place": max(errors, default=None), "inferred": rows}
+
+
+def tables(scores: dict[str, Any]) -> list[Table]:
+    """Conjunctions, formulas, inference."""
+    made = []
+    if scores.get("conjunctions"):
+        names = [k for k in scores["conjunctions"][0] if k not in ("row", "n")]
+        rows = [*scores["conjunctions"], {"row": "true images", "n": scores["n"], **scores["reader"]}]
+        made.append(Table(("row", "n"), dict.fromkeys(names, 3), rows, "All attributes at once, read right"))
+    if scores.get("formulas"):
+        title = "Formulas: satisfied, and how far the shares are from those asked for"
+        made.append(Table(("formula", "shares"), {"satisfied": 3, "tv": 3, "p": 3}, scores["formulas"], title))
+    if scores.get("inferred"):
+        made.append(Table(("attribute",), {"right": 3, "pixels": 2}, scores["inferred"], "Read in held-out images"))
+    return made

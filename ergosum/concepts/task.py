@@ -1,0 +1,199 @@
+"""The task of concepts: densities of images under any of their attributes' values, several at once, or none."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+
+from ergosum.concepts.inference import choose_levels, infer
+from ergosum.concepts.model import Concepts
+from ergosum.concepts.sampling import sample_concepts
+from ergosum.concepts.scores import score_concepts, tables
+from ergosum.data.attributed import AttributedData
+from ergosum.data.concept_scenes import ConceptScenes
+from ergosum.density.objective import Objective
+from ergosum.density.objectives.denoising import DenoisingScore
+from ergosum.density.offsets import absorb, fit_offsets
+from ergosum.density.table import measure
+from ergosum.density.task import CALIBRATED, FITTED, ISLANDS, Densities, DensityBatch
+from ergosum.part import Part, parameters
+from ergosum.training.task import Losses, Samples, Section, Shelf, Table
+
+__all__ = ["ConceptDensities"]
+
+
+class Reading(NamedTuple):
+    """What was read in images: numbers as `--json` prints them, and tables for a person."""
+
+    numbers: dict[str, Any]
+    tables: list[Table]
+
+
+class ConceptDensities(Densities):
+    """Learn the density of images under every subset of their attributes' values.
+
+    Args:
+        data: images with attributes; gets `split`. model: gets the data's `attributes`, `channels` and `side`.
+            objective: what trains the family. drop: probability that nothing is told of an image; else it is a random
+            subset of its values, each size as often. draws: as `Densities`.
+    Raises:
+        ValueError: if the arguments do not go together.
+    """
+
+    def __init__(
+        self,
+        data: Part[AttributedData] = Part(ConceptScenes),  # noqa: B008
+        model: Part[Concepts] = Part(Concepts),  # noqa: B008
+        objective: Part[Objective] = Part(DenoisingScore),  # noqa: B008
+        drop: float = 0.2,
+        draws: int = 128,
+    ) -> None:
+        super().__init__(data, model, objective, drop, draws)  # type: ignore[arg-type]
+
+    def _about_data(self) -> dict[str, Any]:
+        """Attributes, channels and side, which a recipe of a run that ships tells itself."""
+        wanted = ("attributes", "channels", "side")
+        if all(k in self.model.arguments for k in wanted):
+            return {}
+        told = {k: getattr(self.images, k) for k in wanted}
+        told["attributes"] = [[a.name, list(a.values), a.numbers] for a in told["attributes"]]
+        return {k: v for k, v in told.items() if k not in self.model.arguments}
+
+    def ready(self) -> None:
+        """Read the data, and test a small record of them."""
+        record = self.images.attributed(2, torch.Generator().manual_seed(0))
+        data, wanted = self.images, (self.images.channels, self.images.side, self.images.side)
+        if record.images.shape[1:] != wanted or record.images.min() < 0 or record.images.max() > 1:
+            raise ValueError(
+                f"{self.data.cls.__name__}.attributed: expected images (n, {wanted[0]}, {wanted[1]}, {wanted[2]}) in "
+                f"[0, 1], got {tuple(record.images.shape)} in [{record.images.min():g}, {record.images.max():g}]."
+            )
+        width = sum(a.width for a in data.attributes)
+        if record.values.shape[1:] != (width,):
+            raise ValueError(
+                f"{self.data.cls.__name__}.attributed: expected values (n, {width}), a column for each named attribute "
+                f"and number, got {tuple(record.values.shape)}."
+            )
+
+    def _settle(self, model: Concepts) -> None:  # type: ignore[override]
+        """Take what the space, the family and the vocabulary hold of the data themselves."""
+        record = self.images.attributed(FITTED, torch.Generator().manual_seed(0))
+        model.space.settle(record.images)
+        with torch.no_grad():
+            points = torch.cat([model.encode(part) for part in record.images.split(500)])
+        model.family.fit(points)
+        model.count(record.values)
+        self.objective.fit(points)
+
+    def batch(self, n: int, generator: Generator) -> DensityBatch:
+        """Images with their values."""
+        record = self.images.attributed(n, generator)
+        return DensityBatch(record.images, record.values)
+
+    def loss(self, model: Any, batch: DensityBatch, generator: Generator, progress: float) -> Losses:  # type: ignore[override]
+        """The objective's loss, or while codes are being learned that of the codec."""
+        inner = model.module if hasattr(model, "module") else model
+        if inner.space.learns(progress) and hasattr(inner.space, "told_loss"):
+            return inner.space.told_loss(batch.images, batch.labels, generator)
+        return super().loss(model, batch, generator, progress)
+
+    def _conditions(self, model: Concepts, labels: Tensor, generator: Generator) -> Tensor:  # type: ignore[override]
+        """A random subset of the values."""
+        return model.family.conditions.drop(labels, self.drop, generator)
+
+    @torch.no_grad()
+    def finish(self, model: Concepts, generator: Generator) -> bool:  # type: ignore[override]
+        """Offsets of values that denoising alone has left on scales of their own, the table of levels, and the levels
+        at which attributes are read.
+        """
+        if not self.draws:
+            return False
+        known = self.images.attributed(CALIBRATED, generator)
+        points = torch.cat([model.encode(part) for part in known.images.split(500)])
+        if not getattr(self.objective, "time", 0.0):
+            self.tell("fitting the offsets of values")
+            fit_offsets(model.family, points, known.values, generator=generator)
+        self.tell("measuring log Z of the levels")
+        measure(model.family, n=2 * self.draws, islands=ISLANDS, generator=generator)
+        absorb(model.family)
+        self.tell("measuring log Z again, of what is left")
+        measure(model.family, n=self.draws, islands=ISLANDS, generator=generator)
+        self.tell("choosing the levels at which attributes are read")
+        choose_levels(model, points, known.values, generator)
+        return True
+
+    def reader(self, shelf: Shelf | None = None) -> Callable[[Tensor], Tensor] | None:
+        """What reads values (n, columns) in images: the data's own rules; None without these, or without the data."""
+        try:
+            data: Any = self.data.build(split="test")
+        except FileNotFoundError:
+            return None
+        if not hasattr(data, "read"):
+            return None
+        takes = parameters(data.read)
+        if "classifier" in takes and shelf is not None:
+            return lambda images: data.read(images, classifier=shelf.classifier("upright"))
+        return data.read
+
+    def sample(  # type: ignore[override]
+        self, models: Sequence[nn.Module], formula: str, *, n: int = 64, shares: Sequence[float] | None = None,
+        steps: int = 0, sigma: float = 0.0, corrections: int | None = None, particles: int = 1, seed: int = 0,
+        runs: Sequence[str] = (), shelf: Shelf | None = None,
+    ) -> Samples:  # fmt: skip
+        """Draw a formula of concepts, see `concepts/sampling.py`."""
+        read = self.reader(shelf)
+        return sample_concepts(
+            models, formula, read or (lambda images: None), n=n, shares=shares, steps=steps, sigma=sigma,
+            corrections=corrections, particles=particles, seed=seed, runs=runs,
+        )  # fmt: skip
+
+    def infer(self, model: Concepts, names: Sequence[str], images: Tensor, generator: Generator) -> Reading:
+        """Values of images (n, channels, side, side) with their probabilities, a row each."""
+        found = infer(model.eval(), model.encode(images), generator)
+        rows, told = [], []
+        for number, name in enumerate(names):
+            row: dict[str, Any] = {"image": name}
+            own: dict[str, Any] = {"image": name}
+            for attribute in model.attributes:
+                if attribute.values:
+                    p = found.probabilities[attribute.name][number]
+                    own[attribute.name] = dict(zip(attribute.values, p.tolist(), strict=True))
+                    row[attribute.name] = f"{attribute.values[int(p.argmax())]} {p.max():.2f}"
+                else:
+                    own[attribute.name] = found.numbers[attribute.name][number].tolist()
+                    row[attribute.name] = ", ".join(f"{v:.2f}" for v in own[attribute.name])
+            rows.append(row)
+            told.append(own)
+        names = ("image", *(a.name for a in model.attributes))
+        return Reading({"images": told}, [Table(names, {}, rows, "Likeliest values, with their probabilities")])
+
+    def score(
+        self, name: str, model: nn.Module, n: int, seed: int, *, source: str = "", shelf: Shelf | None = None
+    ) -> dict[str, Any]:
+        """Scores on draws and on held-out images, see `concepts/scores.py`."""
+        data = self.data.but(source=source) if source and self.takes_source else self.data
+        read = self.reader(shelf)
+        if read is None:
+            raise ValueError(f"{self.data.cls.__name__} has no reader, so that draws cannot be scored; give it `read`.")
+        return score_concepts(name, model.eval(), data.build(split="test"), read, n, seed)  # type: ignore[arg-type]
+
+    def tables(self, scores: Mapping[str, Any]) -> list[Table]:
+        """Conjunctions, formulas, inference."""
+        return tables(dict(scores))
+
+    def report(self, name: str, model: nn.Module, scores: Mapping[str, Any], seed: int, shelf: Shelf) -> list[Section]:
+        """Draws of every value, and the tables of the score."""
+        from ergosum.concepts.figures import sections
+
+        return sections(model, scores, seed)  # type: ignore[arg-type]
+
+    @property
+    def takes_source(self) -> bool:
+        """Whether the data are named by a source."""
+        return "source" in parameters(self.data.cls)
+
+    @property
+    def of_digits(self) -> bool:
+        """Images of concepts are read by their data's own reader."""
+        return False

@@ -1,0 +1,89 @@
+"""The commands on a tiny run of concepts, trained once."""
+
+import json
+
+import pytest
+import torch
+
+from ergosum.cli import main
+from ergosum.concepts.recipes import latents, scenes, whole
+from ergosum.concepts.space import AttributeCodes
+from ergosum.training.loop import train
+from ergosum.training.runfolder import load_predictor
+from tests.shrink import shrunk
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("concepts") / "run"
+    from ergosum.concepts import task as concepts_task
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(concepts_task, "CALIBRATED", 40)  # images that levels are chosen on
+    recipe = shrunk(latents()).but(optimiser={"iterations": 12, "batch": 8}, task={"draws": 16})
+    for _ in train(recipe, out, accelerator="cpu"):
+        pass
+    patch.undo()
+    return out
+
+
+def test_a_run_keeps_what_it_needs_without_its_data(run):
+    experiment, model = load_predictor(run)
+    assert model.names[:4] == ("sphere", "cube", "cylinder", "grey") and model.columns[-1] == slice(3, 5)
+    assert isinstance(model.space, AttributeCodes) and bool(model.space.settled)
+    assert float(model.shares[:3].sum()) == pytest.approx(1) and not torch.equal(model.shares[:3], torch.full((3,), 1 / 3))
+    assert (model.best >= model.family.lowest).all()
+    assert json.loads((run / "recipe.json").read_text())["task"]["model"]["attributes"][3] == ["place", [], 2]
+
+
+def test_sampling_writes_a_picture_and_says_what_is_read(run, tmp_path, capsys):
+    out = tmp_path / "grid.png"
+    assert main(["sample", "red & cube & ~small", "--model", str(run), "--n", "4", "--steps", "4", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert out.is_file() and "red & cube & ~small" in said and "of 4 draws satisfy it, as its reader sees them" in said
+    assert main(["sample", "at(0.3,0.6) & red", "--model", str(run), "--n", "2", "--steps", "4", "--json",
+                 "--out", str(out)]) == 0  # fmt: skip
+    assert json.loads(capsys.readouterr().out)["formula"] == "at(0.3,0.6) & red"
+
+
+@pytest.mark.parametrize(("formula", "said"), [
+    ("red & blue", "nothing satisfies this, for an image has one value of each kind"),
+    ("reddish", "no energy is called 'reddish'"),
+    ("at(0.3,1.6)", "place: expected 2 numbers in [0, 1]"),
+    ("~at(0.3,0.6)", "told in numbers and has no share"),
+])  # fmt: skip
+def test_what_cannot_be_drawn_is_told_in_one_line(run, tmp_path, capsys, formula, said):
+    assert main(["sample", formula, "--model", str(run), "--n", "2", "--out", str(tmp_path / "x.png")]) == 1
+    error = capsys.readouterr().err
+    assert said in error and len(error.strip().splitlines()) == 1
+
+
+def test_concepts_are_inferred_of_held_out_images_and_of_files(run, tmp_path, capsys):
+    assert main(["infer", str(run), "--n", "2"]) == 0
+    assert "held-out image 2" in capsys.readouterr().out
+    from PIL import Image
+
+    for number in range(2):
+        Image.new("RGB", (40, 32), (90, 40 * number, 30)).save(tmp_path / f"{number}.png")
+    assert main(["infer", str(run), "--start", str(tmp_path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["images"]
+    assert [t["image"] for t in told] == ["0.png", "1.png"]
+    assert sum(told[0]["colour"].values()) == pytest.approx(1) and len(told[0]["place"]) == 2
+    assert main(["infer", "tetrominoes"]) == 1
+    assert "knows no concepts" in capsys.readouterr().err
+
+
+def test_scores_and_report_are_made(run, capsys, monkeypatch):
+    monkeypatch.setattr("ergosum.density.sampling.LEVELS", 4)
+    assert main(["score", str(run), "--n", "12", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    told = told if "and_seen" in told else next(iter(told.values()))
+    assert {"and_seen", "or_tv", "not_leak", "nested", "infer", "infer_place", "reader"} <= told.keys()
+    assert told["reader"]["colour"] > 0.95
+    assert main(["report", str(run)]) == 0
+
+
+@pytest.mark.parametrize("recipe", [whole, scenes])
+def test_other_recipes_of_concepts_train(recipe, tmp_path):
+    small = shrunk(recipe()).but(optimiser={"iterations": 2, "batch": 4})
+    assert [u.iteration for u in train(small, tmp_path / "run", accelerator="cpu")][-1] == 2

@@ -1,0 +1,140 @@
+"""Inference, draws, their pictures and scores, on concepts whose densities are known."""
+
+import pytest
+import torch
+from torch import Generator
+
+from ergosum.concepts.inference import choose_levels, infer
+from ergosum.concepts.sampling import caption, sample_concepts, satisfied, tree
+from ergosum.concepts.scores import chi_square, conjunction, right, score_concepts, tables, variation
+from ergosum.data.attributed import Attributed
+from ergosum.density.formulas import meaning, vocabulary
+from ergosum.density.sampling import draw
+from tests.concepts.exact import ATTRIBUTES, DEVIATION, PLACE, exact
+
+MIDDLES = (torch.tensor([-2.0, 0.0, 2.0]), torch.tensor([-1.5, 1.5]))
+NONE = torch.nan
+
+
+class Data:
+    """Points of known values, and a reader that is right about them."""
+
+    attributes, side, channels = ATTRIBUTES, 4, 1
+
+    def attributed(self, n: int, generator: Generator) -> Attributed:
+        colour = torch.multinomial(torch.tensor([0.5, 0.3, 0.2]), n, replacement=True, generator=generator)
+        shape = torch.randint(2, (n,), generator=generator)
+        place = torch.rand(n, 2, generator=generator)
+        x = torch.cat([MIDDLES[0][colour][:, None], MIDDLES[1][shape][:, None], place], 1)
+        x = x + torch.tensor([DEVIATION, DEVIATION, PLACE, PLACE]) * torch.randn(n, 4, generator=generator)
+        images = torch.nn.functional.pad(x, (0, 12)).view(-1, 1, 4, 4)
+        return Attributed(images, torch.cat([colour[:, None], shape[:, None], place], 1).float())
+
+    def held_out(self, values: torch.Tensor) -> torch.Tensor:
+        return (values[:, 0] == 0) & (values[:, 1] == 1)
+
+    def read(self, images: torch.Tensor) -> torch.Tensor:
+        x = images.flatten(1)[:, :4]
+        named = [(x[:, a, None] - m).abs().argmin(1).float() for a, m in enumerate(MIDDLES)]
+        return torch.cat([torch.stack(named, 1), x[:, 2:].float()], 1)
+
+
+def test_bayes_rule_is_that_of_the_known_densities():
+    model, x = exact(), torch.randn(50, 4, generator=Generator().manual_seed(1), dtype=torch.float64)
+    found = infer(model, x, Generator().manual_seed(2), draws=1)
+    sigma = model.family.lowest
+    for number, (name, shares) in enumerate((("colour", [0.5, 0.3, 0.2]), ("shape", [0.5, 0.5]))):
+        generator = Generator().manual_seed(2)
+        z = [torch.randn(x.shape, generator=generator) for _ in range(number + 1)][number].double()
+        at = (x + sigma * z)[:, number, None]
+        told = -((at - MIDDLES[number]) ** 2) / (2 * (DEVIATION**2 + sigma**2)) + torch.tensor(shares).double().log()
+        torch.testing.assert_close(found.probabilities[name], told.softmax(1), rtol=1e-4, atol=1e-6)
+        assert torch.equal(found.values[:, number], told.argmax(1).float())
+
+
+def test_what_is_told_in_numbers_is_found_by_descent():
+    model = exact()
+    x = torch.zeros(20, 4, dtype=torch.float64)
+    x[:, 2:] = torch.rand(20, 2, generator=Generator().manual_seed(0)) * 0.9 + 0.05
+    found = infer(model, x, Generator().manual_seed(0), draws=16).numbers["place"]
+    # least squares over 16 noisy copies: deviation .05 / 4
+    assert ((found - x[:, 2:]).abs() < 5 * 0.05 / 4 + 1e-3).all()
+
+
+def test_levels_are_those_at_which_values_are_likeliest():
+    model, data = exact(), Data()
+    held = data.attributed(400, Generator().manual_seed(0))
+    levels = choose_levels(model, model.encode(held.images).double(), held.values, Generator().manual_seed(0))
+    assert levels is model.best and (levels[:2] < 0.6).all()  # colours overlap where noise is as large as their distance
+
+
+def test_formulas_hold_of_values_that_were_read():
+    known = vocabulary([exact()])
+    values = torch.tensor([[0.0, 1.0, 0.3, 0.6], [1.0, 0.0, 0.32, 0.6], [2.0, 1.0, 0.9, 0.9], [NONE, NONE, NONE, NONE]])
+    for formula, wanted in [
+        ("red", [1, 0, 0, 0]), ("~red", [0, 1, 1, 0]), ("red | blue", [1, 0, 1, 0]), ("~(red & box)", [0, 1, 1, 0]),
+        ("at(0.3,0.6)", [1, 1, 0, 0]), ("box & at(0.3,0.6)", [1, 0, 0, 0]), ("place(0.9, 0.85)", [0, 0, 1, 0]),
+    ]:  # fmt: skip
+        assert satisfied(formula, known, ATTRIBUTES, values).int().tolist() == wanted, formula
+    assert caption(ATTRIBUTES, values[0]) == "red box 0.30,0.60"
+    assert caption(ATTRIBUTES, values[3], ["shape"]) == "?"
+
+
+def test_right_counts_what_was_asked_for_alone():
+    wanted = torch.tensor([[0.0, NONE, 0.5, 0.5], [0.0, 1.0, NONE, NONE]])
+    read = torch.tensor([[0.0, 0.0, 0.55, 0.5], [1.0, 1.0, 0.1, 0.1]])
+    assert right(ATTRIBUTES, read, wanted).tolist() == [[True, True, True], [False, True, True]]
+
+
+def test_shares_are_compared_by_variation_and_chi_square():
+    shares = torch.tensor([0.5, 0.3, 0.2, 0.0], dtype=torch.float64)
+    assert variation(shares, torch.tensor([0.4, 0.4, 0.2, 0.0])) == pytest.approx(0.1)
+    assert chi_square(shares, torch.tensor([500, 300, 200, 0])) == pytest.approx(1.0)
+    assert chi_square(shares, torch.tensor([450, 350, 200, 0])) < 0.01
+    assert chi_square(shares, torch.tensor([490, 290, 190, 30])) < 1e-6  # what cannot be is there
+
+
+def test_a_formula_is_told_as_a_tree():
+    known = vocabulary([exact()])
+    energy = meaning("(red | green) & ~box", known)
+    x = torch.randn(5, 4, dtype=torch.float64)
+    lines = tree(energy, x)
+    assert [t.strip().partition(":")[0] for t, _ in lines] == ["and", "or", "red", "green", "not", "box"]
+    assert lines[2][1] == pytest.approx(float(known["red"].energy(x).mean()))
+
+
+def test_draws_of_known_concepts_score_as_they_should(recwarn):
+    """Exact densities: shares within what 400 draws tell, and 4 in 1000 of a negation's floor."""
+    told = score_concepts("exact", exact().float(), Data(), Data().read, 400, 0)
+    assert told["and_seen"] > 0.95 and told["and_held_out"] > 0.95
+    assert told["or_p"] > 1e-3 and told["or_tv"] < 0.1 and told["not_leak"] < 0.02 and told["nested"] > 0.97
+    assert told["infer"] > 0.99 and told["reader"]["shape"] > 0.99
+    assert [t.rows[0] for t in tables(told)]
+
+
+def test_a_blank_image_has_no_concept():
+    class Blank(Data):
+        def read(self, images):
+            return torch.full((len(images), 4), NONE)
+
+    told = score_concepts("blank", exact().float(), Blank(), Blank().read, 40, 0)
+    assert told["and_seen"] == 0 and told["nested"] == 0 and told["not_leak"] == 1 and told["or_tv"] >= 0.5
+
+
+def test_particles_keep_the_conditions_of_their_draw():
+    model = exact(independent=False).float()
+    values = torch.tensor([[0.0, 0.0, NONE, NONE], [2.0, 1.0, NONE, NONE]]).repeat(8, 1)
+    energy = conjunction(model, values.repeat_interleave(4, 0))
+    x = draw([model], energy, 16, Generator().manual_seed(0), particles=4).x
+    assert (Data().read(torch.nn.functional.pad(x, (0, 12)))[:, :2] == values[:, :2]).all()
+
+
+def test_what_the_command_shows_of_draws():
+    made = sample_concepts([exact().float()], "red & ~box", lambda images: Data().read(images), n=9, shares=None, steps=20,
+                           sigma=0.0, corrections=None, particles=1, seed=0)  # fmt: skip
+    assert made.numbers["satisfied"] == 1 and made.numbers["judge"] == "its reader"
+    assert made.numbers["read"]["colour"]["red"] == 1 and made.film and made.image.width > 20
+    assert "red & ~box: 1.000 of 9 draws satisfy it" in made.tables[1].title
+    own = sample_concepts([exact().float()], "red", lambda images: None, n=9, shares=None, steps=20, sigma=0.0,
+                          corrections=None, particles=1, seed=0)  # fmt: skip
+    assert own.numbers["judge"] == "Bayes' rule of the model itself" and own.numbers["satisfied"] == 1
