@@ -71,11 +71,14 @@ class AvatarStyle(NamedTuple):
 
     Attributes:
         parts: the components drawn, in any order. looked: the parts, beginning with what covers most.
-        options: of the whole drawing.
+        pairs: parts that can be taken for each other. least: the side in pixels at which all of it is still to be told
+            apart. options: of the whole drawing.
     """
 
     parts: tuple[AvatarPart, ...]
     looked: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+    least: int
     options: Mapping[str, Any]
 
 
@@ -107,7 +110,7 @@ STYLES: dict[str, AvatarStyle] = {
                 "glasses",
                 _INK,
             ),
-            AvatarPart("beard", {"beard": _numbered("variant", 1, 2, 3, 4, 5, 6), "no_beard": ()}, "hair", "hair_colour"),
+            AvatarPart("beard", {"beard": _numbered("variant", 1, 4, 5, 6), "no_beard": ()}, "hair", "hair_colour"),
             AvatarPart(
                 "mouth",
                 {"smiling": _numbered("happy", 6, 7, 8, 9, 12), "serious": _numbered("sad", 1, 4, 5, 6, 7, 8, 9)},
@@ -125,6 +128,8 @@ STYLES: dict[str, AvatarStyle] = {
             ),
         ),
         (_BASE, "hair", "clothes", "glasses", "eyes", "beard", "mouth"),
+        ((_BASE, "beard"), ("eyes", "glasses")),
+        16,
         {},
     ),
     "personas": AvatarStyle(
@@ -142,11 +147,11 @@ STYLES: dict[str, AvatarStyle] = {
             AvatarPart("clothes", {"": ("checkered", "rounded", "small", "squared")}, "clothing", _SHIRT),
             AvatarPart("mouth", {"smiling": ("bigSmile", "smile"), "serious": ("frown", "surprise")}),
             AvatarPart("nose", {"": ("mediumRound", "smallRound")}),
-            AvatarPart(
-                "facialHair", {"beard": ("beardMustache", "goatee"), "no_beard": ()}, "facialHair", "hair_colour"
-            ),
+            AvatarPart("facialHair", {"beard": ("goatee",), "no_beard": ()}, "facialHair", "hair_colour"),
         ),
         (_BASE, "hair", "clothes", "eyes", "facialHair", "mouth", "nose"),
+        ((_BASE, "facialHair"),),
+        32,
         {"scale": 1.2, "translateY": 4},
     ),
     "avataaars": AvatarStyle(
@@ -157,7 +162,7 @@ STYLES: dict[str, AvatarStyle] = {
                 "clothes",
                 _SHIRT,
             ),
-            AvatarPart("mouth", {"smiling": ("smile", "twinkle"), "serious": ("disbelief", "sad", "serious")}),
+            AvatarPart("mouth", {"smiling": ("default", "smile"), "serious": ("sad", "serious")}),
             AvatarPart("nose", {"": ("default",)}),
             AvatarPart("eyes", {"": ("closed", "default", "happy", "side", "surprised", "wink")}),
             AvatarPart("eyebrows", {"": ("defaultNatural", "flatNatural", "raisedExcitedNatural", "upDownNatural")}),
@@ -191,6 +196,8 @@ STYLES: dict[str, AvatarStyle] = {
             ),
         ),
         (_BASE, "top", "clothes", "accessories", "facialHair", "eyes", "mouth", "eyebrows", "nose"),
+        ((_BASE, "facialHair"), ("eyes", "accessories")),
+        32,
         {"scale": 1.15, "translateY": 3},
     ),
 }  # fmt: skip

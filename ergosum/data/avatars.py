@@ -23,9 +23,7 @@ __all__ = ["Avatars"]
 
 LATIN = ("smile", "glasses", "beard")
 """The attributes whose combinations `hold="latin"` leaves out by half."""
-READ = 32
-"""Side at which images are read."""
-STRANGE, STRANGE_PART = 0.12, 0.2
+STRANGE, STRANGE_PART = 0.1, 0.2
 """Root mean square differences between an image, or the place of a part on it, and the nearest face of the style from
 which on nothing is read of it."""
 ODDS = 100.0
@@ -66,7 +64,9 @@ class Avatars:
         self.style, self.side, self.hold, self.split = style, side, hold, split
         self._options = options_of(style)
         names = list(self._options)
-        self._layers = Layers(layers_of(style, side), [names.index(name) for name in STYLES[style].looked])
+        order = [names.index(name) for name in STYLES[style].looked]
+        pairs = [(names.index(a), names.index(b)) for a, b in STYLES[style].pairs]
+        self._layers = Layers(layers_of(style, side), order, pairs)
         self._drawable = [_Drawable(shown) for shown in self._options.values()]
         self.settings: dict[str, Any] = {"style": style, "side": side, "hold": hold, "split": split}
 
@@ -125,11 +125,10 @@ class Avatars:
             where a value cannot be told.
         """
         images = as_images(images, images.shape[-1]).cpu().float()
-        side = images.shape[-1]
-        if side % READ:
+        side, least = images.shape[-1], STYLES[self.style].least
+        if side % least:
             raise ValueError(f"read: expected images of 32 or 64 pixels a side, got {side}.")
-        small = F.avg_pool2d(images, side // READ)
-        layers = self._layers.reduced(self.side // READ) if self.side > READ else self._layers
+        small, layers = F.avg_pool2d(images, side // least), self._layers.reduced(self.side // least)
         return torch.cat([self._told(layers, batch) for batch in small.split(_BATCH)])
 
     def _told(self, layers: Layers, images: Tensor) -> Tensor:
@@ -137,6 +136,7 @@ class Avatars:
         squared = fitted.residual.square().mean(1)
         variance = squared.mean((1, 2)).clamp(min=1 / 255**2)
         names = list(self._options)
+        face = fitted.choice[:, names.index("skin")] > 0
         values = torch.full((len(images), len(ATTRIBUTES)), torch.nan)
         for column, attribute in enumerate(ATTRIBUTES):
             k = next(names.index(name) for name in STYLES[self.style].looked
@@ -150,7 +150,7 @@ class Avatars:
             place = layers.options[k][:, 3].float().mean(0)
             strange = (squared * place).sum((1, 2)) / place.sum() > STRANGE_PART**2
             clear = second - best > 2 * variance * torch.tensor(ODDS).log()
-            seen = clear & ~strange & (value < len(attribute.values)) & (variance < STRANGE**2)
+            seen = clear & ~strange & (value < len(attribute.values)) & (variance < STRANGE**2) & face
             values[:, column] = torch.where(seen, value.float(), torch.nan)
         return values
 
