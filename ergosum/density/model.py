@@ -24,8 +24,8 @@ class Entry(NamedTuple):
 
     Attributes:
         energy: of the name. prior: of its model. share: of it in the prior; 1 of the prior itself, 0 of a number such
-            as a place. kind: what it is a value of, such as colour, of which an image has one alone; empty where classes
-            may be joined. owner: its model.
+            as a place. kind: what it is a value of, such as colour, of which an image has one alone; empty where
+            classes may be joined. owner: its model.
     """
 
     energy: Energy
