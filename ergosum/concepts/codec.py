@@ -1,13 +1,14 @@
 r"""A variational autoencoder whose code has a part for each attribute, and one for what nobody tells.
 
-The code of an image is drawn from $q(z | x)$; what it is drawn towards depends on the image's values v:
+The rest $z_0$ of an image's code is drawn from $q(z_0 | x)$, and the part $z_a$ of an attribute whose value v is told
+from $N(\mu_a(v), s^2)$, where the encoder is to find it:
 
 $$ \|x - D(z)\|^2 / N + \beta \left[ KL(q(z_0 | x) \| N(0, 1))
    + \tau \sum_a KL(q(z_a | x) \| N(\mu_a(v_a), s^2)) \right] $$
 
-A part that lies where its value says costs nothing, and every number of the rest does: so what the values tell is kept
-in their parts, each apart from the others, and the rest keeps what is left. Values that were never shown together are
-then known parts side by side, and a density that adds up over parts (`energy.py`) gives them mass.
+What the values tell costs nothing in their parts, and every number of the rest does: so it is kept in the parts, each
+apart from the others, and the rest keeps what is left. Values that were never shown together are then known parts side
+by side, and a density that adds up over parts (`energy.py`) gives them mass.
 
 The decoder is modulated by the code at every layer, so that what one part does multiplies what another does; an
 attribute that says where something is in the image shifts the coordinates that it draws in.
@@ -26,8 +27,8 @@ from ergosum.nets.blocks import ConditionedBlock, coordinates, reduced, widen
 
 __all__ = ["AttributeCodec"]
 
-SPREAD = 0.3
-"""s, deviation of a part around where its value says."""
+SPREAD, FINE = 0.3, 0.05
+"""s, deviation of a part around where a named value says that it is, and where numbers do."""
 WAVES = (1.0, 2.0, 4.0)
 """Frequencies in which coordinates are told, in half turns across the image."""
 
@@ -102,16 +103,29 @@ class AttributeCodec(nn.Module):
             held = told.nan_to_num()
             at = corners(held[:, 0].long(), len(attribute.values)) if attribute.values else centred(held)
             centre[:, part] = torch.where(known, at, 0.0)
-            deviation[:, part] = torch.where(known, SPREAD, 1.0)
+            deviation[:, part] = torch.where(known, SPREAD if attribute.values else FINE, 1.0)
         return centre, deviation
+
+    def told(self, images: Tensor, values: Tensor, generator: Generator) -> Tensor:
+        """Codes as the decoder learns from them: drawn where values say, where these are told."""
+        return self.drawn(*self.posterior(images), values, generator)
+
+    def drawn(self, mean: Tensor, deviation: Tensor, values: Tensor, generator: Generator) -> Tensor:
+        """A code for each image: of the posterior, but for parts whose values are told."""
+        centre, spread = self.towards(values)
+        known = torch.zeros_like(mean, dtype=torch.bool)
+        for column, part in zip(columns(self.attributes), self.parts, strict=False):
+            known[:, part] = ~values[:, column].isnan().any(1, keepdim=True)
+        z = torch.randn(mean.shape, generator=generator).to(mean)
+        return torch.where(known, centre + spread * z, mean + deviation * z)
 
     def loss(self, images: Tensor, values: Tensor, generator: Generator, divergence: float) -> tuple[Tensor, Tensor]:
         """The loss, and the mean squared error alone, of pixels in [0, 1]."""
         mean, deviation = self.posterior(images)
-        made = self.decode(mean + deviation * torch.randn(mean.shape, generator=generator).to(mean))
+        centre, spread = self.towards(values)
+        made = self.decode(self.drawn(mean, deviation, values, generator))
         error = F.mse_loss(made, images)
         fine = sum(F.mse_loss(made.diff(dim=d), images.diff(dim=d)) for d in (2, 3))
-        centre, spread = self.towards(values)
         kl = ((mean - centre) / spread).square() + (deviation / spread).square() - 1 - 2 * (deviation / spread).log()
         weight = torch.full_like(mean[0], self.tie)
         weight[self.parts[-1]] = 1.0

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from ergosum.concepts.energy import ConceptEnergy
 from ergosum.concepts.space import AttributeCodes
@@ -15,6 +15,7 @@ from ergosum.density.space import Space
 from ergosum.energy import Closed, Energy
 from ergosum.nodes import Named, leaves
 from ergosum.part import Part
+from ergosum.training.task import Losses
 
 __all__ = ["Concepts"]
 
@@ -58,6 +59,18 @@ class Concepts(Density):
     def independent(self) -> bool:
         """Whether energies are sums over parts, so that values of different attributes may be told at once."""
         return bool(getattr(self.family, "independent", False))
+
+    @torch.no_grad()
+    def points(self, images: Tensor, values: Tensor, generator: Generator) -> Tensor:
+        """Points of the space that a density of these images learns from."""
+        told = getattr(self.space, "told", None)
+        return self.encode(images, generator) if told is None else told(images, values, generator)
+
+    def forward(  # type: ignore[override]
+        self, objective: Any, images: Tensor, c: Tensor, generator: Generator, progress: float, values: Tensor
+    ) -> Losses:
+        """An objective's loss on images with values, under conditions c that tell some of them."""
+        return objective.loss(self.family, self.points(images, values, generator), c, generator, progress)
 
     @torch.no_grad()
     def count(self, values: Tensor) -> None:

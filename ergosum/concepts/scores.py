@@ -101,7 +101,7 @@ def formulas(attributes: Sequence[Attribute]) -> dict[str, list[Asked]]:
     first, second = named[0], named[1] if len(named) > 1 else named[0]
     a, b = first.values[1 % len(first.values)], first.values[2 % len(first.values)]
     c = second.values[1 % len(second.values)]
-    third = named[2] if len(named) > 2 else first
+    third = named[2] if len(named) > 2 else second
     e = third.values[0]
     return {
         "or": [Asked(f"{a} | {b}"), Asked(f"{a} | {b}", (0.9, 0.1)), Asked(f"({a} | {b}) & {c}"),

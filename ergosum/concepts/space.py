@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Generator, Tensor
 
 from ergosum.concepts.codec import AttributeCodec
@@ -36,6 +37,21 @@ class AttributeCodes(Codes):
         known: Part[Codec] = codec if "attributes" in codec.arguments else codec.but(attributes=tuple(attributes))
         super().__init__(known, share, weights, divergence, batch, channels, side)
         self.parts: tuple[slice, ...] = self.codec.parts
+
+    def told(self, images: Tensor, values: Tensor, generator: Generator) -> Tensor:
+        """Standardised codes that a density learns: of parts whose values are told, where these say that they lie."""
+        return (self.codec.told(images, values, generator) - self.centre) / self.spread
+
+    @torch.no_grad()
+    def settle_told(self, images: Tensor, values: Tensor) -> None:
+        """Mean and deviation of such codes."""
+        generator = torch.Generator().manual_seed(0)
+        parts = zip(images.split(500), values.split(500), strict=True)
+        codes = torch.cat([self.codec.told(a, b, generator) for a, b in parts])
+        self.centre.copy_(codes.mean(0))
+        self.spread.copy_(codes.std(0).clamp(min=1e-3))
+        self.settled.fill_(True)
+        self.codec.requires_grad_(False)
 
     def told_loss(self, images: Tensor, values: Tensor, generator: Generator) -> Losses:
         """The codec's loss on images whose values are told; the reference is the error of the mean image."""

@@ -78,10 +78,15 @@ class ConceptDensities(Densities):
 
     def _settle(self, model: Concepts) -> None:  # type: ignore[override]
         """Take what the space, the family and the vocabulary hold of the data themselves."""
-        record = self.images.attributed(FITTED, torch.Generator().manual_seed(0))
-        model.space.settle(record.images)
+        generator = torch.Generator().manual_seed(0)
+        record = self.images.attributed(FITTED, generator)
+        if hasattr(model.space, "settle_told"):
+            model.space.settle_told(record.images, record.values)
+        else:
+            model.space.settle(record.images)
+        parts = zip(record.images.split(500), record.values.split(500), strict=True)
         with torch.no_grad():
-            points = torch.cat([model.encode(part) for part in record.images.split(500)])
+            points = torch.cat([model.points(a, b, generator) for a, b in parts])
         model.family.fit(points)
         model.count(record.values)
         self.objective.fit(points)
@@ -96,11 +101,10 @@ class ConceptDensities(Densities):
         inner = model.module if hasattr(model, "module") else model
         if inner.space.learns(progress) and hasattr(inner.space, "told_loss"):
             return inner.space.told_loss(batch.images, batch.labels, generator)
-        return super().loss(model, batch, generator, progress)
-
-    def _conditions(self, model: Concepts, labels: Tensor, generator: Generator) -> Tensor:  # type: ignore[override]
-        """A random subset of the values."""
-        return model.family.conditions.drop(labels, self.drop, generator)
+        if inner.space.stages and not inner.space.settled:
+            self._settle(inner)
+        c = inner.family.conditions.drop(batch.labels, self.drop, generator)
+        return model(self.objective, batch.images, c, generator, progress, values=batch.labels)
 
     @torch.no_grad()
     def finish(self, model: Concepts, generator: Generator) -> bool:  # type: ignore[override]
@@ -176,7 +180,8 @@ class ConceptDensities(Densities):
         read = self.reader(shelf)
         if read is None:
             raise ValueError(f"{self.data.cls.__name__} has no reader, so that draws cannot be scored; give it `read`.")
-        return score_concepts(name, model.eval(), data.build(split="test"), read, n, seed)  # type: ignore[arg-type]
+        told = score_concepts(name, model.eval(), data.build(split="test"), read, n, seed)  # type: ignore[arg-type]
+        return told | {"source": str(data.get("source")) if self.takes_source else self.data.cls.__name__}
 
     def tables(self, scores: Mapping[str, Any]) -> list[Table]:
         """Conjunctions, formulas, inference."""

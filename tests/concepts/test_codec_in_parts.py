@@ -25,8 +25,8 @@ def test_values_say_where_parts_lie():
     torch.testing.assert_close(centre[0, :3], corners(torch.tensor([0]), 3)[0])
     torch.testing.assert_close(centre[0, 3:5], torch.tensor([0.0, 3**0.5]))
     assert (centre[1, 3:] == 0).all() and (centre[2, :3] == 0).all()
-    assert deviation[0].tolist() == pytest.approx([0.3] * 5 + [1] * 3)
-    assert deviation[2].tolist() == pytest.approx([1] * 3 + [0.3] * 2 + [1] * 3)
+    assert deviation[0].tolist() == pytest.approx([0.3] * 3 + [0.05] * 2 + [1] * 3)
+    assert deviation[2].tolist() == pytest.approx([1] * 3 + [0.05] * 2 + [1] * 3)
 
 
 def test_corners_have_mean_0_and_deviation_1():
@@ -70,5 +70,5 @@ def test_it_learns_to_put_what_is_told_into_its_parts():
 
 
 def test_a_place_must_be_an_attribute_of_two_numbers():
-    with pytest.raises(ValueError, match="place: expected the name of an attribute of two numbers, or none, got 'colour'"):
+    with pytest.raises(ValueError, match="expected the name of an attribute of two numbers, or none, got 'colour'"):
         AttributeCodec(ATTRIBUTES, place="colour")

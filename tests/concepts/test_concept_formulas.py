@@ -7,6 +7,7 @@ import torch
 
 from ergosum.density.algebra import FLOOR, Lifted
 from ergosum.density.formulas import meaning, vocabulary, worlds
+from ergosum.formula import numbered
 from tests.concepts.exact import exact
 
 KNOWN = vocabulary([exact()])
@@ -86,6 +87,7 @@ def test_conjunctions_of_independent_concepts_are_normalised_and_others_are_not(
 
 
 def test_numbers_are_told_in_brackets():
+    assert numbered("red & at(0.30, .6) | exp(-1.2): at(.3,0.6)") == [("at", (0.3, 0.6))]
     x = points()
     energy = meaning("at(0.30, 0.6) & red", KNOWN)
     assert str(energy) == "at(0.3,0.6) & red"

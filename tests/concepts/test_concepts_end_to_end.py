@@ -8,6 +8,9 @@ import torch
 from ergosum.cli import main
 from ergosum.concepts.recipes import latents, scenes, whole
 from ergosum.concepts.space import AttributeCodes
+from ergosum.concepts.task import ConceptDensities
+from ergosum.data.attributed import Attribute, Attributed
+from ergosum.part import Part
 from ergosum.training.loop import train
 from ergosum.training.runfolder import load_predictor
 from tests.shrink import shrunk
@@ -28,17 +31,21 @@ def run(tmp_path_factory):
 
 
 def test_a_run_keeps_what_it_needs_without_its_data(run):
-    experiment, model = load_predictor(run)
+    model = load_predictor(run)[1]
     assert model.names[:4] == ("sphere", "cube", "cylinder", "grey") and model.columns[-1] == slice(3, 5)
     assert isinstance(model.space, AttributeCodes) and bool(model.space.settled)
-    assert float(model.shares[:3].sum()) == pytest.approx(1) and not torch.equal(model.shares[:3], torch.full((3,), 1 / 3))
+    assert float(model.shares[:3].sum()) == pytest.approx(1) and not torch.equal(
+        model.shares[:3], torch.full((3,), 1 / 3)
+    )
     assert (model.best >= model.family.lowest).all()
     assert json.loads((run / "recipe.json").read_text())["task"]["model"]["attributes"][3] == ["place", [], 2]
 
 
 def test_sampling_writes_a_picture_and_says_what_is_read(run, tmp_path, capsys):
     out = tmp_path / "grid.png"
-    assert main(["sample", "red & cube & ~small", "--model", str(run), "--n", "4", "--steps", "4", "--out", str(out)]) == 0
+    assert (
+        main(["sample", "red & cube & ~small", "--model", str(run), "--n", "4", "--steps", "4", "--out", str(out)]) == 0
+    )
     said = capsys.readouterr().out
     assert out.is_file() and "red & cube & ~small" in said and "of 4 draws satisfy it, as its reader sees them" in said
     assert main(["sample", "at(0.3,0.6) & red", "--model", str(run), "--n", "2", "--steps", "4", "--json",
@@ -87,3 +94,27 @@ def test_scores_and_report_are_made(run, capsys, monkeypatch):
 def test_other_recipes_of_concepts_train(recipe, tmp_path):
     small = shrunk(recipe()).but(optimiser={"iterations": 2, "batch": 4})
     assert [u.iteration for u in train(small, tmp_path / "run", accelerator="cpu")][-1] == 2
+
+
+class Broken:
+    """Data whose records are not what they say."""
+
+    attributes = (Attribute("colour", ("red", "blue")), Attribute("place", numbers=2))
+    side, channels = 16, 3
+
+    def __init__(self, images: tuple = (2, 3, 16, 16), values: tuple = (2, 3), split: str = "train") -> None:
+        self.shapes = images, values
+
+    def attributed(self, n, generator):
+        return Attributed(torch.rand(self.shapes[0]), torch.zeros(self.shapes[1]))
+
+
+@pytest.mark.parametrize(("given", "said"), [
+    ({"images": (2, 3, 12, 16)}, r"Broken.attributed: expected images \(n, 3, 16, 16\) in \[0, 1\], got \(2, 3, 12"),
+    ({"values": (2, 2)}, r"expected values \(n, 3\), a column for each named attribute and number, got \(2, 2\)"),
+])  # fmt: skip
+def test_data_are_tested_before_training(given, said):
+    with pytest.raises(ValueError, match=said):
+        ConceptDensities(data=Part(Broken, **given)).ready()
+    with pytest.raises(ValueError, match="has no reader, so that draws cannot be scored"):
+        ConceptDensities(data=Part(Broken)).score("broken", torch.nn.Identity(), 2, 0)

@@ -4,7 +4,11 @@ import torch
 from ergosum.concepts.conditions import Values
 from ergosum.data.attributed import Attribute
 
-ATTRIBUTES = (Attribute("colour", ("red", "blue", "green")), Attribute("place", numbers=2), Attribute("size", ("s", "l")))
+ATTRIBUTES = (
+    Attribute("colour", ("red", "blue", "green")),
+    Attribute("place", numbers=2),
+    Attribute("size", ("s", "l")),
+)
 
 
 def rows(n: int) -> torch.Tensor:
@@ -30,13 +34,19 @@ def test_named_values_alone_are_listed_and_found_again():
     several = torch.tensor([[1.0, torch.nan, torch.nan, 0.0], [torch.nan, 0.5, 0.5, torch.nan]])
     assert values.place(several).tolist() == [-1, -1]
     (first, colours), (second, sizes) = values.groups(rows(2))
-    assert (list(first), list(second)) == ([1, 2, 3], [4, 5]) and colours.tolist() == [1, 1] and sizes.tolist() == [0, 0]
+    assert (
+        (list(first), list(second)) == ([1, 2, 3], [4, 5]) and colours.tolist() == [1, 1] and sizes.tolist() == [0, 0]
+    )
 
 
 def test_codes_apart_heed_their_own_attribute_alone():
     values = Values(16, ATTRIBUTES, apart=True)
-    told = values(torch.tensor([[0.0, 0.1, 0.2, 1.0], [2.0, 0.1, 0.2, 1.0], [0.0, 0.9, 0.2, 1.0], [0.0, 0.1, 0.2, 0.0]]))
-    changed = [[bool((told[0, s : s + 4] != told[n, s : s + 4]).any()) for s in range(0, 16, 4)] for n in (1, 2, 3)]
+    told = values(
+        torch.tensor([[0.0, 0.1, 0.2, 1.0], [2.0, 0.1, 0.2, 1.0], [0.0, 0.9, 0.2, 1.0], [0.0, 0.1, 0.2, 0.0]])
+    )
+    changed = [
+        [bool((told[0, s : s + 4] - told[n, s : s + 4]).abs().max() > 1e-6) for s in range(0, 16, 4)] for n in (1, 2, 3)
+    ]
     assert changed == [[True, False, False, False], [False, True, False, False], [False, False, True, False]]
     together = Values(16, ATTRIBUTES)
     assert together(rows(2)).shape == (2, 16)

@@ -75,7 +75,9 @@ def draws(n: int, generator: Generator) -> tuple[torch.Tensor, torch.Tensor]:
 def test_it_learns_the_densities_of_all_subsets_of_values():
     generator = Generator().manual_seed(0)
     torch.manual_seed(0)
-    held = ConceptEnergy((6,), ATTRIBUTES, PARTS, True, Part(InnerProduct, body=Part(LevelMlp, width=32)), 0.1, 10.0, 16)
+    held = ConceptEnergy(
+        (6,), ATTRIBUTES, PARTS, True, Part(InnerProduct, body=Part(LevelMlp, width=32)), 0.1, 10.0, 16
+    )
     held.fit(draws(1000, generator)[0])
     objective, optimiser = DenoisingScore(), torch.optim.Adam(held.parameters(), 4e-3)
     for step in range(300):

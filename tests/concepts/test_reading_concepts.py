@@ -65,7 +65,9 @@ def test_levels_are_those_at_which_values_are_likeliest():
     model, data = exact(), Data()
     held = data.attributed(400, Generator().manual_seed(0))
     levels = choose_levels(model, model.encode(held.images).double(), held.values, Generator().manual_seed(0))
-    assert levels is model.best and (levels[:2] < 0.6).all()  # colours overlap where noise is as large as their distance
+    assert (
+        levels is model.best and (levels[:2] < 0.6).all()
+    )  # colours overlap where noise is as large as their distance
 
 
 def test_formulas_hold_of_values_that_were_read():
@@ -130,11 +132,10 @@ def test_particles_keep_the_conditions_of_their_draw():
 
 
 def test_what_the_command_shows_of_draws():
-    made = sample_concepts([exact().float()], "red & ~box", lambda images: Data().read(images), n=9, shares=None, steps=20,
-                           sigma=0.0, corrections=None, particles=1, seed=0)  # fmt: skip
+    options = {"n": 9, "shares": None, "steps": 20, "sigma": 0.0, "corrections": None, "particles": 1, "seed": 0}
+    made = sample_concepts([exact().float()], "red & ~box", Data().read, **options)
     assert made.numbers["satisfied"] == 1 and made.numbers["judge"] == "its reader"
     assert made.numbers["read"]["colour"]["red"] == 1 and made.film and made.image.width > 20
     assert "red & ~box: 1.000 of 9 draws satisfy it" in made.tables[1].title
-    own = sample_concepts([exact().float()], "red", lambda images: None, n=9, shares=None, steps=20, sigma=0.0,
-                          corrections=None, particles=1, seed=0)  # fmt: skip
+    own = sample_concepts([exact().float()], "red", lambda images: None, **options)
     assert own.numbers["judge"] == "Bayes' rule of the model itself" and own.numbers["satisfied"] == 1
