@@ -41,7 +41,7 @@ def test_the_parts_share_no_digit():
 
 
 def test_the_reader_is_exact_on_true_images_and_heeds_what_it_sees():
-    data, (images, values) = drawn(400, split="test")
+    data, (images, values) = drawn(100, split="test")
     read = data.read(images, Zoo().classifier("upright"))
     assert torch.equal(read[:, 1], values[:, 1])
     assert (read[:, 0] == values[:, 0]).float().mean() > 0.9
