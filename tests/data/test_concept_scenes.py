@@ -117,7 +117,7 @@ def test_the_reader_sees_what_is_there(variant, side):
 
 def test_the_reader_notices_what_is_wrong():
     data = ConceptScenes(count=64, split="test")
-    images, objects = data.at(torch.arange(8))
+    images, objects = data.at(torch.arange(24))
     values = objects[:, 0]
     read = data.read(images)
     assert (read[:, 1] == values[:, 1]).all() and (read[:, 3:] - values[:, 3:]).abs().max() < 1 / 32
