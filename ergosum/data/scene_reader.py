@@ -30,8 +30,12 @@ _ANGLES = 6
 _ANCHORS_X, _ANCHORS_Y = (0.25, 0.5, 0.75), (0.1875, 0.3125, 0.4375, 0.5625, 0.6875, 0.8125)
 _NEAR = 3
 """How many pixels around a striking pixel a solid's middle is looked for."""
-_LEAST_GAIN, _LEAST_SHARE = 0.35, 0.5
+_LEAST_GAIN, _LEAST_SHARE = 0.9, 0.5
 """Of the squared differences that a solid explains: the sum, and its share of those that it predicts."""
+_CAUTION = 0.25
+"""By how much more what a drawing predicts counts while several solids are told apart: none is drawn over two."""
+_EDGE = 3
+"""Pixels at the edge of an image where no solid's middle is."""
 _PIECE = 512
 
 
@@ -49,13 +53,27 @@ class _Drawings(NamedTuple):
     cover: Tensor
 
 
-class _Fit(NamedTuple):
-    """The best drawing of each image: what it explains, its share of what it predicts, and which and where it is."""
+class _Fits(NamedTuple):
+    """The best drawing of each of n images: what it explains, its share of what it predicts, and which it is.
+
+    Shape:
+        gain, share: (n,). which: (n, 5), int64: anchor, kind, phase, row and column of its middle.
+    """
 
     gain: Tensor
     share: Tensor
-    drawing: Tensor
-    corner: Tensor
+    which: Tensor
+
+
+class _Solid(NamedTuple):
+    """A drawing in a colour, its middle at, or by its phase beyond, a pixel."""
+
+    anchor: int
+    kind: int
+    phase: int
+    row: int
+    column: int
+    colour: int
 
 
 class SceneReader:
@@ -91,89 +109,103 @@ class SceneReader:
 
     @torch.no_grad()
     def _found(self, images: Tensor, most: int) -> list[Tensor]:
+        solids: list[list[_Solid]] = [[] for _ in images]
         rest, weight = images - self._empty, torch.ones(len(images), 1, SIDE, SIDE)
-        lists: list[list[Tensor]] = [[] for _ in images]
-        active = torch.arange(len(images))
+        active, caution = torch.arange(len(images)), _CAUTION if most > 1 else 0.0
         for _ in range(2 * most + 2):
             spot, colours, energy = _striking(images[active], rest[active], weight[active])
             active, spot, colours = (v[energy > _LEAST_GAIN / 4] for v in (active, spot, colours))
-            if not len(active):
-                break
-            fit, colour = self._best(rest[active], weight[active], spot, colours)
-            good = (fit.gain > _LEAST_GAIN) & (fit.share > _LEAST_SHARE)
-            for i in range(len(active)):
-                image = int(active[i])
-                if good[i]:
-                    lists[image].append(self._values(int(fit.drawing[i]), int(colour[i]), fit.corner[i]))
-                    self._explain(rest[image], weight[image], int(fit.drawing[i]), int(colour[i]), fit.corner[i])
-                else:
+            fits = self._best(rest[active], weight[active], spot, colours, caution)
+            for i, (image, solid) in enumerate(zip(active.tolist(), fits, strict=True)):
+                if solid is None:
                     y, x = spot[i].tolist()
                     weight[image, :, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = 0
-            active = torch.tensor([i for i in active.tolist() if len(lists[i]) < most], dtype=torch.long)
+                else:
+                    solids[image].append(solid)
+                    self._explain(rest[image], weight[image], solid)
+            active = active[[len(solids[i]) < most for i in active.tolist()]]
             if not len(active):
                 break
-        return [torch.stack(rows) if rows else torch.zeros(0, 5) for rows in lists]
+        if most > 1:
+            solids = self._again(images - self._empty, solids)
+        return [torch.stack([self._values(s) for s in row]) if row else torch.zeros(0, 5) for row in solids]
 
-    def _best(self, rest: Tensor, weight: Tensor, spot: Tensor, colours: Tensor) -> tuple[_Fit, Tensor]:
-        """The best drawing near striking pixels (n, 2) and its colour, one of those that are likely there (n, k).
+    def _again(self, seen: Tensor, solids: list[list[_Solid]]) -> list[list[_Solid]]:
+        """Every solid fitted once more to what the others leave; one that explains too little then is dropped."""
+        kept: list[list[_Solid | None]] = [list(row) for row in solids]
+        for k in range(max(map(len, solids), default=0)):
+            rows = [i for i, row in enumerate(kept) if len(row) > k]
+            rest, weight = seen[rows], torch.ones(len(rows), 1, SIDE, SIDE)
+            for at, i in enumerate(rows):
+                for other in kept[i][:k] + kept[i][k + 1 :]:
+                    if other is not None:
+                        self._explain(rest[at], weight[at], other)
+            old = torch.tensor([solids[i][k] for i in rows])
+            for i, solid in zip(rows, self._best(rest, weight, old[:, 3:5], old[:, 5:], 0.0), strict=True):
+                kept[i][k] = solid
+        return [[solid for solid in row if solid is not None] for row in kept]
+
+    def _best(self, rest: Tensor, weight: Tensor, spot: Tensor, colours: Tensor, caution: float) -> list[_Solid | None]:
+        """What is drawn near pixels (n, 2) in one of the colours (n, k) that are likely there; None if nothing is.
 
         First at whole pixels around the spot, in each of the colours; then at quarters around the best of them.
         """
         maps = pad(rest * weight, [WINDOW] * 4), pad(weight, [WINDOW] * 4)
         wide = torch.cartesian_prod(*[torch.arange(-_NEAR, _NEAR + 1)] * 2)
         close = torch.cartesian_prod(*[torch.arange(-1, 2)] * 2)
-        fits = [self._match(maps, spot, wide, colour, [0, 2 * FINE + 2]) for colour in colours.unbind(1)]
+        fits = [self._match(maps, spot, wide, colour, [0, 2 * FINE + 2], caution) for colour in colours.unbind(1)]
         first = torch.stack([fit.gain for fit in fits]).argmax(0)
         rows = torch.arange(len(spot))
-        middle = torch.stack([fit.corner for fit in fits])[first, rows]
+        middle = torch.stack([fit.which for fit in fits])[first, rows, 3:]
         colour = colours[rows, first]
-        return self._match(maps, middle, close, colour, list(range(FINE**2))), colour
+        fit = self._match(maps, middle, close, colour, list(range(FINE**2)), 0.0)
+        good = (fit.gain > _LEAST_GAIN) & (fit.share > _LEAST_SHARE)
+        which = torch.cat([fit.which, colour[:, None]], 1).tolist()
+        return [_Solid(*row) if well else None for row, well in zip(which, good.tolist(), strict=True)]
 
     def _match(
-        self, maps: tuple[Tensor, Tensor], spot: Tensor, offsets: Tensor, colour: Tensor, phases: list[int]
-    ) -> _Fit:
+        self, maps: tuple[Tensor, Tensor], spot: Tensor, offsets: Tensor, colour: Tensor, phases: list[int],
+        caution: float,
+    ) -> _Fits:  # fmt: skip
         """The best drawing in the given colours (n,), of some phases, with its middle at offsets (k, 2) from spots."""
-        n, of = len(spot), len(phases)
-        middle = (spot[:, None] + offsets).clamp(-HALF, SIDE + HALF)
+        middle = (spot[:, None] + offsets).clamp(_EDGE, SIDE - 1 - _EDGE)
         anchor = (spot[:, None] - self._centres).square().sum(2).argmin(1)
-        gain, share = torch.zeros(n), torch.zeros(n)
-        drawing, place = torch.zeros(n, dtype=torch.long), torch.zeros(n, 2, dtype=torch.long)
+        gain, share = torch.zeros(len(spot)), torch.zeros(len(spot))
+        which = torch.zeros(len(spot), 5, dtype=torch.long)
         for c, a in torch.stack([colour, anchor], 1).unique(dim=0).tolist():
             rows = ((colour == c) & (anchor == a)).nonzero()[:, 0]
             added = _added(_Drawings(*(v[a][:, phases] for v in self._drawings)), c).flatten(0, 1)
             square = added.square().sum(1).flatten(1)
-            seen, w = (_windows(v[rows], middle[rows]) for v in maps)
-            predicted = w @ square.T  # (rows, offsets, drawings)
-            best, index = (2 * (seen @ added.flatten(1).T) - predicted).flatten(1).max(1)
-            gain[rows] = best
-            share[rows] = best / predicted.flatten(1).gather(1, index[:, None])[:, 0].clamp(min=1e-9)
-            kind, phase = index % len(square) // of, torch.tensor(phases)[index % of]
-            drawing[rows] = (a * len(self.kinds) + kind) * FINE**2 + phase
-            place[rows] = middle[rows, index // len(square)]
-        return _Fit(gain, share, drawing, place)
+            seen, known = (_windows(v[rows], middle[rows]) for v in maps)
+            predicted = (known @ square.T).flatten(1)  # (rows, offsets * drawings)
+            explained = 2 * (seen @ added.flatten(1).T).flatten(1) - predicted
+            index = (explained - caution * predicted).argmax(1, keepdim=True)
+            gain[rows] = explained.gather(1, index)[:, 0]
+            share[rows] = gain[rows] / predicted.gather(1, index)[:, 0].clamp(min=1e-9)
+            number = index[:, 0] % len(square)
+            kind, phase = number // len(phases), torch.tensor(phases)[number % len(phases)]
+            place = middle[rows, index[:, 0] // len(square)]
+            which[rows] = torch.cat([torch.stack([torch.full_like(kind, a), kind, phase], 1), place], 1)
+        return _Fits(gain, share, which)
 
-    def _one(self, drawing: int, colour: int) -> tuple[Tensor, Tensor]:
-        """What a drawing adds (3, WINDOW, WINDOW), and how much it covers (1, WINDOW, WINDOW)."""
-        anchor, rest = divmod(drawing, len(self.kinds) * FINE**2)
-        kind, phase = divmod(rest, FINE**2)
-        chosen = _Drawings(*(v[anchor, kind, phase] for v in self._drawings))
-        return _added(chosen, colour), chosen.cover
-
-    def _explain(self, rest: Tensor, weight: Tensor, drawing: int, colour: int, corner: Tensor) -> None:
+    def _explain(self, rest: Tensor, weight: Tensor, solid: _Solid) -> None:
         """Take a solid out of what is still to be explained, in place."""
-        added, cover = self._one(drawing, colour)
-        (top, left), (bottom, right) = (corner - HALF).tolist(), (corner + HALF).tolist()
-        inside = slice(max(top, 0), min(bottom, SIDE)), slice(max(left, 0), min(right, SIDE))
-        window = (slice(None), *(slice(s.start - o, s.stop - o) for s, o in zip(inside, (top, left), strict=True)))
-        rest[:, *inside] -= added[window]
-        weight[:, *inside] *= (1 - 1.5 * cover[window]).clamp(min=0)
+        drawing = _Drawings(*(v[solid.anchor, solid.kind, solid.phase] for v in self._drawings))
+        top, left = solid.row - HALF, solid.column - HALF
+        rows, columns = slice(max(top, 0), min(top + WINDOW, SIDE)), slice(max(left, 0), min(left + WINDOW, SIDE))
+        inside = (
+            slice(None),
+            slice(rows.start - top, rows.stop - top),
+            slice(columns.start - left, columns.stop - left),
+        )
+        rest[:, rows, columns] -= _added(drawing, solid.colour)[inside]
+        weight[:, rows, columns] *= (1 - 1.5 * drawing.cover[inside]).clamp(min=0)
 
-    def _values(self, drawing: int, colour: int, corner: Tensor) -> Tensor:
-        kind, phase = divmod(drawing % (len(self.kinds) * FINE**2), FINE**2)
-        shape, size = self.kinds[kind]
-        below, across = divmod(phase, FINE)
-        y, x = corner.tolist()
-        return torch.tensor([shape, colour, size, (x + across / FINE) / SIDE, (y + below / FINE) / SIDE])
+    def _values(self, solid: _Solid) -> Tensor:
+        shape, size = self.kinds[solid.kind]
+        below, across = divmod(solid.phase, FINE)
+        place = (solid.column + across / FINE) / SIDE, (solid.row + below / FINE) / SIDE
+        return torch.tensor([shape, solid.colour, size, *place])
 
 
 @lru_cache(maxsize=2)

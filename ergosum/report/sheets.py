@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ergosum.data.attributed import columns
 from ergosum.data.contract import check_images, columns_of
 from ergosum.data.dataset import ImageDataset
 from ergosum.data.folder import ImageFolder
@@ -25,8 +26,10 @@ from ergosum.data.tetrominoes import SIDE, Tetrominoes
 from ergosum.part import Part, parameters
 from ergosum.report.strips import sheet
 
-__all__ = ["SHEETS", "classes", "clips", "glyphs", "images", "mixed", "overlay", "pairs", "scenes", "sequences",
-           "shapes", "sheet_of", "tetrominoes"]  # fmt: skip
+__all__ = [
+    "SHEETS", "attributed", "classes", "clips", "glyphs", "images", "mixed", "overlay", "pairs", "scenes", "sequences",
+    "shapes", "sheet_of", "tetrominoes",
+]  # fmt: skip
 
 COLUMNS = 8
 """Images per row of a sheet."""
@@ -240,6 +243,23 @@ def _in_rows(name: str, images: Tensor) -> list[tuple[str, Tensor]]:
     return [(name, frames) for frames in images[: COLUMNS // 2]]
 
 
+def attributed(data: Part[Any], seed: int = 0) -> Image.Image:
+    """Any dataset of images with attributes: of the training part and of held-out images, then a row of each value."""
+    generator, rows, side = torch.Generator().manual_seed(seed), [], LEAST
+    for name, split in {"training": "train", "held out": "test"}.items():
+        built = data.build(split=split, count=64 * COLUMNS)  # a set that is rendered once needs no more for a sheet
+        side = built.side
+        rows += [(name, built.attributed(COLUMNS, generator).images) for _ in range(2)]
+        if split == "train":
+            continue
+        drawn = built.attributed(64 * COLUMNS, generator)
+        for attribute, place in zip(built.attributes, columns(built.attributes), strict=True):
+            for number, value in enumerate(attribute.values):
+                shown = drawn.images[drawn.values[:, place.start] == number][:COLUMNS]
+                rows += [(value, shown)] if len(shown) else []
+    return sheet(rows, zoom=-(-LEAST // side), boxed=())
+
+
 def _with_masks(drawn: ImageRecord, name: str) -> list[tuple[str, Tensor]]:
     return [(name, drawn.images), ("masks", overlay(drawn))]
 
@@ -291,6 +311,8 @@ def sheet_of(name: str, trust: tuple[str, ...] = ()) -> Callable[[str, int, int]
         return lambda source, seed, canvas: clips(Part(found, **({"canvas": canvas} if canvas else {})), seed)
     if found is not None and hasattr(found, "labelled"):
         return lambda source, seed, canvas: classes(_labelled(found, source, canvas), seed)
+    if found is not None and hasattr(found, "attributed"):
+        return lambda source, seed, canvas: attributed(Part(found, **({"side": canvas} if canvas else {})), seed)
     try:
         data = dataset(name, None, trust=trust)
     except FileNotFoundError as error:

@@ -208,6 +208,8 @@ ELSEWHERE = {
     "Recovery": "density/test_incomplete_objectives.py",
     "LevelDense": "density/test_logits.py",
     "LabelledImages": "data/test_labelled.py",
+    "ColouredDigits": "data/test_coloured_digits.py",
+    "ConceptScenes": "data/test_concept_scenes.py",
     "FramesOfDigits": "data/test_frames.py",
     "WornFrames": "data/test_frames.py",
     "Beside": "temporal/test_beside.py",

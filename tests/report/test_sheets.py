@@ -70,6 +70,7 @@ def shown(*arguments):
 
 
 NAMED = ["Glyphs", "Scenes", "Shapes", "Tetrominoes", "DigitSequences", "MovingScenes", "MovingShapes", "album",
+         "ColouredDigits", "ConceptScenes",
          "digits+album", "Tetrominoes+album", "LabelledImages", "FramesOfDigits", "WornFrames", "Incomplete",
          "StackedClips"]  # fmt: skip
 
