@@ -75,9 +75,8 @@ def _sharpest(encoder: nn.Module, side: int) -> float:
     v = torch.randn(x.shape, generator=Generator().manual_seed(0))
     size = 0.0
     for _ in range(30):
-        _, pushed = torch.func.jvp(encoder, (x,), (v / v.norm(),))
-        _, back = torch.func.vjp(encoder, x)
-        (v,) = back(pushed)
+        pushed = torch.func.jvp(encoder, (x,), (v / v.norm(),))[1]
+        v = torch.func.vjp(encoder, x)[1](pushed)[0]
         size = v.norm().item()
     return size
 
