@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ergosum.data.attributed import columns
 from ergosum.data.contract import check_images, columns_of
 from ergosum.data.dataset import ImageDataset
 from ergosum.data.folder import ImageFolder
@@ -25,7 +26,7 @@ from ergosum.data.tetrominoes import SIDE, Tetrominoes
 from ergosum.part import Part, parameters
 from ergosum.report.strips import sheet
 
-__all__ = ["SHEETS", "classes", "clips", "glyphs", "images", "mixed", "overlay", "pairs", "scenes", "sequences",
+__all__ = ["SHEETS", "attributes", "classes", "clips", "glyphs", "images", "mixed", "overlay", "pairs", "scenes", "sequences",
            "shapes", "sheet_of", "tetrominoes"]  # fmt: skip
 
 COLUMNS = 8
@@ -220,6 +221,21 @@ def classes(data: Part[Any], seed: int = 0) -> Image.Image:
     return sheet(rows, zoom=-(-LEAST // training.side), boxed=())
 
 
+def attributes(data: Part[Any], seed: int = 0) -> Image.Image:
+    """Any dataset of images with attributes, which concepts learn from: a row of the training part for every value that
+    has a name, then held-out images.
+    """
+    generator, rows = torch.Generator().manual_seed(seed), []
+    training, held_out = data.build(split="train"), data.build(split="test")
+    drawn = training.attributed(32 * COLUMNS, generator)
+    for attribute, place in zip(training.attributes, columns(training.attributes), strict=True):
+        for number, name in enumerate(attribute.values):
+            found = drawn.images[drawn.values[:, place.start] == number][:COLUMNS]
+            rows += [(name, found.expand(-1, 3, -1, -1))] if len(found) else []
+    rows.append(("held out", held_out.attributed(COLUMNS, generator).images.expand(-1, 3, -1, -1)))
+    return sheet(rows, zoom=-(-LEAST // training.side), boxed=())
+
+
 def _in_colour(drawn: Any) -> Tensor:
     """Images (n, frames, 3, side, side): of one frame where there are one or three channels, else of grey frames, or
     of coloured ones where channels come in threes.
@@ -245,7 +261,7 @@ def _with_masks(drawn: ImageRecord, name: str) -> list[tuple[str, Tensor]]:
 
 
 def _labelled(found: Any, source: str, canvas: int) -> Part[Any]:
-    """A class of labelled images, of a source and a size where it takes them."""
+    """A class of images with classes or attributes, of a source and a size where it takes them."""
     given = {"source": source, **({"side": canvas} if canvas else {})}
     return Part(found, **{name: value for name, value in given.items() if name in parameters(found)})
 
@@ -268,7 +284,7 @@ SHEETS: dict[str, Callable[[str, int, int], Image.Image]] = {
     "still": _scenes("still"),
     **{source: _glyphs(source) for source in SOURCES},
 }
-"""Datasets with a sheet of their own; `images`, `classes`, `pairs` and `clips` draw all others."""
+"""Datasets with a sheet of their own; `images`, `classes`, `attributes`, `pairs` and `clips` draw all others."""
 
 
 def sheet_of(name: str, trust: tuple[str, ...] = ()) -> Callable[[str, int, int], Image.Image]:
@@ -291,6 +307,8 @@ def sheet_of(name: str, trust: tuple[str, ...] = ()) -> Callable[[str, int, int]
         return lambda source, seed, canvas: clips(Part(found, **({"canvas": canvas} if canvas else {})), seed)
     if found is not None and hasattr(found, "labelled"):
         return lambda source, seed, canvas: classes(_labelled(found, source, canvas), seed)
+    if found is not None and hasattr(found, "attributed"):
+        return lambda source, seed, canvas: attributes(_labelled(found, source, canvas), seed)
     try:
         data = dataset(name, None, trust=trust)
     except FileNotFoundError as error:
