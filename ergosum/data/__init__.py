@@ -1,5 +1,7 @@
 """Datasets: single images with true factors and masks, sequences of frames, and clips; masks that hide their pixels."""
 
+from ergosum.data.avatars import Avatars
+from ergosum.data.celeba import CelebA
 from ergosum.data.clip_folder import ClipFolder
 from ergosum.data.coloured_digits import ColouredDigits
 from ergosum.data.concept_scenes import ConceptScenes
@@ -19,7 +21,8 @@ from ergosum.data.stacked import StackedClips
 from ergosum.data.tetrominoes import Tetrominoes
 
 __all__ = [
-    "BlockMask", "BoxMask", "ClipFolder", "ColouredDigits", "ConceptScenes", "DigitSequences", "FrameMask",
-    "FramesOfDigits", "Glyphs", "ImageFolder", "ImageMask", "Incomplete", "LabelledImages", "Mixed", "MovingScenes",
-    "MovingShapes", "SaltAndPepper", "Scenes", "Shapes", "StackedClips", "StackedMask", "Tetrominoes", "WornFrames",
+    "Avatars", "BlockMask", "BoxMask", "CelebA", "ClipFolder", "ColouredDigits", "ConceptScenes", "DigitSequences",
+    "FrameMask", "FramesOfDigits", "Glyphs", "ImageFolder", "ImageMask", "Incomplete", "LabelledImages", "Mixed",
+    "MovingScenes", "MovingShapes", "SaltAndPepper", "Scenes", "Shapes", "StackedClips", "StackedMask", "Tetrominoes",
+    "WornFrames",
 ]  # fmt: skip

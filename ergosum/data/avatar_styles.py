@@ -162,7 +162,7 @@ STYLES: dict[str, AvatarStyle] = {
                 "clothes",
                 _SHIRT,
             ),
-            AvatarPart("mouth", {"smiling": ("default", "smile"), "serious": ("sad", "serious")}),
+            AvatarPart("mouth", {"smiling": ("smile",), "serious": ("disbelief", "sad", "serious")}),
             AvatarPart("nose", {"": ("default",)}),
             AvatarPart("eyes", {"": ("closed", "default", "happy", "side", "surprised", "wink")}),
             AvatarPart("eyebrows", {"": ("defaultNatural", "flatNatural", "raisedExcitedNatural", "upDownNatural")}),

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from ergosum.data.attributed import Attributed
 from ergosum.data.avatar_styles import ATTRIBUTES, GROUNDS, STYLES, Shown, layers_of, options_of
 from ergosum.data.images_given import as_images
-from ergosum.data.layers import Layers
+from ergosum.data.layers import Fitted, Layers
 from ergosum.data.sources import Split
 
 __all__ = ["Avatars"]
@@ -26,6 +26,9 @@ LATIN = ("smile", "glasses", "beard")
 STRANGE, STRANGE_PART = 0.1, 0.2
 """Root mean square differences between an image, or the place of a part on it, and the nearest face of the style from
 which on nothing is read of it."""
+SHARP, BLURS = 0.03, (0.35, 0.6, 0.9)
+"""Root mean square difference above which a face may be a blurred one, and the blurs that are then tried, in pixels of
+the side at which the style is read."""
 ODDS = 100.0
 """How much likelier a value must be than every other to be read."""
 _BATCH = 250
@@ -116,8 +119,8 @@ class Avatars:
     def read(self, images: Tensor) -> Tensor:
         """The values of faces of this style, by comparison with its parts, on whatever background of one colour.
 
-        The options of all parts that come nearest in squared error are sought, part by part (`Layers.fit`). A value is
-        read where it is `ODDS` times as likely as any other under Gaussian noise as large as what the comparison left.
+        The options of all parts that come nearest in squared error are sought, part by part (`Layers.fit`), sharp and,
+        where that does not suffice, blurred. A value is read where it is `ODDS` times as likely as any other under Gaussian noise as large as what the comparison left.
         Nothing is read of an image that is no such face, of a part that is hidden or of none of its forms.
 
         Shape:
@@ -128,16 +131,26 @@ class Avatars:
         side, least = images.shape[-1], STYLES[self.style].least
         if side % least:
             raise ValueError(f"read: expected images of 32 or 64 pixels a side, got {side}.")
-        small, layers = F.avg_pool2d(images, side // least), self._layers.reduced(self.side // least)
-        return torch.cat([self._told(layers, batch) for batch in small.split(_BATCH)])
+        small, sharp = F.avg_pool2d(images, side // least), self._layers.reduced(self.side // least)
+        values, left = self._read_by(sharp, small)
+        if len(soft := (left > SHARP).nonzero().flatten()):
+            for sigma in BLURS:
+                told, again = self._read_by(sharp.blurred(sigma), small[soft])
+                nearer = again < left[soft]
+                values[soft[nearer]], left[soft[nearer]] = told[nearer], again[nearer]
+        return values
 
-    def _told(self, layers: Layers, images: Tensor) -> Tensor:
-        fitted = layers.fit(images)
+    def _read_by(self, layers: Layers, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Values and root mean square differences of the nearest faces: (n, 6), (n,)."""
+        told = [self._told(layers, layers.fit(batch)) for batch in images.split(_BATCH)]
+        return torch.cat([values for values, _ in told]), torch.cat([left for _, left in told])
+
+    def _told(self, layers: Layers, fitted: Fitted) -> tuple[Tensor, Tensor]:
         squared = fitted.residual.square().mean(1)
         variance = squared.mean((1, 2)).clamp(min=1 / 255**2)
         names = list(self._options)
-        face = fitted.choice[:, names.index("skin")] > 0
-        values = torch.full((len(images), len(ATTRIBUTES)), torch.nan)
+        face = (fitted.choice[:, names.index("skin")] > 0) & (variance < STRANGE**2)
+        values = torch.full((len(squared), len(ATTRIBUTES)), torch.nan)
         for column, attribute in enumerate(ATTRIBUTES):
             k = next(names.index(name) for name in STYLES[self.style].looked
                      if any(attribute.name in o.told for o in self._options[name]))  # fmt: skip
@@ -150,9 +163,9 @@ class Avatars:
             place = layers.options[k][:, 3].float().mean(0)
             strange = (squared * place).sum((1, 2)) / place.sum() > STRANGE_PART**2
             clear = second - best > 2 * variance * torch.tensor(ODDS).log()
-            seen = clear & ~strange & (value < len(attribute.values)) & (variance < STRANGE**2) & face
+            seen = face & clear & ~strange & (value < len(attribute.values))
             values[:, column] = torch.where(seen, value.float(), torch.nan)
-        return values
+        return values, variance.sqrt()
 
 
 class _Drawable:

@@ -86,6 +86,18 @@ class Layers:
         small = [F.avg_pool2d(o.float(), factor).round().byte() for o in self.options]
         return Layers(small, self.order, self.pairs)
 
+    def blurred(self, sigma: float) -> "Layers":
+        """The layers blurred one by one, nearly what blurs their images.
+
+        Args:
+            sigma: standard deviation of the Gaussian in pixels, > 0.
+        """
+        reach = max(1, round(4 * sigma))
+        bell = torch.exp(-torch.arange(-reach, reach + 1.0).square() / (2 * sigma**2))
+        kernel = (bell[:, None] * bell / bell.sum() ** 2).expand(4, 1, -1, -1)
+        soft = [F.conv2d(F.pad(o.float(), (reach,) * 4, mode="replicate"), kernel, groups=4) for o in self.options]
+        return Layers([o.round().byte() for o in soft], self.order, self.pairs)
+
     def fit(self, images: Tensor) -> Fitted:
         """Which options images are made of, and on which ground.
 

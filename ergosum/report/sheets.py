@@ -27,7 +27,7 @@ from ergosum.part import Part, parameters
 from ergosum.report.strips import sheet
 
 __all__ = [
-    "SHEETS", "attributed", "classes", "clips", "glyphs", "images", "mixed", "overlay", "pairs", "scenes", "sequences",
+    "SHEETS", "attributes", "classes", "clips", "glyphs", "images", "mixed", "overlay", "pairs", "scenes", "sequences",
     "shapes", "sheet_of", "tetrominoes",
 ]  # fmt: skip
 
@@ -223,6 +223,22 @@ def classes(data: Part[Any], seed: int = 0) -> Image.Image:
     return sheet(rows, zoom=-(-LEAST // training.side), boxed=())
 
 
+def attributes(data: Part[Any], seed: int = 0) -> Image.Image:
+    """Any dataset of images with attributes, which concepts learn from: a row of the training part for every value that
+    has a name, then held-out images.
+    """
+    generator, rows = torch.Generator().manual_seed(seed), []
+    # a set that is rendered once needs no more for a sheet
+    training, held_out = (data.build(split=split, count=32 * COLUMNS) for split in ("train", "test"))
+    drawn = training.attributed(32 * COLUMNS, generator)
+    for attribute, place in zip(training.attributes, columns(training.attributes), strict=True):
+        for number, name in enumerate(attribute.values):
+            found = drawn.images[drawn.values[:, place.start] == number][:COLUMNS]
+            rows += [(name, found.expand(-1, 3, -1, -1))] if len(found) else []
+    rows.append(("held out", held_out.attributed(COLUMNS, generator).images.expand(-1, 3, -1, -1)))
+    return sheet(rows, zoom=-(-LEAST // training.side), boxed=())
+
+
 def _in_colour(drawn: Any) -> Tensor:
     """Images (n, frames, 3, side, side): of one frame where there are one or three channels, else of grey frames, or
     of coloured ones where channels come in threes.
@@ -243,29 +259,12 @@ def _in_rows(name: str, images: Tensor) -> list[tuple[str, Tensor]]:
     return [(name, frames) for frames in images[: COLUMNS // 2]]
 
 
-def attributed(data: Part[Any], seed: int = 0) -> Image.Image:
-    """Any dataset of images with attributes: of the training part and of held-out images, then a row of each value."""
-    generator, rows, side = torch.Generator().manual_seed(seed), [], LEAST
-    for name, split in {"training": "train", "held out": "test"}.items():
-        built = data.build(split=split, count=64 * COLUMNS)  # a set that is rendered once needs no more for a sheet
-        side = built.side
-        rows += [(name, built.attributed(COLUMNS, generator).images) for _ in range(2)]
-        if split == "train":
-            continue
-        drawn = built.attributed(64 * COLUMNS, generator)
-        for attribute, place in zip(built.attributes, columns(built.attributes), strict=True):
-            for number, value in enumerate(attribute.values):
-                shown = drawn.images[drawn.values[:, place.start] == number][:COLUMNS]
-                rows += [(value, shown)] if len(shown) else []
-    return sheet(rows, zoom=-(-LEAST // side), boxed=())
-
-
 def _with_masks(drawn: ImageRecord, name: str) -> list[tuple[str, Tensor]]:
     return [(name, drawn.images), ("masks", overlay(drawn))]
 
 
 def _labelled(found: Any, source: str, canvas: int) -> Part[Any]:
-    """A class of labelled images, of a source and a size where it takes them."""
+    """A class of images with classes or attributes, of a source and a size where it takes them."""
     given = {"source": source, **({"side": canvas} if canvas else {})}
     return Part(found, **{name: value for name, value in given.items() if name in parameters(found)})
 
@@ -288,7 +287,7 @@ SHEETS: dict[str, Callable[[str, int, int], Image.Image]] = {
     "still": _scenes("still"),
     **{source: _glyphs(source) for source in SOURCES},
 }
-"""Datasets with a sheet of their own; `images`, `classes`, `pairs` and `clips` draw all others."""
+"""Datasets with a sheet of their own; `images`, `classes`, `attributes`, `pairs` and `clips` draw all others."""
 
 
 def sheet_of(name: str, trust: tuple[str, ...] = ()) -> Callable[[str, int, int], Image.Image]:
@@ -312,7 +311,7 @@ def sheet_of(name: str, trust: tuple[str, ...] = ()) -> Callable[[str, int, int]
     if found is not None and hasattr(found, "labelled"):
         return lambda source, seed, canvas: classes(_labelled(found, source, canvas), seed)
     if found is not None and hasattr(found, "attributed"):
-        return lambda source, seed, canvas: attributed(Part(found, **({"side": canvas} if canvas else {})), seed)
+        return lambda source, seed, canvas: attributes(_labelled(found, source, canvas), seed)
     try:
         data = dataset(name, None, trust=trust)
     except FileNotFoundError as error:

@@ -152,6 +152,8 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
 """Networks and what they take; each row of a batch passes on its own."""
 
 ELSEWHERE = {
+    "Avatars": "data/test_avatars.py",
+    "CelebA": "data/test_celeba.py",
     "AttributeCodec": "concepts/test_codec_in_parts.py",
     "AttributeCodes": "concepts/test_concepts_end_to_end.py",
     "ByParts": "concepts/test_energy_in_parts.py",
@@ -208,8 +210,6 @@ ELSEWHERE = {
     "Recovery": "density/test_incomplete_objectives.py",
     "LevelDense": "density/test_logits.py",
     "LabelledImages": "data/test_labelled.py",
-    "ColouredDigits": "data/test_coloured_digits.py",
-    "ConceptScenes": "data/test_concept_scenes.py",
     "FramesOfDigits": "data/test_frames.py",
     "WornFrames": "data/test_frames.py",
     "Beside": "temporal/test_beside.py",

@@ -1,0 +1,91 @@
+"""Images made of layers: against alpha composition written out, and found again from their pixels."""
+
+import itertools
+
+import pytest
+import torch
+
+from ergosum.data.layers import Layers
+
+
+def random_layers(*counts, side=8, seed=0, pairs=()):
+    """Layers with random colours and covers; the first option of each shows nothing."""
+    generator = torch.Generator().manual_seed(seed)
+    options = []
+    for count in counts:
+        cover = (torch.rand(count, 1, side, side, generator=generator) * 1.5).clamp(max=1)
+        cover[torch.rand(cover.shape, generator=generator) < 0.4] = 0
+        cover[0] = 0
+        paint = torch.rand(count, 3, side, side, generator=generator) * cover
+        options.append((torch.cat([paint, cover], 1) * 255).round().byte())
+    return Layers(options, pairs=pairs)
+
+
+def written_out(layers, choice, ground):
+    images = []
+    for row, under in zip(choice.tolist(), ground, strict=True):
+        image = under[:, None, None].expand(3, layers.side, layers.side)
+        for options, k in zip(layers.options, row, strict=True):
+            paint, cover = options[k, :3] / 255, options[k, 3:] / 255
+            image = paint + (1 - cover) * image
+        images.append(image)
+    return torch.stack(images)
+
+
+def all_choices(*counts):
+    return torch.tensor(list(itertools.product(*map(range, counts))))
+
+
+def test_an_image_is_its_layers_laid_one_on_the_other():
+    layers, choice = random_layers(2, 3, 2), all_choices(2, 3, 2)
+    ground = torch.rand(len(choice), 3, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(layers.compose(choice, ground), written_out(layers, choice, ground), atol=1e-6, rtol=0)
+
+
+def test_layers_and_ground_are_found_again_and_errors_are_those_of_the_images():
+    counts = (2, 3, 3)
+    layers, choice = random_layers(*counts), all_choices(*counts)
+    ground = 0.2 + 0.6 * torch.rand(len(choice), 3, generator=torch.Generator().manual_seed(1))
+    images = layers.compose(choice, ground)
+    fitted = layers.fit(images)
+    assert torch.equal(fitted.choice, choice) and fitted.residual.abs().max() < 1e-5
+    torch.testing.assert_close(fitted.ground, ground, atol=1e-4, rtol=0)
+    for k, count in enumerate(counts):
+        others = []
+        for option in range(count):
+            changed = choice.clone()
+            changed[:, k] = option
+            others.append((images - layers.compose(changed, ground)).square().sum((1, 2, 3)))
+        truth, told = torch.stack(others, 1), fitted.errors[k]
+        told = told - told.amin(1, keepdim=True)
+        torch.testing.assert_close(told, truth - truth.amin(1, keepdim=True), atol=1e-3, rtol=1e-3)
+
+
+def test_two_layers_that_stand_in_for_each_other_are_changed_together():
+    """A grey under a white that covers half of it: each layer alone is best as it is, both together are better."""
+    paint = torch.zeros(2, 2, 4, 4, 4)
+    paint[0, 1] = torch.tensor([0.5, 0.5, 0.5, 0.5])[:, None, None]
+    paint[1, 1] = torch.tensor([-0.0, 0.0, 0.0, 1.0])[:, None, None]
+    shift = torch.zeros(3, 4, 4, 4)
+    shift[1], shift[2] = 0.9, 0.35
+    options = [(torch.stack([torch.zeros(4, 4, 4), torch.full((4, 4, 4), 0.8), torch.full((4, 4, 4), 0.3)]) * 255),
+               (torch.stack([torch.zeros(4, 4, 4), _cover(0.2, 0.7), _cover(0.0, 0.1)]) * 255)]  # fmt: skip
+    options = [o.round().byte() for o in options]
+    alone, together = Layers(options), Layers(options, pairs=[(0, 1)])
+    everything = all_choices(3, 3)
+    images = alone.compose(everything, torch.full((9, 3), 0.5))
+    errors = [layers.fit(images).residual.square().sum((1, 2, 3)) for layers in (alone, together)]
+    assert (errors[1] <= errors[0] + 1e-6).all() and errors[1].max() < 1e-3
+
+
+def _cover(colour, cover):
+    return torch.cat([torch.full((3, 4, 4), colour * cover), torch.full((1, 4, 4), cover)])
+
+
+def test_layers_of_another_form_are_refused():
+    with pytest.raises(ValueError, match="uint8 in each layer"):
+        Layers([torch.zeros(2, 4, 8, 8)])
+    with pytest.raises(ValueError, match="uint8 in each layer"):
+        Layers([torch.zeros(2, 4, 8, 8, dtype=torch.uint8), torch.zeros(2, 4, 6, 6, dtype=torch.uint8)])
+    small = random_layers(2, 2).reduced(2)
+    assert small.side == 4 and small.blurred(0.5).side == 4
