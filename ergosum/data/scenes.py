@@ -70,9 +70,9 @@ class Scenes:
     """Images of solids on a floor, with masks, attributes of the objects and seven factors of light and camera.
 
     Factors: light intensity (1 is usual), light x, y, z and camera x, y, z; the camera looks at the floor's middle.
-    Attributes: shape (0 .. 2), colour (0 .. 7), size (0 small, 1 large; rendered, but never
-    drawn at random, 2 medium), material (0 matte, 1 metal), x and y on the
-    floor, angle around the vertical in rad (which turns nothing that is round).
+    Attributes: shape (0 .. 2), colour (0 .. 7), size (0 small, 1 large; 2 medium, which no random
+    scene has), material (0 matte, 1 metal), x and y on the floor, angle around the vertical in rad (which turns nothing
+    that is round).
 
     Args:
         objects: solids in an image, 1 .. 8, or (fewest, most); None takes 3 to 5, and 3 for `still`.
