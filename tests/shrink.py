@@ -18,6 +18,7 @@ SMALL = {
     "restarts": 2,
     "spare": 0.0,
     "draws": 0,
+    "counts": 2,
 }
 """What every part that takes such an argument gets."""
 OPTIMISER = {"batch": 4, "iterations": 3}

@@ -3,8 +3,21 @@
 from ergosum.concepts.codec import AttributeCodec
 from ergosum.concepts.conditions import Values
 from ergosum.concepts.energy import ByParts, ConceptEnergy
+from ergosum.concepts.local import LocalLifts
 from ergosum.concepts.model import Concepts
+from ergosum.concepts.objects import ObjectDensities, Objects
 from ergosum.concepts.space import AttributeCodes
 from ergosum.concepts.task import ConceptDensities
 
-__all__ = ["AttributeCodec", "AttributeCodes", "ByParts", "ConceptDensities", "ConceptEnergy", "Concepts", "Values"]
+__all__ = [
+    "AttributeCodec",
+    "AttributeCodes",
+    "ByParts",
+    "ConceptDensities",
+    "ConceptEnergy",
+    "Concepts",
+    "LocalLifts",
+    "ObjectDensities",
+    "Objects",
+    "Values",
+]

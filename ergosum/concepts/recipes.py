@@ -6,6 +6,7 @@ from typing import Any
 from ergosum.concepts.codec import AttributeCodec
 from ergosum.concepts.energy import ConceptEnergy
 from ergosum.concepts.model import Concepts
+from ergosum.concepts.objects import ObjectDensities
 from ergosum.concepts.space import AttributeCodes
 from ergosum.concepts.task import ConceptDensities
 from ergosum.data.avatars import Avatars
@@ -21,7 +22,8 @@ from ergosum.training.task import Task
 
 __all__ = ["HEADLINES", "recipes"]
 
-HEADLINES = ("concepts-latents", "concepts-mnist", "concepts-faces", "concepts-scenes")
+HEADLINES = ("concepts-latents", "concepts-mnist", "concepts-faces", "concepts-scenes",
+             "concepts-objects")  # fmt: skip
 
 
 def recipes() -> dict[str, Callable[[], Experiment]]:
@@ -33,6 +35,7 @@ def recipes() -> dict[str, Callable[[], Experiment]]:
         "concepts-mnist": mnist,
         "concepts-faces": faces,
         "concepts-scenes": scenes,
+        "concepts-objects": objects,
     }
 
 
@@ -109,4 +112,14 @@ def scenes() -> Experiment:
     return Experiment(
         name="concepts-scenes", shows="solids by shape, colour, size and place, in pixels", cost="not timed", task=task,
         optimiser=Optimiser(iterations=12000, batch=64, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
+    )  # fmt: skip
+
+
+def objects() -> Experiment:
+    """Objects at places, counted: windows of small solids over a background."""
+    data = Part(ConceptScenes, only={"size": "small"}, count=6000)
+    return Experiment(
+        name="concepts-objects", shows="one to eight solids at places, from images of one", cost="not timed",
+        task=Part(ObjectDensities, data=data),
+        optimiser=Optimiser(iterations=3000, batch=64, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
     )  # fmt: skip

@@ -124,6 +124,15 @@ class ConceptScenes:
         record = self._stored.batch(rows)
         return Attributed(record.images, record.attributes)
 
+    def drawn(self, values: Tensor, generator: Generator) -> Tensor:
+        """Images (n, 3, side, side) of solids with these values (n, objects, 5), NaN where there is none; they are
+        turned, and light and camera moved, at random.
+        """
+        n, count = values.shape[:2]
+        factors = torch.tensor(MIDDLE[self.variant]) + _JITTER * (2 * torch.rand(n, 7, generator=generator) - 1)
+        angle = 2 * math.pi * torch.rand(n, count, generator=generator)
+        return rendered(Scenes(count, self.side, smooth=2), values, angle, factors, self.variant).images
+
     def held_out(self, values: Tensor) -> Tensor:
         """Whether the training part never shows solids with these values (n, 5): (n,), bool."""
         none = torch.zeros(len(values), dtype=torch.bool, device=values.device)

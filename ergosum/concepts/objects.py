@@ -1,0 +1,381 @@
+"""A density of images with any number of objects, from single ones: a background, and windows that hold one object.
+
+A window is learned from images of single objects, around the place that they tell; the background from what the images
+have in common. `LocalLifts` puts them together: `at(0.3,0.6) & at(0.7,0.4)` are two objects there and nothing else.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from ergosum.concepts.counting import sample_objects, score_counts, tables
+from ergosum.concepts.energy import ConceptEnergy
+from ergosum.concepts.local import LocalLifts, cut
+from ergosum.concepts.model import Concepts
+from ergosum.concepts.task import ConceptDensities
+from ergosum.data.attributed import Attribute, AttributedData, columns
+from ergosum.data.concept_scenes import ConceptScenes
+from ergosum.density.forms import InnerProduct
+from ergosum.density.model import PRIOR, Entry
+from ergosum.density.objective import Objective
+from ergosum.density.objectives.denoising import DenoisingScore
+from ergosum.density.offsets import absorb, fit_offsets
+from ergosum.density.space import Pixels
+from ergosum.density.table import measure
+from ergosum.density.task import CALIBRATED, FITTED, ISLANDS
+from ergosum.energies.gaussian import Gaussian
+from ergosum.energy import Energy
+from ergosum.nets.levels import LevelUNet
+from ergosum.nodes import leaves
+from ergosum.part import Part
+from ergosum.shapes import Batch, PerSample
+from ergosum.training.task import Losses, Samples, Section, Shelf, Table
+
+__all__ = ["ObjectDensities", "Objects", "ObjectsEnergy", "background_of"]
+
+WINDOWS = Part(
+    ConceptEnergy, independent=False, form=Part(InnerProduct, body=Part(LevelUNet, width=48), fine=True), code=96,
+    lowest=0.02, highest=4.0,
+)  # fmt: skip
+"""Of a window."""
+NEAR = 4.0
+"""Robust deviations within which a pixel counts as background."""
+STEP = 2 / 255
+"""Of a pixel of images of 256 steps, in the space's units."""
+
+
+def background_of(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each pixel where it is background, each (channels, side, side), of images (n, ...) in which
+    it mostly is: the median, and the spread of what is within four robust deviations of it.
+
+    Raises:
+        ValueError: of fewer than three images.
+    """
+    if len(x) < 3:
+        raise ValueError(f"background_of: expected three images or more, got {len(x)}.")
+    mean = x.median(0).values
+    off = (x - mean).abs()
+    near = off <= NEAR * (1.4826 * off.median(0).values).clamp(min=STEP)
+    variance = (off.square() * near).sum(0) / near.sum(0)
+    return mean, variance + STEP**2 / 12  # of the rounding to steps
+
+
+class ObjectsEnergy(nn.Module):
+    """Energies of images with objects at places: `family(values)` is a `LocalLifts` over one background.
+
+    Args:
+        event: (channels, side, side). attributes: of an object, one of them a place of two numbers. window: side of the
+            windows in pixels, a multiple of 4. windows: family of these, gets `event` and the other `attributes`.
+    Attributes:
+        mean, variance: of the background's pixels, independent normals; 0 and 1 until `fit`. deviation: of pixels in
+            windows.
+    Raises:
+        ValueError: without a place, or for a window that does not fit.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(
+        self, event: tuple[int, ...], attributes: Sequence[Attribute], window: int, windows: Part[ConceptEnergy]
+    ) -> None:
+        super().__init__()
+        places = [p for a, p in zip(attributes, columns(attributes), strict=True) if a.numbers == 2]
+        if len(places) != 1:
+            told = ", ".join(a.name for a in attributes) or "none"
+            raise ValueError(f"attributes: expected one of two numbers, the place of an object, got {told}.")
+        if window % 4 or not 4 <= window <= event[-1]:
+            raise ValueError(f"window: expected a multiple of 4 up to the side, {event[-1]}, got {window}.")
+        self.event, self.window, self.place = tuple(event), window, places[0]
+        self.width = sum(a.width for a in attributes)
+        self.others = [n for n in range(self.width) if not self.place.start <= n < self.place.stop]
+        kinds = tuple(a for a in attributes if a.numbers != 2)
+        self.windows: Any = windows.build(event=(event[0], window, window), attributes=kinds)
+        self.lowest, self.highest = self.windows.lowest, self.windows.highest
+        self.register_buffer("mean", torch.zeros(self.event))
+        self.register_buffer("variance", torch.ones(self.event))
+
+    @property
+    def deviation(self) -> Tensor:
+        """Of pixels in windows."""
+        return self.windows.deviation
+
+    def checked(self, sigma: float) -> float:
+        """A level that the windows have, see `LevelEnergy.checked`."""
+        return self.windows.checked(sigma)
+
+    def forward(self, values: Tensor) -> LocalLifts:
+        """Images with these objects: without noise, windows are at their lowest level.
+
+        Shape:
+            values: (K, columns) for all samples or (n, K, columns), NaN where nothing is told; an object without a
+            place is none.
+        """
+        held = values if values.ndim == 3 else values[None]
+        ground = Gaussian(self.mean, self.variance)
+        return LocalLifts(ground, self.windows, held[..., self.place], held[..., self.others], self.window)
+
+    def prior(self) -> LocalLifts:
+        """Images without objects."""
+        return self(torch.full((1, self.width), torch.nan))
+
+    def crops(self, x: Tensor, values: Tensor) -> Tensor:
+        """Windows around the objects of points (n, *event), less the background: (n, channels, window, window)."""
+        return cut(x - self.mean, values[:, None, self.place], self.window)[:, 0]
+
+    @torch.no_grad()
+    def fit(self, x: Tensor, values: Tensor) -> None:
+        """Take the background, and mean and deviation of windows, from images (n, *event) of single objects."""
+        mean, variance = background_of(x)
+        self.mean.copy_(mean)
+        self.variance.copy_(variance)
+        self.windows.fit(self.crops(x, values))
+
+
+class Value(Energy):
+    """What an object is, without its place: nothing that an image can be drawn from, only part of a conjunction.
+
+    Args:
+        row: its values, (columns,).
+    """
+
+    remembers = False
+
+    def __init__(self, row: Tensor) -> None:
+        super().__init__()
+        self.row = row
+
+    def forward(self, x: Batch) -> PerSample:
+        """Refused."""
+        raise self._refused()
+
+    def at_noise(self, sigma: float) -> Energy:
+        """Refused."""
+        raise self._refused()
+
+    def _refused(self) -> ValueError:
+        return ValueError(f"{self}: expected a place too, such as {self} & at(0.3,0.6): objects are drawn in windows.")
+
+
+class Objects(Concepts):
+    """Energies of images with any number of objects at places, see the module.
+
+    In formulas `at(x,y)` is an object there, `red(x,y)` a red one; a named value in a conjunction tells of all its
+    objects, and the prior has none.
+
+    Args:
+        attributes: of an object, each as `Attribute` or its three fields; with channels and side they are the data's.
+        window: side of a window in pixels, a multiple of 4: as large as an object. windows: energies of windows, get
+            `event` and the `attributes` but the place. channels, side: of an image.
+    """
+
+    def __init__(
+        self,
+        attributes: Sequence[Attribute] = (),
+        channels: int = 3,
+        side: int = 32,
+        window: int = 8,
+        windows: Part[ConceptEnergy] = WINDOWS,
+    ) -> None:
+        nn.Module.__init__(self)
+        self.attributes = tuple(Attribute(a[0], tuple(a[1]), a[2]) for a in attributes)
+        self.columns = columns(self.attributes)
+        self.names = tuple(value for a in self.attributes for value in a.values)
+        self.channels, self.side = channels, side
+        self.space = Pixels(channels, side)
+        self.family: Any = ObjectsEnergy(self.space.event, self.attributes, window, windows)
+        equal = [1 / len(a.values) for a in self.attributes for _ in a.values]
+        self.register_buffer("shares", torch.tensor(equal))
+
+    def given(self, **values: Any) -> Energy:
+        """The energy of images with one object: `given(colour="red", place=(0.3, 0.6))`."""
+        return self.family(self.condition(**values)[None])
+
+    def energies(self) -> dict[str, Energy]:
+        """The prior, of images without objects: what is named has no place of its own."""
+        return {PRIOR: self.family.prior().named(PRIOR)}
+
+    def entries(self) -> Mapping[str, Entry]:
+        """What formulas may name: the values that the data have, and the prior."""
+        prior = self.energies()[PRIOR]
+        kinds = [a.name for a in self.attributes for _ in a.values]
+        told = zip(self.names, kinds, self._rows(), self.shares.tolist(), strict=True)
+        made = {n: Entry(Value(row).named(n), prior, share, kind, self) for n, kind, row, share in told if share > 0}
+        return {**made, PRIOR: Entry(prior, prior, 1.0, "", self)}
+
+    def at(self, name: str, numbers: Sequence[float]) -> Entry | None:
+        """What `at(0.3,0.6)` or `red(0.3,0.6)` stands for; None for another name.
+
+        Raises:
+            ValueError: for numbers that are no place, or one whose window is not in the image.
+        """
+        place = next(a.name for a in self.attributes if a.numbers == 2)
+        kind = next((a.name for a in self.attributes if name in a.values), None)
+        if name in ("at", place):
+            energy = self.given(**{place: list(numbers)})
+        elif kind is not None and self.shares[self.names.index(name)] > 0:
+            energy = self.given(**{place: list(numbers), kind: name})
+        else:
+            return None
+        return Entry(energy, self.family.prior(), 0.0, "", self)
+
+    def together(self, energies: Sequence[Energy]) -> Energy | None:
+        """One energy for all objects that several tell: one at each place, with the values told of it and of all.
+
+        Raises:
+            ValueError: if two values of a kind are told of one object, or two places lie within half a window.
+        """
+        held = [leaves(energy)[0] for energy in energies]
+        objects: dict[tuple[float, ...], list[Tensor]] = {}
+        for energy in held:
+            for row in self.rows_of(energy) if isinstance(energy, LocalLifts) else ():
+                objects.setdefault(tuple(row[self.family.place].tolist()), []).append(row)
+        common = [energy.row for energy in held if isinstance(energy, Value)]
+        formula = " & ".join(map(str, energies))
+        if not objects:
+            return None
+        rows = [self._merged([*told, *common], formula) for told in objects.values()]
+        made = self.family(torch.stack(rows))
+        if made.apart() < self.family.window / 2:
+            raise ValueError(
+                f"{formula}: two places are {made.apart()} pixels apart; expected at least {self.family.window // 2}, "
+                f"half of the window of {self.family.window} that holds an object."
+            )
+        return made.named(formula)
+
+    def rows_of(self, energy: LocalLifts) -> Tensor:
+        """Values (K, columns) of the objects that an energy of this model has, without those that are not there."""
+        rows = torch.full((*energy.places.shape[1:2], self.family.width), torch.nan)
+        rows[:, self.family.place], rows[:, self.family.others] = energy.places[0], energy.conditions[0]
+        return rows[~energy.places[0].isnan().any(1)]
+
+    def _merged(self, rows: Sequence[Tensor], formula: str) -> Tensor:
+        """What several rows tell of one object."""
+        made = rows[0]
+        for row in rows[1:]:
+            clash = ~made.isnan() & ~row.isnan() & (made != row)
+            if clash.any():
+                kind = next(a.name for a, c in zip(self.attributes, self.columns, strict=True) if clash[c].any())
+                raise ValueError(f"{formula}: an object has one {kind}; leave one away, or tell it of a place.")
+            made = torch.where(made.isnan(), row, made)
+        return made
+
+    def forward(
+        self, objective: Any, images: Tensor, c: Tensor, generator: Generator, progress: float, given: Any = None
+    ) -> Losses:
+        """An objective's loss on the windows of images (n, channels, side, side) whose objects have values c."""
+        with torch.no_grad():
+            y = self.family.crops(self.encode(images, generator), c)
+        return objective.loss(self.family.windows, y, c[:, self.family.others], generator, progress)
+
+
+class ObjectDensities(ConceptDensities):
+    """Learn the background of images of single objects, and the density of windows that hold one.
+
+    Args:
+        data: images with attributes, one of them the place of an object; gets `split`. model, objective, drop, draws:
+            as `ConceptDensities`; the place is always told. counts: numbers of objects that are scored.
+    Raises:
+        ValueError: if the arguments do not go together.
+    """
+
+    def __init__(
+        self,
+        data: Part[AttributedData] = Part(ConceptScenes),  # noqa: B008
+        model: Part[Objects] = Part(Objects),  # noqa: B008
+        objective: Part[Objective] = Part(DenoisingScore, time=0.0),  # noqa: B008
+        drop: float = 0.2,
+        draws: int = 16,
+        counts: int = 8,
+    ) -> None:
+        super().__init__(data, model, objective, drop, draws)  # type: ignore[arg-type]
+        if not self.objective.levels:
+            raise ValueError(f"objective: expected one over noise levels, got {type(self.objective).__name__}.")
+        if counts < 1:
+            raise ValueError(f"counts: expected one object or more, got {counts}.")
+        self.counts = counts
+
+    def _space_of(self, model: Part[Objects]) -> Any:  # type: ignore[override]
+        return Pixels()
+
+    def build(self) -> Objects:
+        """The model for images like the data's."""
+        return self.model.build(**self._about_data())  # type: ignore[return-value]
+
+    def _settle(self, model: Objects) -> None:  # type: ignore[override]
+        record = self.images.attributed(FITTED, torch.Generator().manual_seed(0))
+        model.family.fit(model.encode(record.images), record.values)
+        model.count(record.values)
+
+    def _conditions(self, model: Objects, labels: Tensor, generator: Generator) -> Tensor:  # type: ignore[override]
+        """The place, and a random subset of the other values."""
+        kept, others = labels.clone(), model.family.others
+        kept[:, others] = model.family.windows.conditions.drop(labels[:, others], self.drop, generator)
+        return kept
+
+    @torch.no_grad()
+    def finish(self, model: Objects, generator: Generator) -> bool:  # type: ignore[override]
+        """Offsets of the values of windows, and their table of levels, as of any density."""
+        if not self.draws:
+            return False
+        windows = model.family.windows
+        known = self.images.attributed(CALIBRATED, generator)
+        crops = model.family.crops(model.encode(known.images), known.values)
+        self.tell("fitting the offsets of values")
+        fit_offsets(windows, crops, known.values[:, model.family.others], generator=generator)
+        self.tell("measuring log Z of the levels")
+        measure(windows, n=2 * self.draws, islands=ISLANDS, generator=generator)
+        absorb(windows)
+        self.tell("measuring log Z again, of what is left")
+        measure(windows, n=self.draws, islands=ISLANDS, generator=generator)
+        return True
+
+    def sample(  # type: ignore[override]
+        self, models: Sequence[nn.Module], formula: str, *, n: int = 64, shares: Sequence[float] | None = None,
+        steps: int = 0, sigma: float = 0.0, corrections: int | None = None, particles: int = 1, seed: int = 0,
+        runs: Sequence[str] = (), shelf: Shelf | None = None,
+    ) -> Samples:  # fmt: skip
+        """Draw a formula of objects at places, see `concepts/counting.py`."""
+        return sample_objects(
+            models, formula, self.finder(), n=n, shares=shares, steps=steps, sigma=sigma, corrections=corrections,
+            particles=particles, seed=seed, runs=runs,
+        )  # fmt: skip
+
+    def finder(self) -> Any:
+        """What finds objects in images, of each a row of values; None without the data, or if these have none."""
+        try:
+            return getattr(self.data.build(split="test"), "found", None)
+        except FileNotFoundError:
+            return None
+
+    def infer(self, model: Concepts, names: Sequence[str], images: Tensor, generator: Generator) -> Any:
+        """Refused: windows say what an object is where its place is known, and not where objects are."""
+        raise ValueError("infer: this density knows windows around places, not whole images; use concepts-latents.")
+
+    def inpaint(self, model: Any, start: Any, mask: Any, **options: Any) -> Samples:  # type: ignore[override]
+        """Refused: which objects a hidden part holds is not told by windows around places."""
+        raise ValueError("inpaint: this density knows windows around places, not whole images; use concepts-scenes.")
+
+    def score(
+        self, name: str, model: nn.Module, n: int, seed: int, *, source: str = "", shelf: Shelf | None = None
+    ) -> dict[str, Any]:
+        """Counts in draws, see `concepts/counting.py`."""
+        data = self.data.build(split="test")
+        if not (hasattr(data, "found") and hasattr(data, "drawn")):
+            raise ValueError(
+                f"{self.data.cls.__name__}: counts need `found`, which finds objects in images, and `drawn`, which "
+                "draws them; it has not both."
+            )
+        return score_counts(name, model.eval(), data, n, seed, self.counts)  # type: ignore[arg-type]
+
+    def tables(self, scores: Mapping[str, Any]) -> list[Table]:
+        """Counts by number of objects."""
+        return tables(scores)
+
+    def report(self, name: str, model: nn.Module, scores: Mapping[str, Any], seed: int, shelf: Shelf) -> list[Section]:
+        """Draws of one to as many objects as are scored, and the table of counts."""
+        from ergosum.concepts.counting import sections
+
+        return sections(model, scores, seed, self.counts)  # type: ignore[arg-type]

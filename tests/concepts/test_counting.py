@@ -1,0 +1,250 @@
+"""Objects at places: against closed forms where everything is Gaussian, and as commands on a tiny run."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from ergosum.cli import main
+from ergosum.concepts import LocalLifts, ObjectDensities, Objects
+from ergosum.concepts.counting import as_asked, counted, spaced
+from ergosum.concepts.local import corners, cut
+from ergosum.concepts.objects import background_of
+from ergosum.concepts.recipes import objects
+from ergosum.data.concept_scenes import ConceptScenes
+from ergosum.density.formulas import meaning, vocabulary
+from ergosum.density.sampling import draw
+from ergosum.energies.gaussian import Gaussian
+from ergosum.energy import Conditional, Energy
+from ergosum.part import Part
+from ergosum.training.loop import train
+from ergosum.training.runfolder import load_predictor
+from tests.shrink import shrunk
+
+SIDE, WINDOW = 12, 4
+SPREAD = 0.3
+"""Deviation of windows."""
+
+
+class Tinted(Conditional):
+    """Windows of independent normals of deviation .3 whose mean is the condition: brighter by so much."""
+
+    def __init__(self, added: float = 0.0) -> None:
+        super().__init__()
+        self.variance, self.log_z = SPREAD**2 + added, 0.0
+
+    def bind(self, z, anchor) -> Energy:
+        class Member(Energy):
+            remembers = False
+
+            def forward(self, y) -> torch.Tensor:
+                mean, v = z[:, 0, None, None, None], self.variance
+                return (((y - mean) ** 2 / v + math.log(2 * math.pi * v)) / 2).flatten(1).sum(1)
+
+        member = Member()
+        member.variance = self.variance
+        return member
+
+    def at_noise(self, sigma: float) -> "Tinted":
+        return Tinted(self.variance - SPREAD**2 + sigma**2)
+
+
+def ground() -> Gaussian:
+    generator = torch.Generator().manual_seed(1)
+    mean = torch.randn(1, SIDE, SIDE, generator=generator, dtype=torch.float64)
+    return Gaussian(mean, 0.05 + 0.1 * torch.rand(1, SIDE, SIDE, generator=generator, dtype=torch.float64))
+
+
+# windows of 4 of 12 pixels: at the upper left and lower right corners, and two elsewhere; one sample has one object less
+PLACES = torch.tensor([[[2, 2], [10, 10], [6, 2]], [[2, 10], [math.nan, math.nan], [7, 5]]], dtype=torch.float64) / SIDE
+TINTS = torch.tensor([[[1.0], [-2.0], [0.5]], [[3.0], [math.nan], [-1.0]]], dtype=torch.float64)
+ROWS = [[(0, 0, 1.0), (8, 8, -2.0), (0, 4, 0.5)], [(8, 0, 3.0), (3, 5, -1.0)]]
+"""First row and column of each window, and its tint."""
+
+
+def known(sigma: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and variance of the whole image: the background's, in a window the object's."""
+    held = ground()
+    mean, variance = held.mean.repeat(2, 1, 1, 1), held.variance.repeat(2, 1, 1, 1)
+    for n, windows in enumerate(ROWS):
+        for top, left, tint in windows:
+            mean[n, :, top : top + WINDOW, left : left + WINDOW] += tint
+            variance[n, :, top : top + WINDOW, left : left + WINDOW] = SPREAD**2
+    return mean, variance + sigma**2
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.2, 3.0])
+def test_lifts_of_gaussians_are_the_gaussian_of_all_windows_at_every_level(sigma):
+    energy = LocalLifts(ground(), Tinted(), PLACES, TINTS, WINDOW)
+    energy = energy.at_noise(sigma) if sigma else energy
+    x = torch.randn(6, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    mean, variance = known(sigma)
+    y = x.view(3, 2, 1, SIDE, SIDE)
+    wanted = (((y - mean) ** 2 / variance + (2 * math.pi * variance).log()) / 2).flatten(2).sum(2).flatten()
+    torch.testing.assert_close(energy(x), wanted)
+    torch.testing.assert_close(energy.gradient(x), ((y - mean) / variance).flatten(0, 1))
+    assert energy.log_z == 0
+
+
+def test_overlapping_windows_are_a_product_of_lifts_that_is_not_normalised():
+    places = torch.tensor([[[4, 4], [6, 6]]], dtype=torch.float64) / SIDE
+    energy = LocalLifts(ground(), Tinted(), places, torch.ones(1, 2, 1, dtype=torch.float64), WINDOW)
+    assert energy.apart() == 2 and energy.log_z is None
+    x = torch.randn(3, 1, SIDE, SIDE, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    alone = [LocalLifts(ground(), Tinted(), places[:, k : k + 1], torch.ones(1, 1, 1).double(), WINDOW)(x) for k in (0, 1)]
+    base = ground()(x) + ground().log_z
+    torch.testing.assert_close(energy(x), alone[0] + alone[1] - base)
+
+
+def test_windows_at_the_border_are_whole_and_beyond_it_refused():
+    places = torch.tensor([[[2 / 12, 2 / 12], [10 / 12, 2 / 12], [0.5, 10 / 12]]])
+    assert corners(places, 4, 12).tolist() == [[[0, 0], [0, 8], [8, 4]]]
+    image = torch.arange(144.0).view(1, 1, 12, 12)
+    assert cut(image, places, 4)[0, 1, 0].tolist() == [[8, 9, 10, 11], [20, 21, 22, 23], [32, 33, 34, 35], [44, 45, 46, 47]]
+    with pytest.raises(ValueError, match=r"place: expected numbers from 0.166667 to 0.833333, .* got 0.1, 0.5"):
+        corners(torch.tensor([0.1, 0.5]), 4, 12)
+
+
+@pytest.mark.parametrize(("places", "conditions", "said"), [
+    (torch.zeros(1, 0, 2), torch.zeros(1, 0, 1), "one object or more"),
+    (torch.full((1, 2, 2), 0.5), torch.zeros(1, 1, 1), r"got \(1, 2, 2\) and \(1, 1, 1\)"),
+])  # fmt: skip
+def test_lifts_without_objects_or_of_other_shapes_are_refused(places, conditions, said):
+    with pytest.raises(ValueError, match=said):
+        LocalLifts(ground(), Tinted(), places, conditions, WINDOW)
+    with pytest.raises(ValueError, match="pixels are independent, got covariances"):
+        LocalLifts(Gaussian(torch.zeros(3), torch.eye(3)), Tinted(), torch.full((1, 1, 2), 0.5), torch.zeros(1, 1, 1), 4)
+
+
+def test_the_background_is_found_behind_objects():
+    generator = torch.Generator().manual_seed(0)
+    n, spread = 2000, 0.05
+    x = 0.3 + spread * torch.randn(n, 1, 4, 4, generator=generator)
+    hidden = torch.rand(n, 1, 4, 4, generator=generator) < 0.05
+    mean, variance = background_of(torch.where(hidden, 0.95, x))
+    # a median of which 5 % are on one side: at the quantile .5 / .95, .066 deviations above the mean; error 1.25 / sqrt n
+    assert ((mean - 0.3) / spread).abs().max() < 0.066 + 4.5 * 1.2533 / n**0.5
+    # of the second moment around it, 1 + .066^2, at most 6 in 10^5 of a normal cut away; error sqrt(2 / n)
+    assert (variance.sqrt() / spread - 1).abs().max() < 0.01 + 4.5 / (2 * n) ** 0.5
+
+
+def test_random_windows_do_not_overlap():
+    places = spaced(50, 8, 8, 32, torch.Generator().manual_seed(0))
+    first = corners(places, 8, 32)
+    distance = (first[:, :, None] - first[:, None]).abs().amax(-1) + 99 * torch.eye(8, dtype=torch.long)
+    assert distance.min() >= 8 and places.min() >= 1 / 8 and places.max() <= 7 / 8
+    assert (places.mean((0, 1)) - 0.5).abs().max() < 4.5 * 0.75 / 12**0.5 / 400**0.5
+    for k in (0, 9):
+        with pytest.raises(ValueError, match=r"expected 1 .. 8 objects"):
+            spaced(1, k, 8, 32, torch.Generator())
+
+
+def test_counting_notices_one_object_too_many_too_few_and_of_another_colour():
+    attributes = ConceptScenes.attributes
+    wanted = torch.tensor([[[math.nan, 1, math.nan, 0.3, 0.3], [0, 2, 0, 0.7, 0.7]]]).repeat(4, 1, 1)
+    both = torch.tensor([[2.0, 1, 0, 0.33, 0.31], [0, 2, 0, 0.7, 0.72]])
+    more = torch.cat([both, torch.tensor([[0.0, 0, 0, 0.5, 0.2]])])
+    other = both.clone()
+    other[0, 1] = 5
+    told = counted(attributes, wanted, [both, more, both[1:], other])
+    assert told["count"].tolist() == [2, 3, 1, 2] and told["extra"].tolist() == [0, 1, 0, 0]
+    assert told["placed"].tolist() == [2, 2, 1, 2] and told["right"].tolist() == [2, 2, 1, 1]
+
+
+def test_the_rules_count_the_objects_that_are_drawn():
+    data = ConceptScenes(only={"size": "small"}, count=8, split="test")
+    generator = torch.Generator().manual_seed(0)
+    places = spaced(8, 4, 8, 32, generator)
+    kinds = torch.tensor([0.0, 1, 0]).expand(8, 4, 3)
+    images = data.drawn(torch.cat([kinds, places], 2), generator)
+    assert data.count(images).tolist() == [4] * 8
+    fewer = torch.cat([kinds, places], 2)
+    fewer[:, 0] = math.nan
+    assert data.count(data.drawn(fewer, generator)).tolist() == [3] * 8
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("objects") / "run"
+    for _ in train(tiny(), out, accelerator="cpu"):
+        pass
+    return out
+
+
+def tiny():
+    return shrunk(objects()).but(optimiser={"iterations": 12, "batch": 8})
+
+
+def test_a_run_draws_what_a_formula_asks_for(run, tmp_path, capsys):
+    out = tmp_path / "grid.png"
+    arguments = ["--model", str(run), "--n", "2", "--steps", "4", "--out", str(out)]
+    assert main(["sample", "at(0.3,0.6) & at(0.7,0.4)", *arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert out.is_file() and told["formula"] == "at(0.3,0.6) & at(0.7,0.4)" and sum(told["counts"]) == 2
+    assert 0 <= told["satisfied"] <= 1
+    assert main(["sample", "red(0.3,0.6) & cube(0.7,0.4) | prior", *arguments]) == 0
+    assert "hold exactly what was asked for" in capsys.readouterr().out
+
+
+def test_the_prior_is_the_background_alone(run):
+    _, model = load_predictor(run)
+    made = draw([model], model.family.prior(), 8, torch.Generator().manual_seed(0), steps=20)
+    apart = (made.x - model.family.mean) / model.family.variance.sqrt()
+    assert apart.mean().abs() < 0.2 and apart.abs().mean() < 1.5
+
+
+@pytest.mark.parametrize(("formula", "said"), [
+    ("red", "red: expected a place too, such as red & at(0.3,0.6)"),
+    ("large & at(0.3,0.6)", "no energy is called 'large'"),
+    ("at(0.3,1.6)", "place: expected 2 numbers in [0, 1]"),
+    ("at(0.05,0.5)", "place: expected numbers from 0.125 to 0.875"),
+    ("at(0.3,0.6) & at(0.35,0.6)", "two places are 1 pixels apart; expected at least 4"),
+    ("red & blue & at(0.3,0.6)", "an object has one colour"),
+    ("red(0.3,0.6) & blue(0.3,0.6)", "an object has one colour"),
+    ("~at(0.3,0.6)", "told in numbers and has no share"),
+])  # fmt: skip
+def test_what_cannot_be_drawn_is_told_in_one_line(run, tmp_path, capsys, formula, said):
+    assert main(["sample", formula, "--model", str(run), "--n", "2", "--out", str(tmp_path / "x.png")]) == 1
+    error = capsys.readouterr().err
+    assert said in error and len(error.strip().splitlines()) == 1
+
+
+def test_formulas_tell_of_one_object_or_of_all(run):
+    _, model = load_predictor(run)
+    assert isinstance(model, Objects)
+    known = vocabulary([model])
+
+    def rows(formula: str) -> list[list[float]]:
+        energy = meaning(formula, known)
+        assert isinstance(energy, LocalLifts)
+        return model.rows_of(energy)[:, :2].nan_to_num(-1).tolist()
+
+    assert rows("red & at(0.3,0.6) & at(0.7,0.4)") == [[-1, 1], [-1, 1]]
+    assert rows("red(0.3,0.6) & blue(0.7,0.4)") == [[-1, 1], [-1, 2]]
+    assert rows("red(0.3,0.6) & cube(0.3,0.6) & at(0.7,0.4)") == [[1, 1], [-1, -1]]
+    found = [torch.tensor([[1.0, 1, 0, 0.3, 0.6]]), torch.tensor([[1.0, 2, 0, 0.3, 0.6]]), torch.zeros(0, 5)]
+    either = meaning("0.5:red(0.3,0.6) | 0.5:prior", known)
+    assert as_asked(model, either, found).tolist() == [True, False, True]
+
+
+def test_scores_and_report_are_made(run, capsys, monkeypatch):
+    monkeypatch.setattr("ergosum.density.sampling.LEVELS", 4)
+    assert main(["score", str(run), "--n", "2", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    told = told if "counts" in told else next(iter(told.values()))
+    assert {(r["row"], r["asked"]) for r in told["counts"]} == {
+        (row, k) for row in ("lifts", "told", "sum", "true images") for k in (1, 2)
+    }  # fmt: skip
+    true = [r for r in told["counts"] if r["row"] == "true images"]
+    assert all(r["exact"] == 1 and r["placed"] == 1 and r["extra"] == 0 for r in true)
+    assert main(["report", str(run)]) == 0
+
+
+def test_parts_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="counts: expected one object"):
+        ObjectDensities(counts=0)
+    with pytest.raises(ValueError, match="one of two numbers, the place of an object, got shape"):
+        Objects(ConceptScenes.attributes[:3])
+    with pytest.raises(ValueError, match="window: expected a multiple of 4 up to the side, 32, got 6"):
+        Part(Objects, window=6).build(attributes=ConceptScenes.attributes)
