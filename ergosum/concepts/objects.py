@@ -263,9 +263,11 @@ class Objects(Concepts):
         return made
 
     def forward(
-        self, objective: Any, images: Tensor, c: Tensor, generator: Generator, progress: float, given: Any = None
+        self, objective: Any, images: Tensor, c: Tensor, generator: Generator, progress: float, values: Tensor
     ) -> Losses:
-        """An objective's loss on the windows of images (n, channels, side, side) whose objects have values c."""
+        """An objective's loss on the windows of images (n, channels, side, side), under conditions c that tell places
+        and some of the values.
+        """
         with torch.no_grad():
             y = self.family.crops(self.encode(images, generator), c)
         return objective.loss(self.family.windows, y, c[:, self.family.others], generator, progress)

@@ -103,8 +103,12 @@ class ConceptDensities(Densities):
             return inner.space.told_loss(batch.images, batch.labels, generator)
         if inner.space.stages and not inner.space.settled:
             self._settle(inner)
-        c = inner.family.conditions.drop(batch.labels, self.drop, generator)
+        c = self._conditions(inner, batch.labels, generator)
         return model(self.objective, batch.images, c, generator, progress, values=batch.labels)
+
+    def _conditions(self, model: Concepts, labels: Tensor, generator: Generator) -> Tensor:  # type: ignore[override]
+        """A random subset of the values."""
+        return model.family.conditions.drop(labels, self.drop, generator)
 
     @torch.no_grad()
     def finish(self, model: Concepts, generator: Generator) -> bool:  # type: ignore[override]
