@@ -70,8 +70,8 @@ class LocalLifts(Energy):
     """A background with an object in each of several windows; see above.
 
     Args:
-        background: of whole images, its pixels independent. windows: family over (channels, w, w), of windows that hold
-            one object, less the background's mean there. places: x to the right and y down, in [0, 1]; NaN for an
+        background: of whole images, its pixels independent. windows: family over (channels w w,), of windows that hold
+            one object, less the background's mean there, as vectors. places: x to the right and y down, in [0, 1]; NaN for an
             object that is not there. conditions: of the family, one for each object; its `condition_dims` is 1.
     Shape:
         places: (n, K, 2). conditions: (n, K, width). x: (batch, channels, side, side), batch a multiple of n.
@@ -125,9 +125,9 @@ class LocalLifts(Energy):
         variance = self.background.variance
         each = (y.square() / variance + (2 * math.pi * variance).log()) / 2
         held = cut(torch.cat([y, each], 1), places, self.window)
-        ours, grounds = held.chunk(2, 2)
+        ours, grounds = (part.flatten(2) for part in held.chunk(2, 2))
         told = ~places.isnan().any(-1)
-        lifts = self.windows(conditions[told])(ours[told]) - grounds[told].flatten(1).sum(1)
+        lifts = self.windows(conditions[told])(ours[told]) - grounds[told].sum(1)
         added = each.new_zeros(told.shape).masked_scatter(told, lifts.to(each))
         return each.flatten(1).sum(1) + added.sum(1)
 

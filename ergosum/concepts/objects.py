@@ -27,7 +27,7 @@ from ergosum.density.table import measure
 from ergosum.density.task import CALIBRATED, FITTED, ISLANDS
 from ergosum.energies.gaussian import Gaussian
 from ergosum.energy import Energy
-from ergosum.nets.levels import LevelUNet
+from ergosum.nets.levels import LevelMlp
 from ergosum.nodes import leaves
 from ergosum.part import Part
 from ergosum.shapes import Batch, PerSample
@@ -36,7 +36,8 @@ from ergosum.training.task import Losses, Samples, Section, Shelf, Table
 __all__ = ["ObjectDensities", "Objects", "ObjectsEnergy", "background_of"]
 
 WINDOWS = Part(
-    ConceptEnergy, independent=False, form=Part(InnerProduct, body=Part(LevelUNet, width=48), fine=True), code=96,
+    ConceptEnergy, independent=False, form=Part(InnerProduct, body=Part(LevelMlp, width=256, blocks=3), fine=True),
+    code=96,
     lowest=0.02, highest=4.0,
 )  # fmt: skip
 """Of a window."""
@@ -67,7 +68,7 @@ class ObjectsEnergy(nn.Module):
 
     Args:
         event: (channels, side, side). attributes: of an object, one of them a place of two numbers. window: side of the
-            windows in pixels, a multiple of 4. windows: family of these, gets `event` and the other `attributes`.
+            windows in pixels. windows: family of these as vectors, gets `event` and the other `attributes`.
     Attributes:
         mean, variance: of the background's pixels, independent normals; 0 and 1 until `fit`. deviation: of pixels in
             windows.
@@ -86,13 +87,13 @@ class ObjectsEnergy(nn.Module):
         if len(places) != 1:
             told = ", ".join(a.name for a in attributes) or "none"
             raise ValueError(f"attributes: expected one of two numbers, the place of an object, got {told}.")
-        if window % 4 or not 4 <= window <= event[-1]:
-            raise ValueError(f"window: expected a multiple of 4 up to the side, {event[-1]}, got {window}.")
+        if not 1 <= window <= event[-1]:
+            raise ValueError(f"window: expected a side in pixels up to that of the image, {event[-1]}, got {window}.")
         self.event, self.window, self.place = tuple(event), window, places[0]
         self.width = sum(a.width for a in attributes)
         self.others = [n for n in range(self.width) if not self.place.start <= n < self.place.stop]
         kinds = tuple(a for a in attributes if a.numbers != 2)
-        self.windows: Any = windows.build(event=(event[0], window, window), attributes=kinds)
+        self.windows: Any = windows.build(event=(event[0] * window**2,), attributes=kinds)
         self.lowest, self.highest = self.windows.lowest, self.windows.highest
         self.register_buffer("mean", torch.zeros(self.event))
         self.register_buffer("variance", torch.ones(self.event))
@@ -122,8 +123,8 @@ class ObjectsEnergy(nn.Module):
         return self(torch.full((1, self.width), torch.nan))
 
     def crops(self, x: Tensor, values: Tensor) -> Tensor:
-        """Windows around the objects of points (n, *event), less the background: (n, channels, window, window)."""
-        return cut(x - self.mean, values[:, None, self.place], self.window)[:, 0]
+        """Windows around the objects of points (n, *event), less the background: (n, channels window window)."""
+        return cut(x - self.mean, values[:, None, self.place], self.window).flatten(1)
 
     @torch.no_grad()
     def fit(self, x: Tensor, values: Tensor) -> None:
@@ -167,8 +168,8 @@ class Objects(Concepts):
 
     Args:
         attributes: of an object, each as `Attribute` or its three fields; with channels and side they are the data's.
-        window: side of a window in pixels, a multiple of 4: as large as an object. windows: energies of windows, get
-            `event` and the `attributes` but the place. channels, side: of an image.
+        window: side of a window in pixels: as large as an object. windows: energies of windows as vectors, get `event`
+            and the `attributes` but the place. channels, side: of an image.
     """
 
     def __init__(

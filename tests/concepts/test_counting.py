@@ -39,7 +39,7 @@ class Tinted(Conditional):
             remembers = False
 
             def forward(self, y) -> torch.Tensor:
-                mean, v = z[:, 0, None, None, None], self.variance
+                mean, v = z, self.variance
                 return (((y - mean) ** 2 / v + math.log(2 * math.pi * v)) / 2).flatten(1).sum(1)
 
         member = Member()
@@ -246,5 +246,5 @@ def test_parts_that_do_not_fit_are_refused():
         ObjectDensities(counts=0)
     with pytest.raises(ValueError, match="one of two numbers, the place of an object, got shape"):
         Objects(ConceptScenes.attributes[:3])
-    with pytest.raises(ValueError, match="window: expected a multiple of 4 up to the side, 32, got 6"):
-        Part(Objects, window=6).build(attributes=ConceptScenes.attributes)
+    with pytest.raises(ValueError, match="window: expected a side in pixels up to that of the image, 32, got 33"):
+        Part(Objects, window=33).build(attributes=ConceptScenes.attributes)
