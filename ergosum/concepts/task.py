@@ -80,10 +80,11 @@ class ConceptDensities(Densities):
         """Take what the space, the family and the vocabulary hold of the data themselves."""
         generator = torch.Generator().manual_seed(0)
         record = self.images.attributed(FITTED, generator)
-        if hasattr(model.space, "settle_told"):
-            model.space.settle_told(record.images, record.values)
+        space: Any = model.space
+        if hasattr(space, "settle_told"):
+            space.settle_told(record.images, record.values)
         else:
-            model.space.settle(record.images)
+            space.settle(record.images)
         parts = zip(record.images.split(500), record.values.split(500), strict=True)
         with torch.no_grad():
             points = torch.cat([model.points(a, b, generator) for a, b in parts])
