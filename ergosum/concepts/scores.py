@@ -101,13 +101,13 @@ def formulas(attributes: Sequence[Attribute]) -> dict[str, list[Asked]]:
     first, second = named[0], named[1] if len(named) > 1 else named[0]
     a, b = first.values[1 % len(first.values)], first.values[2 % len(first.values)]
     c = second.values[1 % len(second.values)]
-    third = named[2] if len(named) > 2 else second
-    e = third.values[0]
+    third = named[2] if len(named) > 2 else None
+    e, f = (third or first).values[0], (third or second).values[0]
     return {
         "or": [Asked(f"{a} | {b}"), Asked(f"{a} | {b}", (0.9, 0.1)), Asked(f"({a} | {b}) & {c}"),
                Asked(f"{a} | {c}", (0.5, 0.5))],
         "not": [Asked(f"~{a}"), Asked(f"~{a} & {c}")],
-        "nested": [Asked(f"({a} | {c}) & ~({e} & {c})"), Asked(f"({a} & {c}) | (~{a} & {e})")],
+        "nested": [Asked(f"({a} | {c}) & ~({e} & {c})"), Asked(f"({a} & {c}) | (~{a} & {f})")],
     }  # fmt: skip
 
 
