@@ -144,11 +144,18 @@ def valued(value: Any, hint: Any, trust: tuple[str, ...], where: str) -> Any:
     if isinstance(value, Mapping) and "class" in value:
         value = part_from(value, trust, kind_of(hint), where)
     elif isinstance(value, list | tuple):
-        inner = next(iter(get_args(hint) or (None,)), None)
-        value = tuple(valued(v, inner, trust, where) for v in value)
+        value = tuple(valued(v, inner, trust, where) for v, inner in zip(value, _each(hint, len(value)), strict=True))
     if not admits(value, hint):
         raise ValueError(f"{where}: expected {described(hint)}, got {value!r}.")
     return value
+
+
+def _each(hint: Any, count: int) -> Sequence[Any]:
+    """The type of each of so many values of a list, where one may stand; None where nothing is known of it."""
+    among = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    lists = [get_args(a) for a in among if get_origin(a) in (tuple, list, Sequence)]
+    held = next((inner for inner in lists if inner[1:] not in ((), (...,)) and len(inner) == count), None)
+    return held or [next((inner[0] for inner in lists), None)] * count
 
 
 def admits(value: Any, hint: Any) -> bool:

@@ -23,6 +23,7 @@ from ergosum.part import Part, admits, described, exported, fits, kind_of, part_
 from ergosum.samplers.chain import Sampler
 from ergosum.samplers.descent import Descent
 from ergosum.samplers.mala import Mala
+from ergosum.samplers.presets import ShortRun
 from ergosum.temporal import PairData, Prediction, TemporalDecomposer
 from ergosum.training.task import Task
 
@@ -76,6 +77,14 @@ def test_a_part_survives_the_round_trip_through_plain_data():
     assert again == WHOLE and again.get("data").get("factors") == ("angle",)
     assert hash(again) == hash(WHOLE) and again != WHOLE.but(persistent=0.5) and WHOLE != "Prediction"
     assert [p.cls for p in within(again)] == [p.cls for p in within(WHOLE)] and len(list(within(WHOLE))) == 7
+
+
+@pytest.mark.parametrize("clamp", [(-1.0, 1.0), None])
+def test_values_that_may_be_a_list_or_nothing_survive_it_too(clamp):
+    part = Part(ShortRun, clamp=clamp)
+    assert part_from(json.loads(json.dumps(part.to_dict()))) == part
+    with pytest.raises(ValueError, match="clamp: expected 2 values or nothing"):
+        part_from({**part.to_dict(), "clamp": [0.0, 1.0, 2.0]})
 
 
 def test_changes_merge_into_parts_within_and_leave_the_original_alone():

@@ -123,3 +123,11 @@ def test_worlds_are_shares_of_what_was_asked_for():
     made = worlds("red | blue", KNOWN, (0.9, 0.1))
     assert float(made.formula[made.names["red"]].sum()) == pytest.approx(0.9)
     assert float(made.prior[made.names["red"]].sum()) == pytest.approx(0.5)
+
+
+def test_what_several_tell_at_once_are_values_of_different_attributes():
+    model = KNOWN["red"].owner
+    red, blue, box = (KNOWN[name].energy for name in ("red", "blue", "box"))
+    assert model.together([red, blue]) is None and model.together([red, model.family]) is None
+    assert WHOLE["red"].owner.together([red, box]) is None  # of which no lift is a member
+    assert torch.equal(model.together([red, box]).c.nan_to_num(-1), torch.tensor([0.0, 1, -1, -1]).double().to(red.c))
