@@ -1,7 +1,8 @@
 """Styles of drawn faces: which parts of DiceBear's avatars show which attribute, and their layers as pixels.
 
 The drawings are those of the packages dicebear-styles and dicebear-core, made to pixels by resvg-py: `pip install
-'ergosum[faces]'`. Each style has a licence and authors of its own (`licence`).
+'ergosum[faces]'`. Every part is drawn by itself, once, and laid on those below it; what a style blends with the part
+below in another way (noses of personas) is therefore plain. Each style has a licence and authors of its own (`licence`).
 """
 
 import copy
@@ -24,7 +25,17 @@ from torch import Tensor
 from ergosum.data.attributed import Attribute
 from ergosum.data.cache import cache_folder
 
-__all__ = ["ATTRIBUTES", "GROUNDS", "STYLES", "AvatarPart", "AvatarStyle", "Shown", "layers_of", "licence", "options_of"]
+__all__ = [
+    "ATTRIBUTES",
+    "GROUNDS",
+    "STYLES",
+    "AvatarPart",
+    "AvatarStyle",
+    "Shown",
+    "layers_of",
+    "licence",
+    "options_of",
+]
 
 SMILE = Attribute("smile", ("smiling", "serious"))
 GLASSES = Attribute("glasses", ("glasses", "no_glasses"))
@@ -260,7 +271,9 @@ def _drawn(style: str, definition: Mapping[str, Any], name: str, shown: list[Sho
     """The options of one layer, (options, 4, side, side), uint8."""
     dicebear = _imported("dicebear")
     part = next((p for p in STYLES[style].parts if p.component == name), None)
-    elements = [e for e in definition["canvas"]["elements"] if (e["name"] == name if part else e["type"] != "component")]
+    elements = [
+        e for e in definition["canvas"]["elements"] if (e["name"] == name if part else e["type"] != "component")
+    ]
     components = {}
     if part:  # DiceBear checks all that a style holds, for seconds
         held, used = definition["components"][name], {option.variant for option in shown}

@@ -156,7 +156,8 @@ class Avatars:
                      if any(attribute.name in o.told for o in self._options[name]))  # fmt: skip
             told = torch.tensor([o.told.get(attribute.name, len(attribute.values)) for o in self._options[names[k]]])
             least = torch.stack(
-                [fitted.errors[k].masked_fill(told != v, torch.inf).amin(1) for v in range(len(attribute.values) + 1)], 1
+                [fitted.errors[k].masked_fill(told != v, torch.inf).amin(1) for v in range(len(attribute.values) + 1)],
+                1,
             )
             best, value = least.min(1)
             second = least.scatter(1, value[:, None], torch.inf).amin(1)
