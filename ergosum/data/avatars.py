@@ -120,7 +120,8 @@ class Avatars:
         """The values of faces of this style, by comparison with its parts, on whatever background of one colour.
 
         The options of all parts that come nearest in squared error are sought, part by part (`Layers.fit`), sharp and,
-        where that does not suffice, blurred. A value is read where it is `ODDS` times as likely as any other under Gaussian noise as large as what the comparison left.
+        where that does not suffice, blurred. A value is read where it is `ODDS` times as likely as any other under
+        Gaussian noise as large as what the comparison left.
         Nothing is read of an image that is no such face, of a part that is hidden or of none of its forms.
 
         Shape:

@@ -41,7 +41,7 @@ def test_a_face_is_the_one_that_dicebear_draws_as_a_whole(style):
         numbers = torch.tensor([[int(torch.randint(len(a.values), (), generator=generator)) for a in ATTRIBUTES]])
         choice = torch.stack([d.choose(numbers, torch.rand(1, generator=generator)) for d in drawable], 1)
         chosen = {"seed": "", "backgroundColor": ["#c0ffee"], **STYLES[style].options}
-        for name, held in whole.components().items():
+        for name in whole.components():
             if name not in parts:
                 chosen[f"{name}Probability"] = 0
         for (name, shown), number in zip(options.items(), choice[0].tolist(), strict=True):
@@ -99,7 +99,8 @@ def test_nothing_is_read_of_what_is_no_face(style):
     noise = torch.rand(30, 3, 32, 32, generator=generator)
     for name, images in {
         "plain": plain, "skin alone": skins[:, :, None, None].expand(-1, -1, 32, 32), "noise": noise,
-        "aside": faces.roll(8, 3), "upper half": torch.cat([faces[:, :, :16], torch.full_like(faces[:, :, 16:], 0.5)], 2),
+        "aside": faces.roll(8, 3),
+        "upper half": torch.cat([faces[:, :, :16], torch.full_like(faces[:, :, 16:], 0.5)], 2),
     }.items():  # fmt: skip
         assert data.read(images.contiguous()).isnan().all(), name
 
