@@ -1,7 +1,9 @@
 """Styles of drawn faces: which parts of DiceBear's avatars show which attribute, and their layers as pixels.
 
 The drawings are those of the packages dicebear-styles and dicebear-core, made to pixels by resvg-py: `pip install
-'ergosum[faces]'`. Each style has a licence and authors of its own (`licence`).
+'ergosum[faces]'`. Every part is drawn by itself, once, and laid on those below it; what a style blends with the part
+below in another way (noses of personas) is therefore plain. Each style has a licence and authors of its own
+(`licence`).
 """
 
 import copy
@@ -24,7 +26,17 @@ from torch import Tensor
 from ergosum.data.attributed import Attribute
 from ergosum.data.cache import cache_folder
 
-__all__ = ["ATTRIBUTES", "GROUNDS", "STYLES", "AvatarPart", "AvatarStyle", "Shown", "layers_of", "licence", "options_of"]
+__all__ = [
+    "ATTRIBUTES",
+    "GROUNDS",
+    "STYLES",
+    "AvatarPart",
+    "AvatarStyle",
+    "Shown",
+    "layers_of",
+    "licence",
+    "options_of",
+]
 
 SMILE = Attribute("smile", ("smiling", "serious"))
 GLASSES = Attribute("glasses", ("glasses", "no_glasses"))
@@ -47,6 +59,7 @@ GROUNDS = torch.tensor(
 _BASE = "skin"
 """The name of the layer of a style's head and neck, which is no component of it."""
 _INK, _SHIRT = ("#262e33", "#7a2f3f", "#25557c"), ("#5199e4", "#44c585", "#ff6f69", "#ffd969", "#8a6fc9", "#5a6570")
+_IRIS = ("#4b6478", "#6b4a2e", "#3f6b52")
 _MISSING = "Faces are drawn with dicebear-core, dicebear-styles and resvg-py ({}): pip install 'ergosum[faces]'"
 
 
@@ -103,7 +116,7 @@ STYLES: dict[str, AvatarStyle] = {
     "pixel-art": AvatarStyle(
         (
             AvatarPart("clothes", {"": _numbered("variant", 1, 3, 4, 5, 6, 8, 12, 13, 14, 17, 23)}, "clothing", _SHIRT),
-            AvatarPart("eyes", {"": _numbered("variant", 1, 3, 6, 7, 9, 11)}, "eyes", ("#4b6478", "#6b4a2e", "#3f6b52")),
+            AvatarPart("eyes", {"": _numbered("variant", 1, 3, 6, 7, 9, 11)}, "eyes", _IRIS),
             AvatarPart(
                 "glasses",
                 {"glasses": (*_numbered("dark", 5, 6, 7), *_numbered("light", 5, 6, 7)), "no_glasses": ()},
@@ -134,7 +147,9 @@ STYLES: dict[str, AvatarStyle] = {
     ),
     "personas": AvatarStyle(
         (
-            AvatarPart("eyes", {"glasses": ("glasses", "sunglasses"), "no_glasses": ("happy", "open", "sleep", "wink")}),
+            AvatarPart(
+                "eyes", {"glasses": ("glasses", "sunglasses"), "no_glasses": ("happy", "open", "sleep", "wink")}
+            ),
             AvatarPart(
                 "hair",
                 {
@@ -260,7 +275,9 @@ def _drawn(style: str, definition: Mapping[str, Any], name: str, shown: list[Sho
     """The options of one layer, (options, 4, side, side), uint8."""
     dicebear = _imported("dicebear")
     part = next((p for p in STYLES[style].parts if p.component == name), None)
-    elements = [e for e in definition["canvas"]["elements"] if (e["name"] == name if part else e["type"] != "component")]
+    elements = [
+        e for e in definition["canvas"]["elements"] if (e["name"] == name if part else e["type"] != "component")
+    ]
     components = {}
     if part:  # DiceBear checks all that a style holds, for seconds
         held, used = definition["components"][name], {option.variant for option in shown}

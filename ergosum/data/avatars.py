@@ -120,7 +120,8 @@ class Avatars:
         """The values of faces of this style, by comparison with its parts, on whatever background of one colour.
 
         The options of all parts that come nearest in squared error are sought, part by part (`Layers.fit`), sharp and,
-        where that does not suffice, blurred. A value is read where it is `ODDS` times as likely as any other under Gaussian noise as large as what the comparison left.
+        where that does not suffice, blurred. A value is read where it is `ODDS` times as likely as any other under
+        Gaussian noise as large as what the comparison left.
         Nothing is read of an image that is no such face, of a part that is hidden or of none of its forms.
 
         Shape:
@@ -156,7 +157,8 @@ class Avatars:
                      if any(attribute.name in o.told for o in self._options[name]))  # fmt: skip
             told = torch.tensor([o.told.get(attribute.name, len(attribute.values)) for o in self._options[names[k]]])
             least = torch.stack(
-                [fitted.errors[k].masked_fill(told != v, torch.inf).amin(1) for v in range(len(attribute.values) + 1)], 1
+                [fitted.errors[k].masked_fill(told != v, torch.inf).amin(1) for v in range(len(attribute.values) + 1)],
+                1,
             )
             best, value = least.min(1)
             second = least.scatter(1, value[:, None], torch.inf).amin(1)

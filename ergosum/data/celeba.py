@@ -103,8 +103,8 @@ def _attributes(path: Path) -> tuple[list[str], list[str], np.ndarray]:
     for number, line in lines:
         name, *words = line.split()
         if len(words) != len(names) or not set(words) <= {"1", "-1"}:
-            raise ValueError(f"{shown(path)}, line {number}: expected the name of a file and {len(names)} values of 1 or "
-                             f"-1, got {_short(line)!r}.")  # fmt: skip
+            raise ValueError(f"{shown(path)}, line {number}: expected the name of a file and {len(names)} values of "
+                             f"1 or -1, got {_short(line)!r}.")  # fmt: skip
         files.append(name)
         rows.append(np.array(words, np.int8))
     if len(files) != int(head[0]):
@@ -123,12 +123,12 @@ def _part(path: Path, files: Sequence[str], split: Split) -> list[int]:
     for number, line in _lines(path):
         words = line.split()
         if len(words) != 2 or words[1] not in ("0", "1", "2"):
-            raise ValueError(f"{shown(path)}, line {number}: expected the name of a file and 0, 1 or 2 (to train on, to "
-                             f"validate, to test on), got {_short(line)!r}.")  # fmt: skip
+            raise ValueError(f"{shown(path)}, line {number}: expected the name of a file and 0, 1 or 2 (to train on, "
+                             f"to validate, to test on), got {_short(line)!r}.")  # fmt: skip
         parts[words[0]] = int(words[1])
     if missing := [name for name in files if name not in parts]:
-        raise ValueError(f"{shown(path)}: {len(missing)} images of the list of attributes are missing in it, the first: "
-                         f"{missing[0]}.")  # fmt: skip
+        raise ValueError(f"{shown(path)}: {len(missing)} images of the list of attributes are missing in it, the "
+                         f"first: {missing[0]}.")  # fmt: skip
     return [i for i, name in enumerate(files) if parts[name] == _PART[split]]
 
 

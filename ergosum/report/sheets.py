@@ -26,10 +26,8 @@ from ergosum.data.tetrominoes import SIDE, Tetrominoes
 from ergosum.part import Part, parameters
 from ergosum.report.strips import sheet
 
-__all__ = [
-    "SHEETS", "attributes", "classes", "clips", "glyphs", "images", "mixed", "overlay", "pairs", "scenes", "sequences",
-    "shapes", "sheet_of", "tetrominoes",
-]  # fmt: skip
+__all__ = ["SHEETS", "attributes", "classes", "clips", "glyphs", "images", "mixed", "overlay", "pairs", "scenes",
+           "sequences", "shapes", "sheet_of", "tetrominoes"]  # fmt: skip
 
 COLUMNS = 8
 """Images per row of a sheet."""

@@ -88,8 +88,8 @@ def test_wrong_settings_and_missing_images_are_refused(folder):
     with pytest.raises(UnreadableImage, match=r"000002\.png could not be read"):
         CelebA(folder, ["Smiling"]).at(torch.tensor([1]))
     (folder / "img_align_celeba" / "000002.png").unlink()
-    with pytest.raises(FileNotFoundError, match="1 of 10 images of the list are missing, the first: 000002.png"):
+    with pytest.raises(FileNotFoundError, match=r"1 of 10 images of the list are missing, the first: 000002\.png"):
         CelebA(folder, ["Smiling"])
     (folder / "img_align_celeba").rename(folder / "elsewhere")
-    with pytest.raises(FileNotFoundError, match="unpack img_align_celeba.zip"):
+    with pytest.raises(FileNotFoundError, match=r"unpack img_align_celeba\.zip"):
         CelebA(folder, ["Smiling"])

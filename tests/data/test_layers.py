@@ -61,25 +61,18 @@ def test_layers_and_ground_are_found_again_and_errors_are_those_of_the_images():
         torch.testing.assert_close(told, truth - truth.amin(1, keepdim=True), atol=1e-3, rtol=1e-3)
 
 
-def test_two_layers_that_stand_in_for_each_other_are_changed_together():
-    """A grey under a white that covers half of it: each layer alone is best as it is, both together are better."""
-    paint = torch.zeros(2, 2, 4, 4, 4)
-    paint[0, 1] = torch.tensor([0.5, 0.5, 0.5, 0.5])[:, None, None]
-    paint[1, 1] = torch.tensor([-0.0, 0.0, 0.0, 1.0])[:, None, None]
-    shift = torch.zeros(3, 4, 4, 4)
-    shift[1], shift[2] = 0.9, 0.35
-    options = [(torch.stack([torch.zeros(4, 4, 4), torch.full((4, 4, 4), 0.8), torch.full((4, 4, 4), 0.3)]) * 255),
-               (torch.stack([torch.zeros(4, 4, 4), _cover(0.2, 0.7), _cover(0.0, 0.1)]) * 255)]  # fmt: skip
-    options = [o.round().byte() for o in options]
-    alone, together = Layers(options), Layers(options, pairs=[(0, 1)])
-    everything = all_choices(3, 3)
-    images = alone.compose(everything, torch.full((9, 3), 0.5))
-    errors = [layers.fit(images).residual.square().sum((1, 2, 3)) for layers in (alone, together)]
-    assert (errors[1] <= errors[0] + 1e-6).all() and errors[1].max() < 1e-3
+def test_two_layers_that_stand_in_for_each_other_are_found_together():
+    """On grey 0.5 one layer makes two pixels 0 and 0.2, and one above it adds half of white: 0.5 and 0.6 with both.
 
-
-def _cover(colour, cover):
-    return torch.cat([torch.full((3, 4, 4), colour * cover), torch.full((1, 4, 4), cover)])
+    With neither 0.5 and 0.5 is left, a squared error of 0.01; with one alone it is 0.41 or 0.085.
+    """
+    options = torch.zeros(2, 2, 4, 4, 4)
+    options[0, 1, :, 3, :2] = torch.tensor([[0.0, 0.2], [0.0, 0.2], [0.0, 0.2], [1.0, 1.0]])
+    options[1, 1, :, 3, :2] = 0.5
+    layers = [(o * 255).round().byte() for o in options]
+    both = Layers(layers).compose(torch.tensor([[1, 1]]), torch.full((1, 3), 0.5))
+    assert Layers(layers).fit(both).choice.tolist() == [[0, 0]]
+    assert Layers(layers, pairs=[(0, 1)]).fit(both).choice.tolist() == [[1, 1]]
 
 
 def test_layers_of_another_form_are_refused():
