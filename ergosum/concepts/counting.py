@@ -41,6 +41,8 @@ REACH = 0.1
 """Distance, in sides of an image, within which an object counts as the one at a place."""
 TRIES = 64
 """Places that are tried for each object before all of an image's are drawn anew."""
+LEVELS = 30
+"""Noise levels of the draws that are scored: windows are small, and few do."""
 SHOWN = 64
 """Images of a picture, at most."""
 Finder = Callable[[Tensor], list[Tensor]]
@@ -159,7 +161,7 @@ def _values(model: Any, data: Any, places: Tensor, generator: Generator) -> Tens
 
 
 def _drawn(model: Any, energy: Energy, n: int, generator: Generator) -> Tensor:
-    return decoded(model, draw([model], energy, n, generator).x)
+    return decoded(model, draw([model], energy, n, generator, steps=LEVELS).x)
 
 
 def _shares(model: Any, values: Tensor, bare: Tensor, images: Tensor, found: Finder, row: str) -> dict[str, float]:

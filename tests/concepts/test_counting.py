@@ -229,7 +229,7 @@ def test_formulas_tell_of_one_object_or_of_all(run):
 
 
 def test_scores_and_report_are_made(run, capsys, monkeypatch):
-    monkeypatch.setattr("ergosum.density.sampling.LEVELS", 4)
+    monkeypatch.setattr("ergosum.concepts.counting.LEVELS", 4)
     assert main(["score", str(run), "--n", "2", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     told = told if "counts" in told else next(iter(told.values()))
