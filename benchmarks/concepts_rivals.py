@@ -110,6 +110,7 @@ class Joint(Ours):
                 continue
             left = own.clone()
             left[[attribute.values.index(name) for name in here]] = 0
+            left = left.clamp(min=1e-9)  # where all values are named, no world has another one
             c[:, column] = torch.multinomial(left, n, replacement=True, generator=generator)[:, None].float()
             for name in here:
                 c[wanted.names[name][chosen], column] = float(attribute.values.index(name))
