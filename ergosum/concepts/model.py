@@ -29,7 +29,8 @@ class Concepts(Density):
             `attributes` and `parts`. channels, side: of an image.
     Attributes:
         names: of all named values, in the order of the attributes. shares: of each in the data, equal until `count`.
-            best: the noise level at which each attribute is read, the lowest until `inference.choose_levels`.
+            best: the noise level at which each attribute is read, the lowest until `inference.choose_levels`; 0 of a
+            family without levels.
     """
 
     shares: Tensor
@@ -53,7 +54,7 @@ class Concepts(Density):
         self.family: Any = family.build(event=self.space.event, attributes=self.attributes, parts=parts)
         equal = [1 / len(a.values) for a in self.attributes for _ in a.values]
         self.register_buffer("shares", torch.tensor(equal))
-        self.register_buffer("best", torch.full((len(self.attributes),), self.family.lowest))
+        self.register_buffer("best", torch.full((len(self.attributes),), getattr(self.family, "lowest", 0.0)))
 
     @property
     def independent(self) -> bool:

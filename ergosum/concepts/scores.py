@@ -31,7 +31,19 @@ from ergosum.energy import Energy
 from ergosum.report.tables import target
 from ergosum.training.task import Table
 
-__all__ = ["TARGETS", "Draws", "conjunction", "right", "score_concepts", "tables", "variation"]
+__all__ = [
+    "TARGETS",
+    "Asked",
+    "Draws",
+    "conjunction",
+    "conjunctions",
+    "formula_row",
+    "formulas",
+    "right",
+    "score_concepts",
+    "tables",
+    "variation",
+]
 
 TARGETS = {
     "and_seen": ("all attributes right, combinations that training shows", 0.90, True),
@@ -101,13 +113,13 @@ def formulas(attributes: Sequence[Attribute]) -> dict[str, list[Asked]]:
     first, second = named[0], named[1] if len(named) > 1 else named[0]
     a, b = first.values[1 % len(first.values)], first.values[2 % len(first.values)]
     c = second.values[1 % len(second.values)]
-    third = named[2] if len(named) > 2 else None
-    e, f = (third or first).values[0], (third or second).values[0]
+    e = (named[2] if len(named) > 2 else first).values[0]
+    d = e if len(named) > 2 else second.values[0]
     return {
         "or": [Asked(f"{a} | {b}"), Asked(f"{a} | {b}", (0.9, 0.1)), Asked(f"({a} | {b}) & {c}"),
                Asked(f"{a} | {c}", (0.5, 0.5))],
         "not": [Asked(f"~{a}"), Asked(f"~{a} & {c}")],
-        "nested": [Asked(f"({a} | {c}) & ~({e} & {c})"), Asked(f"({a} & {c}) | (~{a} & {f})")],
+        "nested": [Asked(f"({a} | {c}) & ~({e} & {c})"), Asked(f"({a} & {c}) | (~{a} & {d})")],
     }  # fmt: skip
 
 
@@ -136,19 +148,32 @@ def score_concepts(
         return decoded(model, draw([model], energy, count, generator, **options).x)
 
     own = draws or drawn
+
+    def together(values: Tensor) -> Tensor:
+        particles = options["particles"]  # those of a draw are neighbours, and have its condition
+        parts = values.split(max(1, CHUNK // particles))
+        return torch.cat([own(conjunction(model, p.repeat_interleave(particles, 0)), len(p)) for p in parts])
+
     told: dict[str, Any] = {"card": name, "n": n, "seed": seed, **{k: v for k, v in options.items() if v is not None}}
     told["reader"] = _rows(attributes, read(held.images), held.values)
-    told |= _conjunctions(model, data, read, held.values, own, options["particles"])
+    told |= conjunctions(attributes, data, read, held.values, together)
     known = vocabulary([model])
     asked = formulas(attributes)
+
+    def of(one: Asked, count: int) -> Tensor:
+        return own(meaning(one.formula, known, one.shares), count)
+
     told["formulas"] = [
-        {"kind": kind, **_formula(one, known, attributes, read, own, n)} for kind, ones in asked.items() for one in ones
+        {"kind": kind, **formula_row(one, known, attributes, read, of, n)}
+        for kind, ones in asked.items()
+        for one in ones
     ]
-    of = {kind: [row for row in told["formulas"] if row["kind"] == kind] for kind in asked}
+    rows = {kind: [row for row in told["formulas"] if row["kind"] == kind] for kind in asked}
     told |= {
-        "or_tv": max(row["tv"] for row in of["or"]), "or_p": min(row["p"] for row in of["or"]),
-        "not_leak": max(1 - row["satisfied"] for row in of["not"]), "not_tv": max(row["tv"] for row in of["not"]),
-        "nested": min(row["satisfied"] for row in of["nested"]), "nested_tv": max(row["tv"] for row in of["nested"]),
+        "or_tv": max(row["tv"] for row in rows["or"]), "or_p": min(row["p"] for row in rows["or"]),
+        "not_leak": max(1 - row["satisfied"] for row in rows["not"]), "not_tv": max(row["tv"] for row in rows["not"]),
+        "nested": min(row["satisfied"] for row in rows["nested"]),
+        "nested_tv": max(row["tv"] for row in rows["nested"]),
     }  # fmt: skip
     told |= _inferred(model, held, generator)
     told["targets"] = [
@@ -166,14 +191,15 @@ def _rows(attributes: Sequence[Attribute], read: Tensor, values: Tensor) -> dict
     return {**dict(zip(names, ok.float().mean(0).tolist(), strict=True)), "all": ok.all(1).float().mean().item()}
 
 
-def _conjunctions(
-    model: Concepts, data: Any, read: Reader, values: Tensor, draws: Draws, particles: int
+def conjunctions(
+    attributes: Sequence[Attribute], data: Any, read: Reader, values: Tensor, draws: Callable[[Tensor], Tensor]
 ) -> dict[str, Any]:
-    """Draws of all attributes at once; the particles of a draw are neighbours, and have its condition."""
-    found = []
-    for part in values.split(max(1, CHUNK // particles)):
-        found.append(read(draws(conjunction(model, part.repeat_interleave(particles, 0)), len(part))))
-    ok, rows = torch.cat(found), []
+    """Images of all attributes at once, read: shares that are right in all, by what training shows of them.
+
+    Args:
+        values: (n, columns), asked for. draws: images of some of them, one each.
+    """
+    ok, rows = read(draws(values)), []
     pair = getattr(data, "held_out_pair", None)
     unseen = data.held_out(values) if hasattr(data, "held_out") else torch.zeros(len(values), dtype=torch.bool)
     sets = {"and_seen": ~unseen, "and_held_out": unseen}
@@ -183,33 +209,42 @@ def _conjunctions(
     told: dict[str, Any] = {}
     for key, chosen in sets.items():
         if chosen.any():
-            rows.append({"row": key, "n": int(chosen.sum()), **_rows(model.attributes, ok[chosen], values[chosen])})
+            rows.append({"row": key, "n": int(chosen.sum()), **_rows(attributes, ok[chosen], values[chosen])})
             told[key] = rows[-1]["all"]
     return told | {"conjunctions": rows}
 
 
-def _formula(
-    asked: Asked, known: Any, attributes: Sequence[Attribute], read: Reader, draws: Draws, n: int
+def formula_row(
+    asked: Asked,
+    known: Any,
+    attributes: Sequence[Attribute],
+    read: Reader,
+    draws: Callable[[Asked, int], Tensor],
+    n: int,
 ) -> dict[str, Any]:
-    """n draws of a formula: how many satisfy it, and how far the shares of its worlds are from what was asked for."""
-    energy = meaning(asked.formula, known, asked.shares)
+    """n draws of a formula: how many satisfy it, and how far the shares of its worlds are from what was asked for.
+
+    Args:
+        draws: images of the formula, so many. known: the vocabulary that it is in.
+    """
     wanted = worlds(asked.formula, known, asked.shares)
-    values = torch.cat([read(draws(energy, min(CHUNK, n - at))) for at in range(0, n, CHUNK)])
+    values = torch.cat([read(draws(asked, min(CHUNK, n - at))) for at in range(0, n, CHUNK)])
     counts = _counted(wanted, known, attributes, values)
-    p = chi_square(wanted.formula, counts)
+    shares = torch.cat([wanted.formula, torch.zeros(1, dtype=torch.float64)])
+    p = chi_square(shares, counts)
     return {
         "formula": asked.formula, "shares": asked.shares, "n": n,
         "satisfied": satisfied(asked.formula, known, attributes, values).float().mean().item(),
-        "tv": variation(wanted.formula, counts / max(1, int(counts.sum()))), "p": p,
+        "tv": variation(shares, counts / n), "p": p,
     }  # fmt: skip
 
 
 def _counted(wanted: Worlds, known: Any, attributes: Sequence[Attribute], values: Tensor) -> Tensor:
-    """How many images are in each world; one in which nothing was read is in none."""
-    names = list(wanted.names)
-    held = torch.stack([satisfied(name, known, attributes, values) for name in names], 1)
+    """How many images are in each world, and last in how many nothing was read, which are in none, (worlds + 1,)."""
+    names, seen = list(wanted.names), ~values.isnan().all(1)
+    held = torch.stack([satisfied(name, known, attributes, values) for name in names], 1)[seen]
     of = torch.stack([wanted.names[name] for name in names], 1)
-    return (held[:, None] == of[None]).all(2).sum(0)
+    return torch.cat([(held[:, None] == of[None]).all(2).sum(0), (~seen).sum()[None]])
 
 
 def _inferred(model: Concepts, held: Any, generator: Generator) -> dict[str, Any]:
