@@ -92,7 +92,9 @@ def test_overlapping_windows_are_a_product_of_lifts_that_is_not_normalised():
     energy = LocalLifts(ground(), Tinted(), places, torch.ones(1, 2, 1, dtype=torch.float64), WINDOW)
     assert energy.apart() == 2 and energy.log_z is None
     x = torch.randn(3, 1, SIDE, SIDE, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    alone = [LocalLifts(ground(), Tinted(), places[:, k : k + 1], torch.ones(1, 1, 1).double(), WINDOW)(x) for k in (0, 1)]
+    alone = [
+        LocalLifts(ground(), Tinted(), places[:, k : k + 1], torch.ones(1, 1, 1).double(), WINDOW)(x) for k in (0, 1)
+    ]
     base = ground()(x) + ground().log_z
     torch.testing.assert_close(energy(x), alone[0] + alone[1] - base)
 
@@ -101,7 +103,12 @@ def test_windows_at_the_border_are_whole_and_beyond_it_refused():
     places = torch.tensor([[[2 / 12, 2 / 12], [10 / 12, 2 / 12], [0.5, 10 / 12]]])
     assert corners(places, 4, 12).tolist() == [[[0, 0], [0, 8], [8, 4]]]
     image = torch.arange(144.0).view(1, 1, 12, 12)
-    assert cut(image, places, 4)[0, 1, 0].tolist() == [[8, 9, 10, 11], [20, 21, 22, 23], [32, 33, 34, 35], [44, 45, 46, 47]]
+    assert cut(image, places, 4)[0, 1, 0].tolist() == [
+        [8, 9, 10, 11],
+        [20, 21, 22, 23],
+        [32, 33, 34, 35],
+        [44, 45, 46, 47],
+    ]
     with pytest.raises(ValueError, match=r"place: expected numbers from 0.166667 to 0.833333, .* got 0.1, 0.5"):
         corners(torch.tensor([0.1, 0.5]), 4, 12)
 
@@ -114,7 +121,9 @@ def test_lifts_without_objects_or_of_other_shapes_are_refused(places, conditions
     with pytest.raises(ValueError, match=said):
         LocalLifts(ground(), Tinted(), places, conditions, WINDOW)
     with pytest.raises(ValueError, match="pixels are independent, got covariances"):
-        LocalLifts(Gaussian(torch.zeros(3), torch.eye(3)), Tinted(), torch.full((1, 1, 2), 0.5), torch.zeros(1, 1, 1), 4)
+        LocalLifts(
+            Gaussian(torch.zeros(3), torch.eye(3)), Tinted(), torch.full((1, 1, 2), 0.5), torch.zeros(1, 1, 1), 4
+        )
 
 
 def test_the_background_is_found_behind_objects():
