@@ -153,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--image", type=Path)
     parser.add_argument("--run", type=Path, help="a run of the recipe `short-run`, instead of training one")
     parser.add_argument("--source", default="digits")
-    parser.add_argument("--iterations", type=int, default=2500)
+    parser.add_argument("--iterations", type=int, default=1200)
     parser.add_argument("--n", type=int, default=200)
     parser.add_argument("--updates", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)

@@ -106,7 +106,7 @@ CLASSIC: dict[str, tuple[str, Part[Objective]]] = {
 
 
 UPDATES = {"short-run": 1200}
-"""Where fewer than 2,500: of MNIST the gap of energies of short-run chains grew beyond all bounds from about 1,700 on."""
+"""Where fewer than 2,500: of MNIST the gap of energies of short-run chains grew without bounds from about 1,700 on."""
 
 
 def classic(name: str, source: str = "digits") -> Experiment:
