@@ -59,7 +59,7 @@ def latents() -> Experiment:
     codec = Part(AttributeCodec, place="place", rest=6)
     return in_parts(
         "concepts-latents", "solids by shape, colour, size and place, in codes with a part for each", SCENES, codec,
-        11000, 0.8,
+        15000, 0.6,
     )  # fmt: skip
 
 
