@@ -19,7 +19,7 @@ def main() -> None:
     print("| style | as drawn | blur 0.5 px, noise 0.02 | blur 1 px, noise 0.05 | noise 0.1 |\n|---|---|---|---|---|")
     for style in STYLES:
         data, generator = Avatars(style, 32, split="test"), torch.Generator().manual_seed(6)
-        images, values = data.attributed(1000, generator)
+        images, values = data.attributed(200, generator)
         cells = []
         for sigma, noise in ((0.0, 0.0), (0.5, 0.02), (1.0, 0.05), (0.0, 0.1)):
             worn = blurred(images, sigma) if sigma else images
