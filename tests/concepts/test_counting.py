@@ -56,7 +56,7 @@ def ground() -> Gaussian:
     return Gaussian(mean, 0.05 + 0.1 * torch.rand(1, SIDE, SIDE, generator=generator, dtype=torch.float64))
 
 
-# windows of 4 of 12 pixels: at the upper left and lower right corners, and two elsewhere; one sample has one object less
+# windows of 4 of 12 pixels, two of them in corners; the second sample has one object less
 PLACES = torch.tensor([[[2, 2], [10, 10], [6, 2]], [[2, 10], [math.nan, math.nan], [7, 5]]], dtype=torch.float64) / SIDE
 TINTS = torch.tensor([[[1.0], [-2.0], [0.5]], [[3.0], [math.nan], [-1.0]]], dtype=torch.float64)
 ROWS = [[(0, 0, 1.0), (8, 8, -2.0), (0, 4, 0.5)], [(8, 0, 3.0), (3, 5, -1.0)]]
@@ -92,7 +92,9 @@ def test_overlapping_windows_are_a_product_of_lifts_that_is_not_normalised():
     energy = LocalLifts(ground(), Tinted(), places, torch.ones(1, 2, 1, dtype=torch.float64), WINDOW)
     assert energy.apart() == 2 and energy.log_z is None
     x = torch.randn(3, 1, SIDE, SIDE, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    alone = [LocalLifts(ground(), Tinted(), places[:, k : k + 1], torch.ones(1, 1, 1).double(), WINDOW)(x) for k in (0, 1)]
+    alone = [
+        LocalLifts(ground(), Tinted(), places[:, k : k + 1], torch.ones(1, 1, 1).double(), WINDOW)(x) for k in (0, 1)
+    ]
     base = ground()(x) + ground().log_z
     torch.testing.assert_close(energy(x), alone[0] + alone[1] - base)
 
@@ -101,7 +103,12 @@ def test_windows_at_the_border_are_whole_and_beyond_it_refused():
     places = torch.tensor([[[2 / 12, 2 / 12], [10 / 12, 2 / 12], [0.5, 10 / 12]]])
     assert corners(places, 4, 12).tolist() == [[[0, 0], [0, 8], [8, 4]]]
     image = torch.arange(144.0).view(1, 1, 12, 12)
-    assert cut(image, places, 4)[0, 1, 0].tolist() == [[8, 9, 10, 11], [20, 21, 22, 23], [32, 33, 34, 35], [44, 45, 46, 47]]
+    assert cut(image, places, 4)[0, 1, 0].tolist() == [
+        [8, 9, 10, 11],
+        [20, 21, 22, 23],
+        [32, 33, 34, 35],
+        [44, 45, 46, 47],
+    ]
     with pytest.raises(ValueError, match=r"place: expected numbers from 0.166667 to 0.833333, .* got 0.1, 0.5"):
         corners(torch.tensor([0.1, 0.5]), 4, 12)
 
@@ -114,7 +121,9 @@ def test_lifts_without_objects_or_of_other_shapes_are_refused(places, conditions
     with pytest.raises(ValueError, match=said):
         LocalLifts(ground(), Tinted(), places, conditions, WINDOW)
     with pytest.raises(ValueError, match="pixels are independent, got covariances"):
-        LocalLifts(Gaussian(torch.zeros(3), torch.eye(3)), Tinted(), torch.full((1, 1, 2), 0.5), torch.zeros(1, 1, 1), 4)
+        LocalLifts(
+            Gaussian(torch.zeros(3), torch.eye(3)), Tinted(), torch.full((1, 1, 2), 0.5), torch.zeros(1, 1, 1), 4
+        )
 
 
 def test_the_background_is_found_behind_objects():
@@ -123,7 +132,7 @@ def test_the_background_is_found_behind_objects():
     x = 0.3 + spread * torch.randn(n, 1, 4, 4, generator=generator)
     hidden = torch.rand(n, 1, 4, 4, generator=generator) < 0.05
     mean, variance = background_of(torch.where(hidden, 0.95, x))
-    # a median of which 5 % are on one side: at the quantile .5 / .95, .066 deviations above the mean; error 1.25 / sqrt n
+    # with 5 % on one side the median is the quantile .5 / .95, .066 deviations off; its error is 1.25 / sqrt n
     assert ((mean - 0.3) / spread).abs().max() < 0.066 + 4.5 * 1.2533 / n**0.5
     # of the second moment around it, 1 + .066^2, at most 6 in 10^5 of a normal cut away; error sqrt(2 / n)
     assert (variance.sqrt() / spread - 1).abs().max() < 0.01 + 4.5 / (2 * n) ** 0.5
