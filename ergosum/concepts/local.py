@@ -70,9 +70,10 @@ class LocalLifts(Energy):
     """A background with an object in each of several windows; see above.
 
     Args:
-        background: of whole images, its pixels independent. windows: family over vectors (channels w w,), of windows
-            that hold one object, less the background's mean there. places: x to the right and y down, in [0, 1]; NaN
+        background: of whole images, its pixels independent. windows: family over (channels w w,), of windows that hold
+            one object, less the background's mean there, as vectors. places: x to the right and y down, in [0, 1]; NaN
             for an object that is not there. conditions: of the family, one for each object; its `condition_dims` is 1.
+            window: w, in pixels.
     Shape:
         places: (n, K, 2). conditions: (n, K, width). x: (batch, channels, side, side), batch a multiple of n.
     Exact: log_z, 0 where windows do not overlap and the family is normalised.   Cost: one call of the family.

@@ -21,10 +21,8 @@ from ergosum.density.forms import InnerProduct
 from ergosum.density.model import PRIOR, Entry
 from ergosum.density.objective import Objective
 from ergosum.density.objectives.denoising import DenoisingScore
-from ergosum.density.offsets import absorb, fit_offsets
 from ergosum.density.space import Pixels
-from ergosum.density.table import measure
-from ergosum.density.task import CALIBRATED, FITTED, ISLANDS
+from ergosum.density.task import FITTED
 from ergosum.energies.gaussian import Gaussian
 from ergosum.energy import Energy
 from ergosum.nets.levels import LevelMlp
@@ -277,9 +275,11 @@ class Objects(Concepts):
 class ObjectDensities(ConceptDensities):
     """Learn the background of images of single objects, and the density of windows that hold one.
 
+    Windows are not measured for log Z: the shares of alternatives, `at(0.3,0.6) | at(0.7,0.4)`, are not known.
+
     Args:
-        data: images with attributes, one of them the place of an object; gets `split`. model, objective, drop, draws:
-            as `ConceptDensities`; the place is always told. counts: numbers of objects that are scored.
+        data: images with attributes, one of them the place of an object; gets `split`. model, objective, drop: as
+            `ConceptDensities`; the place is always told. counts: numbers of objects that are scored.
     Raises:
         ValueError: if the arguments do not go together.
     """
@@ -290,10 +290,9 @@ class ObjectDensities(ConceptDensities):
         model: Part[Objects] = Part(Objects),  # noqa: B008
         objective: Part[Objective] = Part(DenoisingScore, time=0.0),  # noqa: B008
         drop: float = 0.2,
-        draws: int = 16,
         counts: int = 8,
     ) -> None:
-        super().__init__(data, model, objective, drop, draws)  # type: ignore[arg-type]
+        super().__init__(data, model, objective, drop, draws=0)  # type: ignore[arg-type]
         if not self.objective.levels:
             raise ValueError(f"objective: expected one over noise levels, got {type(self.objective).__name__}.")
         if counts < 1:
@@ -317,23 +316,6 @@ class ObjectDensities(ConceptDensities):
         kept, others = labels.clone(), model.family.others
         kept[:, others] = model.family.windows.conditions.drop(labels[:, others], self.drop, generator)
         return kept
-
-    @torch.no_grad()
-    def finish(self, model: Objects, generator: Generator) -> bool:  # type: ignore[override]
-        """Offsets of the values of windows, and their table of levels, as of any density."""
-        if not self.draws:
-            return False
-        windows = model.family.windows
-        known = self.images.attributed(CALIBRATED, generator)
-        crops = model.family.crops(model.encode(known.images), known.values)
-        self.tell("fitting the offsets of values")
-        fit_offsets(windows, crops, known.values[:, model.family.others], generator=generator)
-        self.tell("measuring log Z of the levels")
-        measure(windows, n=2 * self.draws, islands=ISLANDS, generator=generator)
-        absorb(windows)
-        self.tell("measuring log Z again, of what is left")
-        measure(windows, n=self.draws, islands=ISLANDS, generator=generator)
-        return True
 
     def sample(  # type: ignore[override]
         self, models: Sequence[nn.Module], formula: str, *, n: int = 64, shares: Sequence[float] | None = None,

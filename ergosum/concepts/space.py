@@ -19,8 +19,9 @@ class AttributeCodes(Codes):
     """Codes of an encoder and decoder that learn from the values of attributes, of mean 0 and deviation 1 each.
 
     Args:
-        codec: gets `attributes`, `channels` and `side`. share, weights, divergence, batch: as `Codes`. attributes,
-            channels, side: of the images.
+        codec: gets `attributes`, `channels` and `side`. share, weights, batch: as `Codes`. divergence: $\\beta$; where
+            it is small, the rest of a code repeats what its parts tell, and parts put together anew show nothing.
+            attributes, channels, side: of the images.
     """
 
     def __init__(
@@ -28,7 +29,7 @@ class AttributeCodes(Codes):
         codec: Part[Any] = Part(AttributeCodec),  # noqa: B008
         share: float = 0.5,
         weights: str = "",
-        divergence: float = 2e-5,
+        divergence: float = 5e-5,
         batch: int = 64,
         attributes: Sequence[Attribute] = (),
         channels: int = 3,

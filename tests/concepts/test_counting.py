@@ -56,7 +56,7 @@ def ground() -> Gaussian:
     return Gaussian(mean, 0.05 + 0.1 * torch.rand(1, SIDE, SIDE, generator=generator, dtype=torch.float64))
 
 
-# windows of 4 of 12 pixels: at the upper left and lower right corners, and two elsewhere; one sample has one object less
+# windows of 4 of 12 pixels, two of them in corners; the second sample has one object less
 PLACES = torch.tensor([[[2, 2], [10, 10], [6, 2]], [[2, 10], [math.nan, math.nan], [7, 5]]], dtype=torch.float64) / SIDE
 TINTS = torch.tensor([[[1.0], [-2.0], [0.5]], [[3.0], [math.nan], [-1.0]]], dtype=torch.float64)
 ROWS = [[(0, 0, 1.0), (8, 8, -2.0), (0, 4, 0.5)], [(8, 0, 3.0), (3, 5, -1.0)]]
@@ -132,7 +132,7 @@ def test_the_background_is_found_behind_objects():
     x = 0.3 + spread * torch.randn(n, 1, 4, 4, generator=generator)
     hidden = torch.rand(n, 1, 4, 4, generator=generator) < 0.05
     mean, variance = background_of(torch.where(hidden, 0.95, x))
-    # a median of which 5 % are on one side: at the quantile .5 / .95, .066 deviations above the mean; error 1.25 / sqrt n
+    # with 5 % on one side the median is the quantile .5 / .95, .066 deviations off; its error is 1.25 / sqrt n
     assert ((mean - 0.3) / spread).abs().max() < 0.066 + 4.5 * 1.2533 / n**0.5
     # of the second moment around it, 1 + .066^2, at most 6 in 10^5 of a normal cut away; error sqrt(2 / n)
     assert (variance.sqrt() / spread - 1).abs().max() < 0.01 + 4.5 / (2 * n) ** 0.5
