@@ -137,7 +137,7 @@ def test_what_cannot_be_compared_is_told_in_one_line(bench, codecs, tmp_path, ca
 def test_a_codec_that_has_seen_all_pairs_says_nothing_of_unseen_ones(bench, tmp_path):
     from ergosum.training.runfolder import save_recipe
 
-    save_recipe(digits(), tmp_path)
+    save_recipe(tmp_path, digits())
     with pytest.raises(ValueError, match="has seen pairs that the support leaves out"):
         bench.codec_of(str(tmp_path), "mnist", "partial")
 
