@@ -46,7 +46,7 @@ import json
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -118,7 +118,7 @@ class Drawn:
         self.generator = torch.Generator().manual_seed(2_000_000 + seed)
 
     def images(self, energy: Energy, n: int) -> Tensor:
-        """n images; black ones where chains left all bounds."""
+        """n images; such as nobody can read, not numbers, where chains left all bounds."""
         model = self.models[0]
         try:
             if self.recipe is None:
@@ -127,7 +127,7 @@ class Drawn:
                 x = run_chains(self.recipe, energy, model.space.event, n, self.generator)[-1]
         except (NonFiniteError, UnboundedError):
             self.failed += n
-            return torch.zeros(n, *model.image)
+            return torch.full((n, *model.image), torch.nan)
         return decoded(model, x)
 
     def together(self, values: Tensor) -> Tensor:
@@ -146,6 +146,16 @@ class Drawn:
         energy = self.method.formula(self.models, self.known, asked, n, self.generator)
         assert energy is not None
         return self.images(energy, n)
+
+
+def careful(read: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """A reader that reads nothing in what are no numbers."""
+
+    def told(images: Tensor) -> Tensor:
+        failed = images.flatten(1).isnan().any(1, keepdim=True)
+        return read(images.nan_to_num()).masked_fill(failed, torch.nan)
+
+    return told
 
 
 @contextmanager
@@ -236,7 +246,7 @@ def best(tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for first, (names, sign) in BEST.items():
         having = [one for one in tried if first in one]
         if having:
-            summed = [sum(sign * one[k] for k in names if k in one and "_p" not in k) for one in having]
+            summed = [sum(sign * one[k] for k in names if k in one and k not in ("or_p", "or_p_9")) for one in having]
             chosen = having[summed.index(max(summed))]
             told |= {k: chosen[k] for k in names if k in chosen}
             if len(tried) > 1:
@@ -250,7 +260,7 @@ def row_of(name: str, codec: Codec, kind: str, seed: int, n: int, minutes: float
     torch.set_num_threads(1)
     made = [learnt(which, codec, seed, minutes, runs) for which in row.learns]
     models, (_, task, first) = [m for m, _, _ in made], made[0]
-    data, read = codec.data.build(split="test"), task.reader(Zoo())
+    data, read = codec.data.build(split="test"), careful(task.reader(Zoo()))
     held = data.attributed(n, torch.Generator().manual_seed(1_000_000 + seed))
     told = {
         "row": name, "data": kind, "support": codec.data.settings().get("support", ""), "codec": codec.name,

@@ -160,8 +160,10 @@ def codec_of(run: str, kind: str, support: str) -> Codec:
     """
     task: Any = load_recipe(locate(run)).task
     model, data = task.get("model"), task.get("data")
-    if model is None or not hasattr(model.build().space, "codec"):
-        raise ValueError(f"--codec {run}: expected a run of concepts in codes, such as of recipe concepts-latents.")
+    if model is None or not hasattr(model.build().space, "parts"):
+        raise ValueError(
+            f"--codec {run}: expected a run of concepts in codes with parts, such as of recipe concepts-latents."
+        )
     coloured = "support" in data.settings()
     if coloured != (kind == "mnist"):
         raise ValueError(

@@ -96,6 +96,9 @@ def test_coloured_digits_follow_the_protocol_of_coind(bench, codecs, tmp_path, c
         assert len(row["tried"][0]["formulas"]) == 20
     assert set(told["guidance"]["strengths"]) == {"and", "not_digit", "not_colour"}
     printed = capsys.readouterr().out
+    monkeypatch.setattr(bench, "decoded", lambda model, x: torch.zeros(len(x), *model.image))
+    blank = run(bench, codecs["digits"], tmp_path, "--data", "mnist", "--row", "parts")["parts"]
+    assert blank["and"] == blank["not_digit"] == blank["not_colour"] == 0 and blank["tried"][0]["failed"] == 0
     assert "CoInD, 1 (published)" in printed and "0.544" in printed and "mnist partial" in printed
 
     class Answers:
@@ -134,7 +137,7 @@ def test_what_cannot_be_compared_is_told_in_one_line(bench, codecs, tmp_path, ca
 def test_a_codec_that_has_seen_all_pairs_says_nothing_of_unseen_ones(bench, tmp_path):
     from ergosum.training.runfolder import save_recipe
 
-    save_recipe(digits(), tmp_path)
+    save_recipe(tmp_path, digits())
     with pytest.raises(ValueError, match="has seen pairs that the support leaves out"):
         bench.codec_of(str(tmp_path), "mnist", "partial")
 
