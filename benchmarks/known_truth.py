@@ -31,7 +31,7 @@ from machine import provenance
 from torch import Generator
 
 from ergosum.density.family import LevelEnergy
-from ergosum.density.forms import InnerProduct
+from ergosum.density.forms import Form, InnerProduct
 from ergosum.density.objectives.denoising import DenoisingScore
 from ergosum.energies.gaussian import Gaussian
 from ergosum.energies.mixture import Mixture
@@ -64,7 +64,7 @@ class Case(NamedTuple):
         return (self.size,) if self.body == "mlp" else (1, side, side)
 
     @property
-    def form(self) -> Part[InnerProduct]:
+    def form(self) -> Part[Form]:
         """The energy's form and network."""
         if self.body == "mlp":
             return Part(InnerProduct, body=Part(LevelMlp, width=self.width, blocks=self.blocks))
