@@ -22,8 +22,7 @@ from ergosum.training.task import Task
 
 __all__ = ["HEADLINES", "recipes"]
 
-HEADLINES = ("concepts-latents", "concepts-mnist", "concepts-faces", "concepts-scenes",
-             "concepts-objects")  # fmt: skip
+HEADLINES = ("concepts-latents", "concepts-faces", "concepts-objects")
 
 
 def recipes() -> dict[str, Callable[[], Experiment]]:
