@@ -28,6 +28,7 @@ def run(arguments: list[str]) -> None:
 
 def kinds() -> dict[str, Any]:
     """What a class must be to be of a kind; the first that fits counts."""
+    from ergosum.data.attributed import AttributedData
     from ergosum.data.dataset import ImageDataset
     from ergosum.data.labelled import LabelledData
     from ergosum.data.masks import Mask
@@ -37,6 +38,7 @@ def kinds() -> dict[str, Any]:
     from ergosum.density.denoiser import Schedule
     from ergosum.density.forms import Form
     from ergosum.density.functionals import Functional
+    from ergosum.density.model import Density
     from ergosum.density.objective import Objective
     from ergosum.density.objectives import Noise, Start
     from ergosum.density.space import Codec, Space
@@ -54,11 +56,13 @@ def kinds() -> dict[str, Any]:
         "dataset of pairs": PairData,
         "dataset of images": ImageDataset,
         "dataset of labelled images": LabelledData,
+        "dataset of images with attributes": AttributedData,
         "mask": Mask,
         "sampler": Sampler,
         "decomposer": Decomposer,
         "predictor of frames": Predictor,
         "baseline of images": ImageBaseline,
+        "density": Density,
         "space of a density": Space,
         "codec": Codec,
         "condition": Conditions,

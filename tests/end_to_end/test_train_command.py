@@ -196,8 +196,8 @@ def test_every_part_is_of_one_kind_and_every_part_of_a_recipe_is_listed():
     found = by_kind()
     every = [part for parts in found.values() for part in parts]
     assert len(every) == len(set(every))
-    # what a decomposer's descent, a search or a density is made of is no kind of its own
-    inner = {"InnerDescent", "Search", "Fitting", "Density"}
+    # what a decomposer's descent or a search is made of is no kind of its own
+    inner = {"InnerDescent", "Search", "Fitting"}
     used = {part.cls for make in RECIPES.values() for part in within(make().task)}
     assert {cls.__name__ for cls in used - set(every)} == inner
     assert all(first_line(part) for part in every)
