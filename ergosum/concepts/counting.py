@@ -1,7 +1,8 @@
 """Counting: as many objects as were asked for, where they were asked for, and no other.
 
 Places are random, so that no two windows overlap; of an object nothing is told but its place, or in the rows `told` its
-other values too. `told` and `sum` are drawn for 1, 2, 4, 8 objects. What is in a draw is found by the data's own rules (`found`).
+other values too. `told` and `sum` are drawn for 1, 2, 4, 8 objects. What is in a draw is found by the data's own rules
+(`found`).
 
 | row | what is drawn |
 |---|---|
