@@ -51,7 +51,8 @@ def score(name: str, source: str, n: int, seed: int, trust: tuple[str, ...] = ()
 def _print(task: "Task", result: dict[str, Any]) -> None:
     from ergosum.report.tables import as_text
 
-    print(f"{result['card']}  {result['source']}, n = {result['n']}, seed = {result['seed']}")
+    source = f"{result['source']}, " if "source" in result else ""
+    print(f"{result['card']}  {source}n = {result['n']}, seed = {result['seed']}")
     for table in task.tables(result):
         print(f"\n{as_text(table)}")
     if result.get("targets"):

@@ -120,5 +120,5 @@ def objects() -> Experiment:
     return Experiment(
         name="concepts-objects", shows="one to eight solids at places, from images of one", cost="not timed",
         task=Part(ObjectDensities, data=data),
-        optimiser=Optimiser(iterations=6000, batch=64, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
+        optimiser=Optimiser(iterations=6000, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
     )  # fmt: skip
