@@ -1,7 +1,7 @@
 r"""Samplers with a mistake, each made in print or in released code, to see what bias looks like and to test the tests.
 
-None of them draws from $exp(-E)$, however long the chain; all look healthy by acceptance and R-hat. They have no place in
-an experiment.
+None of them draws from $exp(-E)$, however long the chain; all look healthy by acceptance and R-hat. They have no place
+in an experiment.
 """
 
 from dataclasses import dataclass
