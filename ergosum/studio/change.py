@@ -44,11 +44,12 @@ class ChangeState:
 
 
 class Played(NamedTuple):
-    """Frames (time, 3, side, side), and the true ones where they are known."""
+    """Frames (time, 3, canvas, canvas), the true ones where they are known, and the side to give them back at."""
 
     frames: "Tensor"
     truth: "Tensor | None"
     timeline: str
+    side: int
 
 
 class Change:
@@ -92,7 +93,6 @@ class Change:
         import torch
 
         from ergosum.data.render import FACTORS
-        from ergosum.report.strips import resized
         from ergosum.temporal.steering import true_frames
         from ergosum.temporal.timeline import parse_timeline
 
@@ -115,7 +115,7 @@ class Change:
         try:
             for number, frame in enumerate(bank.frames(start.frame, timeline, state.how)):  # type: ignore[arg-type]
                 made.append(frame)
-                shown = {"n": number, "image": picture(resized(frame, start.side)[0])}
+                shown = {"n": number, "image": picture(frame[0])}
                 if truth is not None:
                     shown["truth"] = picture(truth[number])
                 yield Event("frame", shown)
@@ -125,16 +125,17 @@ class Change:
         if truth is not None and len(frames) > 1:
             error = (frames[1:] - truth[1:]).square().mean().clamp(min=1e-10)
             yield Event("fit", {"psnr": round(float(-10 * error.log10()), 1)})
-        return Played(resized(frames, start.side), truth, str(timeline))
+        return Played(frames, truth, str(timeline), start.side)
 
     def encode(self, result: Played, suffix: str) -> bytes:
         """The strip, the film, or the numbers."""
         from ergosum.report.animation import save_frames
+        from ergosum.report.strips import resized
 
         if suffix == "npz":
             truth = {} if result.truth is None else {"truth": result.truth.numpy()}
             return arrays(frames=result.frames.numpy(), timeline=result.timeline, **truth)
-        return written(lambda path: save_frames(result.frames, path), f".{suffix}")
+        return written(lambda path: save_frames(resized(result.frames, result.side), path), f".{suffix}")
 
     def python(self, state: ChangeState, place: Place) -> str:
         """A script that writes strip.png."""

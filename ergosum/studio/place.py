@@ -35,6 +35,8 @@ DEPTH = 3
 """Folders below the root in which runs are looked for."""
 RUNS = 400
 """Runs that are listed, at most."""
+PARTS = ("recipe.json", "run.json", "metrics.jsonl", "model.safetensors", "scores.json", "report.html", ".lock")
+"""What is read of a run folder."""
 CARDS = Path(ergosum.__file__).parent / "zoo" / "cards"
 """Run folders that ship; `training.runfolder` has them too, and imports torch."""
 
@@ -153,10 +155,18 @@ class Models:
         """
         if re.fullmatch(r"[\w-]+", name) and (CARDS / name / "recipe.json").is_file():
             return CARDS / name
-        root, folder = self.root.resolve(), (self.root / name).resolve()
-        if "\0" in name or not folder.is_relative_to(root) or not (folder / "recipe.json").is_file():
-            raise NotHere(f"There is no card, and no run under {self.root}, called {name[:80]!r}.")
-        return self.root / name
+        if "\0" not in name and self._holds(self.root / name):
+            return self.root / name
+        raise NotHere(f"There is no card, and no run under {self.root}, called {name[:80]!r}.")
+
+    def _holds(self, folder: Path) -> bool:
+        """Whether a folder is a run below the root, with nothing in it that leads elsewhere."""
+        root = self.root.resolve()
+        try:
+            inside = folder.resolve().is_relative_to(root) and (folder / "recipe.json").is_file()
+            return inside and all((folder / part).resolve().is_relative_to(root) for part in PARTS)
+        except OSError:
+            return False
 
     def load(self, name: str) -> "tuple[Experiment, nn.Module]":
         """Experiment and model, whose weights ask for no gradient; classes from outside of the package are refused."""
@@ -195,9 +205,8 @@ class Models:
                 continue
             for path in inner:
                 if (path / "recipe.json").is_file():
-                    name = path.relative_to(self.root).as_posix()
-                    if path.resolve().is_relative_to(self.root.resolve()):
-                        found.append(name)
+                    if self._holds(path):
+                        found.append(path.relative_to(self.root).as_posix())
                 elif depth + 1 < DEPTH:
                     waiting.append((path, depth + 1))
         return sorted(found)[:RUNS]

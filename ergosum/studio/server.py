@@ -30,9 +30,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import ergosum
 from ergosum.studio.change import Change, Film
+from ergosum.studio.concepts import Concepts
+from ergosum.studio.decompose import Decompose, Parts
 from ergosum.studio.jobs import Job, TooMany, Worker, present_job
 from ergosum.studio.landscape import Landscape
 from ergosum.studio.place import LARGEST, Models, NotHere, Place, Session, Sessions, Upload
+from ergosum.studio.runs import Runs
 from ergosum.studio.table import Event, Refused, Table
 
 __all__ = ["TABLES", "application", "serve"]
@@ -53,9 +56,12 @@ POLICY = (
     "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 """What the page may load: nothing from another host."""
+REPORT = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+"""What a run's report may do: be looked at."""
 
-TABLES: tuple[Table, ...] = (Change(), Film(), Landscape())
-"""All tables; the page has a place for each, in this order, but for `film`, which is a part of `change`."""
+TABLES: tuple[Table, ...] = (Change(), Film(), Landscape(), Concepts(), Decompose(), Parts(), Runs())
+"""All tables; the page has a place for each, in this order, but for `film`, which is a part of `change`, and `parts`,
+which is one of `decompose`."""
 
 log = logging.getLogger("ergosum.studio")
 
@@ -132,6 +138,12 @@ def _routes(app: FastAPI) -> None:
     async def page() -> Response:
         return HTMLResponse((PAGE / "index.html").read_text(encoding="utf-8"), headers={"Cache-Control": "no-cache"})
 
+    @app.get("/api/charts.css")
+    def charts() -> Response:
+        from ergosum.report.charts import STYLE
+
+        return Response(STYLE, media_type="text/css")
+
     @app.get("/favicon.ico")
     async def icon() -> Response:
         return Response((PAGE / "icon.svg").read_bytes(), media_type="image/svg+xml")
@@ -167,6 +179,13 @@ def _routes(app: FastAPI) -> None:
     async def uploaded(request: Request, key: str) -> Response:
         kept = request.state.session.upload(key)
         return Response(kept.path.read_bytes(), media_type="application/octet-stream", headers=_as_file(kept.name))
+
+    @app.get("/api/report/{name:path}")
+    async def report(request: Request, name: str) -> Response:
+        page = held(request).models.folder(name) / "report.html"
+        if not page.is_file():
+            raise NotHere(f"{name[:80]} has no report yet; `ergosum report` writes it.")
+        return HTMLResponse(page.read_text(encoding="utf-8"), headers={"Content-Security-Policy": REPORT})
 
     @app.post("/api/{name}/run")
     async def run(request: Request, name: str) -> Response:

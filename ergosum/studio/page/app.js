@@ -3,9 +3,12 @@
 import * as api from "./api.js";
 import { say } from "./dom.js";
 import { mount as change } from "./change.js";
+import { mount as concepts } from "./concepts.js";
+import { mount as decompose } from "./decompose.js";
 import { mount as landscape } from "./landscape.js";
+import { mount as runs } from "./runs.js";
 
-const MOUNTS = { change, landscape };
+const MOUNTS = { change, landscape, concepts, decompose, runs };
 const shown = {};
 
 function place() {
