@@ -48,6 +48,8 @@ HOSTS = ("127.0.0.1", "localhost", "[::1]")
 """Names by which this machine may be asked for the page."""
 STALLED = 60.0
 """Seconds after which a client that takes nothing has left."""
+ABOUT_SHARES = "Pass log_weights=, or estimate them with ergosum.partition.weighted."
+"""What a warning says to those who write Python; here a formula is written."""
 KINDS = {"png": "image/png", "gif": "image/gif", "npz": "application/octet-stream", "svg": "image/svg+xml"}
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 FILMS = (".apng", ".gif", ".png", ".webp", ".tif", ".tiff", ".npy", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
@@ -403,7 +405,8 @@ def _told_warnings() -> Generator[None, None, None]:
         def show(message: Any, category: Any, *others: Any, **named: Any) -> None:
             job = present_job()
             if job is not None and issubclass(category, UserWarning):
-                job.put(Event("note", {"text": " ".join(str(message).split())}))
+                text = " ".join(str(message).split()).replace(ABOUT_SHARES, "Write shares, such as 0.5:a | 0.5:b.")
+                job.put(Event("note", {"text": text}))
             else:
                 before(message, category, *others, **named)
 
