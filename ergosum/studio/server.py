@@ -38,7 +38,7 @@ from ergosum.studio.place import LARGEST, Models, NotHere, Place, Session, Sessi
 from ergosum.studio.runs import Runs
 from ergosum.studio.table import Event, Refused, Table
 
-__all__ = ["TABLES", "application", "serve"]
+__all__ = ["TABLES", "application", "serve", "told_warnings"]
 
 PAGE = Path(__file__).parent / "page"
 COOKIE = "ergosum-studio"
@@ -86,7 +86,7 @@ def application(root: Path | str = "runs", ready: bool = True) -> FastAPI:
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        with _told_warnings():
+        with told_warnings():
             held = Studio(Models(Path(root)), Sessions(), Worker("quick"), Worker("slow"))
             app.state.studio = held
             if ready:
@@ -396,7 +396,7 @@ async def _plainly(request: Request, error: Exception) -> Response:
 
 
 @contextlib.contextmanager
-def _told_warnings() -> Generator[None, None, None]:
+def told_warnings() -> Generator[None, None, None]:
     """Warnings of a computation are shown to the one whose it is."""
     with warnings.catch_warnings():
         warnings.filterwarnings("always", category=UserWarning, module=r"ergosum\b")

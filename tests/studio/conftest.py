@@ -32,7 +32,7 @@ def root(trained, tmp_path_factory):
     recipe["optimiser"]["iterations"] = 99
     (root / "group/again/recipe.json").write_text(json.dumps(recipe))
     shutil.copytree(trained, outside / "secret")
-    (outside / "secret.html").write_text("secret")
+    (outside / "secret.html").write_text("classified")
     (root / "linked").symlink_to(outside / "secret")
     shutil.copytree(trained, root / "leaking")
     (root / "leaking" / "report.html").symlink_to(outside / "secret.html")
@@ -60,6 +60,7 @@ class Listening:
     """A studio that listens on a port of this machine."""
 
     def __init__(self, app):
+        self.app = app
         self.server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=1))
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
@@ -67,6 +68,11 @@ class Listening:
             time.sleep(0.02)
         self.port = self.server.servers[0].sockets[0].getsockname()[1]
         self.address = f"http://127.0.0.1:{self.port}"
+
+    @property
+    def jobs(self):
+        """Computations under way."""
+        return len(self.app.state.studio.quick.jobs)
 
     def end(self):
         self.server.should_exit = True
