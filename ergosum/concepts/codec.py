@@ -10,6 +10,10 @@ What the values tell costs nothing in their parts, and every number of the rest 
 apart from the others, and the rest keeps what is left. Values that were never shown together are then known parts side
 by side, and a density that adds up over parts (`energy.py`) gives them mass.
 
+That holds only if the parts tell their values without noise; else the rest tells them once more, and parts put together
+anew draw nothing. So of a named value's part the decoder sees the corner that it was most likely drawn around,
+$E[\mu_a(v) | z_a] = \sum_v p(v | z_a) \mu_a(v)$ with values equally likely, and while it learns, numbers are exact.
+
 The decoder is modulated by the code at every layer, so that what one part does multiplies what another does; an
 attribute that says where something is in the image shifts the coordinates that it draws in.
 
@@ -73,11 +77,14 @@ class AttributeCodec(nn.Module):
         wide = 2 * width
         self.encoder = nn.Sequential(
             nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.SiLU(),
+            nn.Conv2d(width, width, 3, padding=1), nn.SiLU(),
             nn.Conv2d(width, wide, 4, stride=2, padding=1), nn.SiLU(),
+            nn.Conv2d(wide, wide, 3, padding=1), nn.SiLU(),
             nn.Conv2d(wide, wide, 3, padding=1), nn.SiLU(),
             nn.Flatten(), nn.Linear(wide * self.coarse**2, 256), nn.SiLU(), nn.Linear(256, 2 * self.latent),
         )  # fmt: skip
         self.decoder = _Decoder(self.latent, wide if self.place else width, channels, self.coarse, self.place)
+        self.to(memory_format=torch.channels_last)
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation of the codes of images, each (batch, D)."""
@@ -91,7 +98,15 @@ class AttributeCodec(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Images, not clamped: near [0, 1]."""
-        return (widen(self.decoder(codes)) + 1) / 2
+        return (widen(self.decoder(self.cleared(codes))) + 1) / 2
+
+    def cleared(self, codes: Tensor) -> Tensor:
+        """Codes whose parts of named values are the corners that they were most likely drawn around."""
+        parts = [codes[:, part] for part in self.parts]
+        for n, attribute in enumerate(self.attributes):
+            if attribute.values:
+                parts[n] = nearest(parts[n])
+        return torch.cat(parts, 1)
 
     def towards(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Where values say that codes lie, (batch, D), 0 where they say nothing, and with which deviation."""
@@ -107,23 +122,22 @@ class AttributeCodec(nn.Module):
         return centre, deviation
 
     def told(self, images: Tensor, values: Tensor, generator: Generator) -> Tensor:
-        """Codes as the decoder learns from them: drawn where values say, where these are told."""
-        return self.drawn(*self.posterior(images), values, generator)
+        """Codes as densities learn from them: of the posterior, but where values say, where these are told."""
+        return self._drawn(*self.posterior(images), values, generator, 1.0)
 
-    def drawn(self, mean: Tensor, deviation: Tensor, values: Tensor, generator: Generator) -> Tensor:
-        """A code for each image: of the posterior, but for parts whose values are told."""
+    def _drawn(self, mean: Tensor, deviation: Tensor, values: Tensor, generator: Generator, noise: float) -> Tensor:
         centre, spread = self.towards(values)
         known = torch.zeros_like(mean, dtype=torch.bool)
         for column, part in zip(columns(self.attributes), self.parts, strict=False):
             known[:, part] = ~values[:, column].isnan().any(1, keepdim=True)
         z = torch.randn(mean.shape, generator=generator).to(mean)
-        return torch.where(known, centre + spread * z, mean + deviation * z)
+        return torch.where(known, centre + noise * spread * z, mean + deviation * z)
 
     def loss(self, images: Tensor, values: Tensor, generator: Generator, divergence: float) -> tuple[Tensor, Tensor]:
         """The loss, and the mean squared error alone, of pixels in [0, 1]."""
         mean, deviation = self.posterior(images)
         centre, spread = self.towards(values)
-        made = self.decode(self.drawn(mean, deviation, values, generator))
+        made = self.decode(self._drawn(mean, deviation, values, generator, 0.0))
         error = F.mse_loss(made, images)
         fine = sum(F.mse_loss(made.diff(dim=d), images.diff(dim=d)) for d in (2, 3))
         kl = ((mean - centre) / spread).square() + (deviation / spread).square() - 1 - 2 * (deviation / spread).log()
@@ -136,6 +150,13 @@ def corners(value: Tensor, count: int) -> Tensor:
     """Corners of a simplex, (batch, count), of mean 0 and deviation 1 where values are uniform."""
     share = 1 / count
     return (F.one_hot(value, count) - share) / max(share * (1 - share), 1e-6) ** 0.5
+
+
+def nearest(part: Tensor) -> Tensor:
+    """The mean corner that a part (batch, count) was drawn around with deviation s, corners equally likely."""
+    share = 1 / part.shape[1]
+    scale = max(share * (1 - share), 1e-6) ** 0.5
+    return ((part / (SPREAD**2 * scale)).softmax(1) - share) / scale
 
 
 def centred(numbers: Tensor) -> Tensor:
