@@ -6,6 +6,8 @@ from $N(\mu_a(v), s^2)$, where the encoder is to find it:
 $$ \|x - D(z)\|^2 / N + \beta \left[ KL(q(z_0 | x) \| N(0, 1))
    + \tau \sum_a KL(q(z_a | x) \| N(\mu_a(v_a), s^2)) \right] $$
 
+(and $\lambda$ times the squared error of differences between neighbouring pixels).
+
 What the values tell costs nothing in their parts, and every number of the rest does: so it is kept in the parts, each
 apart from the others, and the rest keeps what is left. Values that were never shown together are then known parts side
 by side, and a density that adds up over parts (`energy.py`) gives them mass.
@@ -17,7 +19,8 @@ $E[\mu_a(v) | z_a] = \sum_v p(v | z_a) \mu_a(v)$ with values equally likely, and
 The decoder is modulated by the code at every layer, so that what one part does multiplies what another does; an
 attribute that says where something is in the image shifts the coordinates that it draws in.
 
-Source: Kingma & Welling 2014, equation 10; conditional priors as in Sohn et al. 2015. The parts are ours.
+Source: Kingma & Welling 2014, equation 10; conditional priors as in Sohn et al. 2015; learning to read what the decoder
+draws is the sleep phase of Hinton et al. 1995. The parts are ours.
 """
 
 from collections.abc import Sequence
@@ -45,8 +48,10 @@ class AttributeCodec(nn.Module):
             as many as they are. rest: numbers for what the attributes do not tell. width: channels at half of the side,
             twice as many at a quarter. tie: $\\tau$, how much more a part's distance from its value costs than the
             rest. edges: weight of the squared error of differences between neighbouring pixels, which tells shapes
-            apart where flat ground counts for nothing. place: name of the attribute whose two numbers say where
-            something is, x to the right and y down; none if empty. channels, side: of an image, side a multiple of 4.
+            apart where flat ground counts for nothing. sleep: weight of reading values in images that are decoded from
+            parts put together anew (`dream`); without, an encoder that never saw a grey sphere reads that it is none,
+            by its colour. place: name of the attribute whose two numbers say where something is, x to the right and y
+            down; none if empty. channels, side: of an image, side a multiple of 4.
     Shape:
         images: (batch, channels, side, side) in [0, 1]. codes: (batch, D), D the sum over parts.
     Raises:
@@ -58,14 +63,16 @@ class AttributeCodec(nn.Module):
         attributes: Sequence[Attribute] = (),
         rest: int = 8,
         width: int = 32,
-        tie: float = 10.0,
-        edges: float = 1.0,
+        tie: float = 25.0,
+        edges: float = 4.0,
+        sleep: float = 1.0,
         place: str = "",
         channels: int = 3,
         side: int = 32,
     ) -> None:
         super().__init__()
-        self.attributes, self.tie, self.edges = tuple(Attribute(*a) for a in attributes), tie, edges
+        self.attributes = tuple(Attribute(*a) for a in attributes)
+        self.tie, self.edges, self.sleep = tie, edges, sleep
         sizes = [a.numbers or len(a.values) for a in self.attributes] + [rest]
         ends = torch.tensor(sizes).cumsum(0).tolist()
         self.parts = tuple(slice(end - size, end) for size, end in zip(sizes, ends, strict=True))
@@ -74,22 +81,30 @@ class AttributeCodec(nn.Module):
         if place and self.attributes and not found:
             raise ValueError(f"place: expected the name of an attribute of two numbers, or none, got {place!r}.")
         self.place = self.parts[found[0]] if found else None
-        wide = 2 * width
-        self.encoder = nn.Sequential(
-            nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.SiLU(),
-            nn.Conv2d(width, width, 3, padding=1), nn.SiLU(),
-            nn.Conv2d(width, wide, 4, stride=2, padding=1), nn.SiLU(),
-            nn.Conv2d(wide, wide, 3, padding=1), nn.SiLU(),
-            nn.Conv2d(wide, wide, 3, padding=1), nn.SiLU(),
-            nn.Flatten(), nn.Linear(wide * self.coarse**2, 256), nn.SiLU(), nn.Linear(256, 2 * self.latent),
-        )  # fmt: skip
-        self.decoder = _Decoder(self.latent, wide if self.place else width, channels, self.coarse, self.place)
-        self.to(memory_format=torch.channels_last)
+        self.finder = None if self.place is None else _looking(channels, width, self.coarse, 4)
+        self.encoder = _looking(channels, width, self.coarse, 2 * self.latent)
+        self.decoder = _Decoder(self.latent, 2 * width if self.place else width, channels, self.coarse, self.place)
+        self.apply(_channels_last)
 
-    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of the codes of images, each (batch, D)."""
-        mean, log_deviation = widen(self.encoder(2 * images - 1)).chunk(2, 1)
+    def posterior(self, images: Tensor, values: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the codes of images, each (batch, D); where the place is told by values or found,
+        everything else is read in the image moved so that it is in the middle.
+        """
+        if self.finder is None or self.place is None:
+            mean, log_deviation = widen(self.encoder(2 * images - 1)).chunk(2, 1)
+            return mean, log_deviation.clamp(-8, 3).exp()
+        found, doubt = widen(self.finder(2 * images - 1)).chunk(2, 1)
+        at = found.detach() if values is None else torch.where(*self._place_told(values), found.detach())
+        mean, log_deviation = widen(self.encoder(2 * centred_at(images, at * (2 / 12**0.5)) - 1)).chunk(2, 1)
+        before, after = slice(0, self.place.start), slice(self.place.stop, None)
+        mean = torch.cat([mean[:, before], found, mean[:, after]], 1)
+        log_deviation = torch.cat([log_deviation[:, before], doubt, log_deviation[:, after]], 1)
         return mean, log_deviation.clamp(-8, 3).exp()
+
+    def _place_told(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        centre, _ = self.towards(values)
+        column = next(c for c, p in zip(columns(self.attributes), self.parts, strict=False) if p == self.place)
+        return ~values[:, column].isnan().any(1, keepdim=True), centre[:, self.place]
 
     def encode(self, images: Tensor, generator: Generator | None = None) -> Tensor:
         """Codes: the posterior's mean, or with a generator a draw of it."""
@@ -123,7 +138,7 @@ class AttributeCodec(nn.Module):
 
     def told(self, images: Tensor, values: Tensor, generator: Generator) -> Tensor:
         """Codes as densities learn from them: of the posterior, but where values say, where these are told."""
-        return self._drawn(*self.posterior(images), values, generator, 1.0)
+        return self._drawn(*self.posterior(images, values), values, generator, 1.0)
 
     def _drawn(self, mean: Tensor, deviation: Tensor, values: Tensor, generator: Generator, noise: float) -> Tensor:
         centre, spread = self.towards(values)
@@ -135,15 +150,42 @@ class AttributeCodec(nn.Module):
 
     def loss(self, images: Tensor, values: Tensor, generator: Generator, divergence: float) -> tuple[Tensor, Tensor]:
         """The loss, and the mean squared error alone, of pixels in [0, 1]."""
-        mean, deviation = self.posterior(images)
-        centre, spread = self.towards(values)
-        made = self.decode(self._drawn(mean, deviation, values, generator, 0.0))
+        mean, deviation = self.posterior(images, values)
+        codes = self._drawn(mean, deviation, values, generator, 0.0)
+        made = self.decode(codes)
         error = F.mse_loss(made, images)
         fine = sum(F.mse_loss(made.diff(dim=d), images.diff(dim=d)) for d in (2, 3))
-        kl = ((mean - centre) / spread).square() + (deviation / spread).square() - 1 - 2 * (deviation / spread).log()
-        weight = torch.full_like(mean[0], self.tie)
-        weight[self.parts[-1]] = 1.0
-        return error + self.edges * fine + divergence * (kl * weight).sum(1).mean() / 2, error.detach()
+        rest = self.parts[-1]
+        kl = divergences(mean, deviation, torch.zeros_like(mean), torch.ones_like(mean))[:, rest].sum(1).mean()
+        apart = self.misread(mean, deviation, values)
+        if self.sleep:
+            dreamt, told = self.dream(codes, values, generator)
+            apart = apart + self.sleep * self.misread(*self.posterior(dreamt, told), told)
+        return error + self.edges * fine + divergence * (kl + self.tie * apart), error.detach()
+
+    def misread(self, mean: Tensor, deviation: Tensor, values: Tensor) -> Tensor:
+        """The divergence of posteriors from where values say that codes lie, summed over their parts."""
+        return divergences(mean, deviation, *self.towards(values))[:, : self.parts[-1].start].sum(1).mean()
+
+    @torch.no_grad()
+    def dream(self, codes: Tensor, values: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Images decoded from parts of these codes (batch, D) put together anew, and their values: each attribute is
+        taken from another image, whatever the others are.
+        """
+        count = len(codes)
+        orders = [torch.randperm(count, generator=generator, device=generator.device) for _ in self.parts]
+        orders = [order.to(codes.device) for order in orders]
+        told = values.clone()
+        for column, order in zip(columns(self.attributes), orders, strict=False):
+            told[:, column] = values[order, column]
+        parts = [codes[order, part] for order, part in zip(orders, self.parts, strict=True)]
+        return self.decode(torch.cat(parts, 1)).clamp(0, 1), told
+
+
+def divergences(mean: Tensor, deviation: Tensor, centre: Tensor, spread: Tensor) -> Tensor:
+    """KL(N(mean, deviation^2) || N(centre, spread^2)) of each number."""
+    ratio = (deviation / spread).square()
+    return (((mean - centre) / spread).square() + ratio - 1 - ratio.log()) / 2
 
 
 def corners(value: Tensor, count: int) -> Tensor:
@@ -159,9 +201,34 @@ def nearest(part: Tensor) -> Tensor:
     return ((part / (SPREAD**2 * scale)).softmax(1) - share) / scale
 
 
+def centred_at(images: Tensor, place: Tensor) -> Tensor:
+    """Images moved so that a place (batch, 2), x and y in -1 .. 1, is in the middle; edges are repeated."""
+    turn = torch.eye(2).to(images).expand(len(images), 2, 2)
+    grid = F.affine_grid(torch.cat([turn, place.to(images)[:, :, None]], 2), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
 def centred(numbers: Tensor) -> Tensor:
     """Numbers in [0, 1] as a part: of mean 0 and deviation 1 where they are uniform."""
     return (numbers - 0.5) * 12**0.5
+
+
+def _channels_last(module: nn.Module) -> None:
+    """Half the time of convolutions of a few channels on CPUs."""
+    if isinstance(module, nn.Conv2d):
+        module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+
+
+def _looking(channels: int, width: int, coarse: int, out: int) -> nn.Sequential:
+    wide = 2 * width
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.SiLU(),
+        nn.Conv2d(width, width, 3, padding=1), nn.SiLU(),
+        nn.Conv2d(width, wide, 4, stride=2, padding=1), nn.SiLU(),
+        nn.Conv2d(wide, wide, 3, padding=1), nn.SiLU(),
+        nn.Conv2d(wide, wide, 3, padding=1), nn.SiLU(),
+        nn.Flatten(), nn.Linear(wide * coarse**2, 256), nn.SiLU(), nn.Linear(256, out),
+    )  # fmt: skip
 
 
 class _Decoder(nn.Module):

@@ -55,10 +55,10 @@ SCENES = Part(ConceptScenes, hold="both")
 
 def latents() -> Experiment:
     """Concepts of scenes, in codes with a part for each attribute."""
-    codec = Part(AttributeCodec, place="place", rest=6)
+    codec = Part(AttributeCodec, place="place", rest=4)
     return in_parts(
         "concepts-latents", "solids by shape, colour, size and place, in codes with a part for each", SCENES, codec,
-        15000, 0.6,
+        10000, 0.4,
     )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ class AttributeCodes(Codes):
         codec: Part[Any] = Part(AttributeCodec),  # noqa: B008
         share: float = 0.5,
         weights: str = "",
-        divergence: float = 5e-5,
+        divergence: float = 2e-5,
         batch: int = 64,
         attributes: Sequence[Attribute] = (),
         channels: int = 3,
