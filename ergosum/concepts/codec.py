@@ -12,15 +12,18 @@ What the values tell costs nothing in their parts, and every number of the rest 
 apart from the others, and the rest keeps what is left. Values that were never shown together are then known parts side
 by side, and a density that adds up over parts (`energy.py`) gives them mass.
 
-That holds only if the parts tell their values without noise; else the rest tells them once more, and parts put together
-anew draw nothing. So of a named value's part the decoder sees the corner that it was most likely drawn around,
-$E[\mu_a(v) | z_a] = \sum_v p(v | z_a) \mu_a(v)$ with values equally likely, and while it learns, numbers are exact.
+That holds only if the rest does not tell the values once more; else parts put together anew draw ghosts, half of what
+the parts tell and half of what the rest does. So the parts tell their values without noise: of a named value's part the
+decoder sees the corner that it was most likely drawn around, $E[\mu_a(v) | z_a] = \sum_v p(v | z_a) \mu_a(v)$ with
+values equally likely, and while it learns, numbers are exact. And a small network guesses the values from the rest,
+which the encoder is to make impossible (`apart`).
 
 The decoder is modulated by the code at every layer, so that what one part does multiplies what another does; an
 attribute that says where something is in the image shifts the coordinates that it draws in.
 
 Source: Kingma & Welling 2014, equation 10; conditional priors as in Sohn et al. 2015; learning to read what the decoder
-draws is the sleep phase of Hinton et al. 1995. The parts are ours.
+draws is the sleep phase of Hinton et al. 1995; a rest from which values cannot be guessed as in Lample et al. 2017
+(Fader networks), by the reversed gradient of Ganin & Lempitsky 2015. The parts are ours.
 """
 
 from collections.abc import Sequence
@@ -50,8 +53,10 @@ class AttributeCodec(nn.Module):
             rest. edges: weight of the squared error of differences between neighbouring pixels, which tells shapes
             apart where flat ground counts for nothing. sleep: weight of reading values in images that are decoded from
             parts put together anew (`dream`); without, an encoder that never saw a grey sphere reads that it is none,
-            by its colour. place: name of the attribute whose two numbers say where something is, x to the right and y
-            down; none if empty. channels, side: of an image, side a multiple of 4.
+            by its colour. apart: weight of the cross-entropy with which values are guessed from the rest: the guessing
+            network minimises it, the encoder maximises it; 0 for none. place: name of the attribute whose two numbers
+            say where something is, x to the right and y down; none if empty. channels, side: of an image, side a
+            multiple of 4.
     Shape:
         images: (batch, channels, side, side) in [0, 1]. codes: (batch, D), D the sum over parts.
     Raises:
@@ -66,13 +71,14 @@ class AttributeCodec(nn.Module):
         tie: float = 25.0,
         edges: float = 4.0,
         sleep: float = 1.0,
+        apart: float = 0.01,
         place: str = "",
         channels: int = 3,
         side: int = 32,
     ) -> None:
         super().__init__()
         self.attributes = tuple(Attribute(*a) for a in attributes)
-        self.tie, self.edges, self.sleep = tie, edges, sleep
+        self.tie, self.edges, self.sleep, self.apart = tie, edges, sleep, apart
         sizes = [a.numbers or len(a.values) for a in self.attributes] + [rest]
         ends = torch.tensor(sizes).cumsum(0).tolist()
         self.parts = tuple(slice(end - size, end) for size, end in zip(sizes, ends, strict=True))
@@ -84,6 +90,8 @@ class AttributeCodec(nn.Module):
         self.finder = None if self.place is None else _looking(channels, width, self.coarse, 4)
         self.encoder = _looking(channels, width, self.coarse, 2 * self.latent)
         self.decoder = _Decoder(self.latent, 2 * width if self.place else width, channels, self.coarse, self.place)
+        guesses = ends[-2] if len(ends) > 1 else 0
+        self.guesser = _guessing(rest, guesses) if apart and guesses else None
         self.apply(_channels_last)
 
     def posterior(self, images: Tensor, values: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -157,11 +165,29 @@ class AttributeCodec(nn.Module):
         fine = sum(F.mse_loss(made.diff(dim=d), images.diff(dim=d)) for d in (2, 3))
         rest = self.parts[-1]
         kl = divergences(mean, deviation, torch.zeros_like(mean), torch.ones_like(mean))[:, rest].sum(1).mean()
-        apart = self.misread(mean, deviation, values)
+        misread = self.misread(mean, deviation, values)
         if self.sleep:
             dreamt, told = self.dream(codes, values, generator)
-            apart = apart + self.sleep * self.misread(*self.posterior(dreamt, told), told)
-        return error + self.edges * fine + divergence * (kl + self.tie * apart), error.detach()
+            misread = misread + self.sleep * self.misread(*self.posterior(dreamt, told), told)
+        loss = error + self.edges * fine + divergence * (kl + self.tie * misread)
+        if self.guesser is not None:
+            loss = loss + self.apart * self.guessed(2 * codes[:, rest].detach() - codes[:, rest], values)
+        return loss, error.detach()
+
+    def guessed(self, rest: Tensor, values: Tensor) -> Tensor:
+        """The cross-entropy of values with what is guessed of them from the rest of codes (batch, rest), summed over
+        attributes; of numbers that of a normal distribution of deviation 1, but for its constant.
+        """
+        assert self.guesser is not None
+        guess, centre, told = self.guesser(rest), self.towards(values)[0], rest.new_zeros(())
+        for attribute, column, part in zip(self.attributes, columns(self.attributes), self.parts, strict=False):
+            known = ~values[:, column].isnan().any(1)
+            if attribute.values:
+                each = F.cross_entropy(guess[:, part], values[:, column][:, 0].nan_to_num().long(), reduction="none")
+            else:
+                each = (guess[:, part] - centre[:, part]).square().sum(1) / 2
+            told = told + (each * known).sum() / known.sum().clamp(min=1)
+        return told
 
     def misread(self, mean: Tensor, deviation: Tensor, values: Tensor) -> Tensor:
         """The divergence of posteriors from where values say that codes lie, summed over their parts."""
@@ -228,6 +254,12 @@ def _looking(channels: int, width: int, coarse: int, out: int) -> nn.Sequential:
         nn.Conv2d(wide, wide, 3, padding=1), nn.SiLU(),
         nn.Conv2d(wide, wide, 3, padding=1), nn.SiLU(),
         nn.Flatten(), nn.Linear(wide * coarse**2, 256), nn.SiLU(), nn.Linear(256, out),
+    )  # fmt: skip
+
+
+def _guessing(rest: int, out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(rest, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, out)
     )  # fmt: skip
 
 

@@ -39,10 +39,11 @@ def recipes() -> dict[str, Callable[[], Experiment]]:
 
 
 def in_parts(
-    name: str, shows: str, data: Part[Any], codec: Part[Any], updates: int, share: float, cost: str = "not timed"
-) -> Experiment:
+    name: str, shows: str, data: Part[Any], codec: Part[Any], updates: int, share: float,
+    divergence: float = 2e-5, cost: str = "not timed",
+) -> Experiment:  # fmt: skip
     """Concepts in codes with a part for each attribute: the codec learns in the first share of the updates."""
-    space = Part(AttributeCodes, codec=codec, share=share, batch=32)
+    space = Part(AttributeCodes, codec=codec, share=share, divergence=divergence, batch=32)
     task: Part[Task] = Part(ConceptDensities, data=data, model=Part(Concepts, space=space))
     return Experiment(
         name=name, shows=shows, cost=cost, task=task,
@@ -55,7 +56,7 @@ SCENES = Part(ConceptScenes, hold="both")
 
 def latents() -> Experiment:
     """Concepts of scenes, in codes with a part for each attribute."""
-    codec = Part(AttributeCodec, place="place", rest=4)
+    codec = Part(AttributeCodec, place="place", rest=4, apart=0.0)
     return in_parts(
         "concepts-latents", "solids by shape, colour, size and place, in codes with a part for each", SCENES, codec,
         10000, 0.4,
@@ -74,7 +75,8 @@ def mnist() -> Experiment:
     """Concepts of coloured MNIST of which 81 of 100 pairs of digit and colour are never shown."""
     return in_parts(
         "concepts-mnist", "coloured MNIST, each digit in two of ten colours, drawn in all",
-        Part(ColouredDigits, source="mnist", support="partial"), Part(AttributeCodec, rest=12), 9000, 0.7,
+        Part(ColouredDigits, source="mnist", support="partial"), Part(AttributeCodec, rest=12, tie=5.0), 7500,
+        0.5, 1e-4,
     )  # fmt: skip
 
 
@@ -82,7 +84,7 @@ def faces() -> Experiment:
     """Concepts of drawn faces, of which four of eight triples of smile, glasses and beard are never shown."""
     return in_parts(
         "concepts-faces", "drawn faces by smile, glasses, hair, beard and skin, in codes with a part for each",
-        Part(Avatars, side=32, hold="latin"), Part(AttributeCodec, rest=12), 9000, 0.7,
+        Part(Avatars, side=32, hold="latin"), Part(AttributeCodec, rest=12, tie=5.0), 7500, 0.5, 1e-4,
     )  # fmt: skip
 
 
