@@ -146,9 +146,12 @@ class AttributeCodec(nn.Module):
 
     def told(self, images: Tensor, values: Tensor, generator: Generator) -> Tensor:
         """Codes as densities learn from them: of the posterior, but where values say, where these are told."""
-        return self._drawn(*self.posterior(images, values), values, generator, 1.0)
+        return self.drawn(*self.posterior(images, values), values, generator)
 
-    def _drawn(self, mean: Tensor, deviation: Tensor, values: Tensor, generator: Generator, noise: float) -> Tensor:
+    def drawn(
+        self, mean: Tensor, deviation: Tensor, values: Tensor, generator: Generator, noise: float = 1.0
+    ) -> Tensor:
+        """Codes of images whose posterior is known; parts that values tell have so much of their noise."""
         centre, spread = self.towards(values)
         known = torch.zeros_like(mean, dtype=torch.bool)
         for column, part in zip(columns(self.attributes), self.parts, strict=False):
@@ -159,7 +162,7 @@ class AttributeCodec(nn.Module):
     def loss(self, images: Tensor, values: Tensor, generator: Generator, divergence: float) -> tuple[Tensor, Tensor]:
         """The loss, and the mean squared error alone, of pixels in [0, 1]."""
         mean, deviation = self.posterior(images, values)
-        codes = self._drawn(mean, deviation, values, generator, 0.0)
+        codes = self.drawn(mean, deviation, values, generator, 0.0)
         made = self.decode(codes)
         error = F.mse_loss(made, images)
         fine = sum(F.mse_loss(made.diff(dim=d), images.diff(dim=d)) for d in (2, 3))

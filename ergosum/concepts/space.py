@@ -44,6 +44,16 @@ class AttributeCodes(Codes):
         return (self.codec.told(images, values, generator) - self.centre) / self.spread
 
     @torch.no_grad()
+    def posterior(self, images: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the codes of images with values, of which `drawn` draws."""
+        parts = [self.codec.posterior(a, b) for a, b in zip(images.split(500), values.split(500), strict=True)]
+        return torch.cat([mean for mean, _ in parts]), torch.cat([deviation for _, deviation in parts])
+
+    def drawn(self, mean: Tensor, deviation: Tensor, values: Tensor, generator: Generator) -> Tensor:
+        """Standardised codes as `told`, of known posteriors."""
+        return (self.codec.drawn(mean, deviation, values, generator) - self.centre) / self.spread
+
+    @torch.no_grad()
     def settle_told(self, images: Tensor, values: Tensor) -> None:
         """Mean and deviation of such codes."""
         generator = torch.Generator().manual_seed(0)

@@ -22,6 +22,9 @@ from ergosum.training.task import Losses, Samples, Section, Shelf, Table
 
 __all__ = ["ConceptDensities"]
 
+KEPT = 20_000
+"""Images whose posteriors densities of codes learn from."""
+
 
 class Reading(NamedTuple):
     """What was read in images: numbers as `--json` prints them, and tables for a person."""
@@ -50,6 +53,7 @@ class ConceptDensities(Densities):
         draws: int = 128,
     ) -> None:
         super().__init__(data, model, objective, drop, draws)  # type: ignore[arg-type]
+        self._posteriors: tuple[Tensor, Tensor, Tensor] | None = None
 
     def _about_data(self) -> dict[str, Any]:
         """Attributes, channels and side, which a recipe of a run that ships tells itself."""
@@ -104,8 +108,25 @@ class ConceptDensities(Densities):
             return inner.space.told_loss(batch.images, batch.labels, generator)
         if inner.space.stages and not inner.space.settled:
             self._settle(inner)
-        c = self._conditions(inner, batch.labels, generator)
-        return model(self.objective, batch.images, c, generator, progress, values=batch.labels)
+        if hasattr(inner.space, "posterior"):
+            points, values = self._kept(inner, len(batch.images), generator)
+        else:
+            points, values = inner.points(batch.images, batch.labels, generator), batch.labels
+        c = self._conditions(inner, values, generator)
+        return model(self.objective, points, c, generator, progress)
+
+    def _kept(self, model: Concepts, n: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Codes of n of the images whose posteriors are kept since codes are settled, and their values: to encode every
+        batch anew would take twice as long as to learn from it.
+        """
+        space: Any = model.space
+        if self._posteriors is None:
+            record = self.images.attributed(KEPT, torch.Generator().manual_seed(1))
+            values = record.values.to(model.shares)
+            self._posteriors = (*space.posterior(record.images.to(model.shares), values), values)
+        rows = torch.randint(KEPT, (n,), generator=generator, device=generator.device)
+        mean, deviation, values = (kept[rows.to(kept.device)] for kept in self._posteriors)
+        return space.drawn(mean, deviation, values, generator), values
 
     def _conditions(self, model: Concepts, labels: Tensor, generator: Generator) -> Tensor:  # type: ignore[override]
         """A random subset of the values."""
