@@ -48,9 +48,7 @@ class AttributedImages:
         self.side, self.channels, self.split = self.images.side, channels, split
         known = dict(zip(self.images.factors, getattr(self.images, "levels", ()), strict=False))
         if not known:
-            raise ValueError(
-                f"images: {images.cls.__name__} has no factors with levels, so nothing can be told of them."
-            )
+            raise ValueError(f"images: {images.cls.__name__} has no factors with levels, of which attributes are made.")
         for argument, asked in (("factors", factors), ("numbers", numbers)):
             if strange := [name for name in asked if name not in known]:
                 raise ValueError(f"{argument}: there is no {strange[0]!r}; expected some of {', '.join(known)}.")

@@ -98,7 +98,8 @@ class Clevr(ImageTable):
                 raise ValueError(f"expected 8 bits, grey or of a palette, got the mode {opened.mode}")
             size = min(opened.size)
             left, top = ((n - size) // 2 for n in opened.size)
-            square = opened.resize((self.side,) * 2, Image.Resampling.NEAREST, (left, top, left + size, top + size))
+            canvas = self.side, self.side
+            square = opened.resize(canvas, Image.Resampling.NEAREST, (left, top, left + size, top + size))
             owners = np.asarray(square)
             there = int((~np.isnan(self._attributes[row, :, 0])).sum())
             if owners.max() > there:
