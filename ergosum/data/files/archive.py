@@ -18,7 +18,7 @@ from ergosum.data.split import content_digest
 
 __all__ = ["array", "as_bits", "names_in", "shape", "state"]
 
-BLOCK = 2**22
+BLOCK = 2**21
 """Bytes that are unpacked at a time, about."""
 
 

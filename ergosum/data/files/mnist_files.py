@@ -136,9 +136,8 @@ def _idx(path: Path) -> np.ndarray:
             dtype, dims, start = _head(file.read(4 + 4 * 255))
         expected = int(np.prod(dims)) * dtype.itemsize
         if (held := path.stat().st_size - start) != expected:
-            raise ValueError(
-                f"it is truncated or longer: {expected:,} bytes of numbers are announced, {held:,} are there"
-            )
+            wrong = "truncated" if held < expected else "longer than it says"
+            raise ValueError(f"it is {wrong}: {expected:,} bytes of numbers are announced, {held:,} are there")
         return np.memmap(path, dtype, "r", start, dims)
     return unpacked(archive.state(path), lambda: _blocks(path))["rows"]
 

@@ -18,7 +18,7 @@ from ergosum.data.image_file import LEAST_SIDE
 from ergosum.data.record import Clips
 from ergosum.data.split import split_rows
 
-__all__ = ["MovingMnist"]
+__all__ = ["MovingMnist", "holds_sequences"]
 
 WHAT, ADDRESS = "Moving MNIST (.npy)", "https://www.cs.toronto.edu/~nitish/unsupervised_video/mnist_test_seq.npy"
 
@@ -95,3 +95,15 @@ class MovingMnist:
         frames = torch.from_numpy(small).float().div_(255).view(n, steps + 1, 1, self.canvas, self.canvas)
         frames = frames.expand(-1, -1, 3, -1, -1).contiguous()
         return Clips(frames.to(self.device), torch.zeros(n, steps, 0, device=self.device))
+
+
+def holds_sequences(path: Path) -> bool:
+    """Whether a file is an array of Moving MNIST's form, (time, clips, side, side) in bytes, and no single film."""
+    if path.suffix.lower() != ".npy" or not path.is_file():
+        return False
+    try:
+        held = archive.array(path)
+    except (OSError, ValueError):
+        return False
+    square = held.ndim == 4 and held.shape[2] == held.shape[3] >= LEAST_SIDE
+    return square and held.dtype == np.uint8 and held.shape[1] not in (1, 3)

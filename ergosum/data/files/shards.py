@@ -149,7 +149,7 @@ def _examples(file: Path) -> Iterator[_Example]:
     """Every example of a shard that has an image."""
     name, image, label = "", None, -1
     with tarfile.open(file, "r:") as opened:
-        for member in opened:
+        while (member := _next(opened)) is not None:
             if not member.isfile():
                 continue
             where = PurePosixPath(member.name)
@@ -165,9 +165,18 @@ def _examples(file: Path) -> Iterator[_Example]:
                 image = member.offset_data, member.size
             elif ending in ("cls", "json"):
                 label = _label(opened, member, ending, label)
-            opened.members = []  # type: ignore[reportAttributeAccessIssue]  # else the list of them grows
         if image is not None:
             yield _Example(*image, label)
+
+
+def _next(opened: tarfile.TarFile) -> tarfile.TarInfo | None:
+    """The next file of an archive, which keeps no list of them."""
+    try:
+        member = opened.next()
+    except tarfile.ReadError as error:
+        raise ValueError(f"it is truncated or damaged: {error}") from error
+    opened.members = []  # type: ignore[reportAttributeAccessIssue]
+    return member
 
 
 def _label(opened: tarfile.TarFile, member: tarfile.TarInfo, ending: str, before: int) -> int:
