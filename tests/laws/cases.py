@@ -152,6 +152,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
 """Networks and what they take; each row of a batch passes on its own."""
 
 ELSEWHERE = {
+    "AttributedImages": "data/test_attributed_images.py",
     "Avatars": "data/test_avatars.py",
     "CelebA": "data/test_celeba.py",
     "AttributeCodec": "concepts/test_codec_in_parts.py",
