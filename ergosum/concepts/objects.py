@@ -4,13 +4,14 @@ A window is learned from images of single objects, around the place that they te
 have in common. `LocalLifts` puts them together: `at(0.3,0.6) & at(0.7,0.4)` are two objects there and nothing else.
 """
 
+import collections.abc
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
-from ergosum.concepts.counting import sample_objects, score_counts, tables
+from ergosum.concepts.counting import sampling_objects, score_counts, tables
 from ergosum.concepts.energy import ConceptEnergy
 from ergosum.concepts.local import LocalLifts, cut
 from ergosum.concepts.model import Concepts
@@ -21,6 +22,7 @@ from ergosum.density.forms import InnerProduct
 from ergosum.density.model import PRIOR, Entry
 from ergosum.density.objective import Objective
 from ergosum.density.objectives.denoising import DenoisingScore
+from ergosum.density.sampling import Passing
 from ergosum.density.space import Pixels
 from ergosum.density.task import FITTED
 from ergosum.energies.gaussian import Gaussian
@@ -28,6 +30,7 @@ from ergosum.energy import Energy
 from ergosum.nets.levels import LevelMlp
 from ergosum.nodes import leaves
 from ergosum.part import Part
+from ergosum.samplers.chain import finished
 from ergosum.shapes import Batch, PerSample
 from ergosum.training.task import Losses, Samples, Section, Shelf, Table
 
@@ -321,7 +324,20 @@ class ObjectDensities(ConceptDensities):
         runs: Sequence[str] = (), shelf: Shelf | None = None,
     ) -> Samples:  # fmt: skip
         """Draw a formula of objects at places, see `concepts/counting.py`."""
-        return sample_objects(
+        return finished(
+            self.sampling(
+                models, formula, n=n, shares=shares, steps=steps, sigma=sigma, corrections=corrections,
+                particles=particles, seed=seed, runs=runs, shelf=shelf,
+            )
+        )  # fmt: skip
+
+    def sampling(  # type: ignore[override]
+        self, models: Sequence[nn.Module], formula: str, *, n: int = 64, shares: Sequence[float] | None = None,
+        steps: int = 0, sigma: float = 0.0, corrections: int | None = None, particles: int = 1, seed: int = 0,
+        runs: Sequence[str] = (), shelf: Shelf | None = None,
+    ) -> collections.abc.Generator[Passing, None, Samples]:  # fmt: skip
+        """What `sample` does, level by level."""
+        return sampling_objects(
             models, formula, self.finder(), n=n, shares=shares, steps=steps, sigma=sigma, corrections=corrections,
             particles=particles, seed=seed, runs=runs,
         )  # fmt: skip

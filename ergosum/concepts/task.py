@@ -1,5 +1,6 @@
 """The task of concepts: densities of images under any of their attributes' values, several at once, or none."""
 
+import collections.abc
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,16 +9,18 @@ from torch import Generator, Tensor, nn
 
 from ergosum.concepts.inference import choose_levels, infer
 from ergosum.concepts.model import Concepts
-from ergosum.concepts.sampling import sample_concepts
+from ergosum.concepts.sampling import sampling_concepts
 from ergosum.concepts.scores import score_concepts, tables
 from ergosum.data.attributed import AttributedData
 from ergosum.data.concept_scenes import ConceptScenes
 from ergosum.density.objective import Objective
 from ergosum.density.objectives.denoising import DenoisingScore
 from ergosum.density.offsets import absorb, fit_offsets
+from ergosum.density.sampling import Passing
 from ergosum.density.table import measure
 from ergosum.density.task import CALIBRATED, FITTED, ISLANDS, Densities, DensityBatch
 from ergosum.part import Part, parameters
+from ergosum.samplers.chain import finished
 from ergosum.training.task import Losses, Samples, Section, Shelf, Table
 
 __all__ = ["ConceptDensities"]
@@ -172,8 +175,21 @@ class ConceptDensities(Densities):
         runs: Sequence[str] = (), shelf: Shelf | None = None,
     ) -> Samples:  # fmt: skip
         """Draw a formula of concepts, see `concepts/sampling.py`."""
+        return finished(
+            self.sampling(
+                models, formula, n=n, shares=shares, steps=steps, sigma=sigma, corrections=corrections,
+                particles=particles, seed=seed, runs=runs, shelf=shelf,
+            )
+        )  # fmt: skip
+
+    def sampling(  # type: ignore[override]
+        self, models: Sequence[nn.Module], formula: str, *, n: int = 64, shares: Sequence[float] | None = None,
+        steps: int = 0, sigma: float = 0.0, corrections: int | None = None, particles: int = 1, seed: int = 0,
+        runs: Sequence[str] = (), shelf: Shelf | None = None,
+    ) -> collections.abc.Generator[Passing, None, Samples]:  # fmt: skip
+        """What `sample` does, level by level."""
         read = self.reader(shelf)
-        return sample_concepts(
+        return sampling_concepts(
             models, formula, read or (lambda images: None), n=n, shares=shares, steps=steps, sigma=sigma,
             corrections=corrections, particles=particles, seed=seed, runs=runs,
         )  # fmt: skip
