@@ -46,11 +46,14 @@ class AttributeCodec(nn.Module):
             twice as many at a quarter. tie: $\\tau$, how much more a part's distance from its value costs than the
             rest. edges: weight of the squared error of differences between neighbouring pixels, which tells shapes
             apart where flat ground counts for nothing. place: name of the attribute whose two numbers say where
-            something is, x to the right and y down; none if empty. channels, side: of an image, side a multiple of 4.
+            something is, x to the right and y down; none if empty. recolour: probability that the encoder sees an image
+            in other colours while it learns (`recoloured`), so that what it reads holds in colours that it never saw.
+            beside: attributes that another code tells (`grown_codes.py`); their parts come before this code's in what
+            the decoder sees. channels, side: of an image, side a multiple of 4.
     Shape:
         images: (batch, channels, side, side) in [0, 1]. codes: (batch, D), D the sum over parts.
     Raises:
-        ValueError: if the place is no attribute of two numbers.
+        ValueError: if the place is no attribute of two numbers, or images without three colours are to be recoloured.
     """
 
     def __init__(
@@ -61,19 +64,25 @@ class AttributeCodec(nn.Module):
         tie: float = 10.0,
         edges: float = 1.0,
         place: str = "",
+        recolour: float = 0.0,
+        beside: Sequence[Attribute] = (),
         channels: int = 3,
         side: int = 32,
     ) -> None:
         super().__init__()
-        self.attributes, self.tie, self.edges = tuple(Attribute(*a) for a in attributes), tie, edges
-        sizes = [a.numbers or len(a.values) for a in self.attributes] + [rest]
+        self.attributes, self.beside = (tuple(Attribute(*a) for a in given) for given in (attributes, beside))
+        self.tie, self.edges, self.recolour = tie, edges, recolour
+        if not 0 <= recolour <= 1 or (recolour and self.attributes and channels != 3):
+            raise ValueError(
+                f"recolour: expected a probability, and 0 of images without three colours, got {recolour!r} of images "
+                f"of {channels}."
+            )
+        sizes = [part_size(a) for a in self.attributes] + [rest]
         ends = torch.tensor(sizes).cumsum(0).tolist()
         self.parts = tuple(slice(end - size, end) for size, end in zip(sizes, ends, strict=True))
         self.latent, self.coarse = ends[-1], reduced(side, 4)
-        found = [n for n, a in enumerate(self.attributes) if a.name == place and a.numbers == 2]
-        if place and self.attributes and not found:
-            raise ValueError(f"place: expected the name of an attribute of two numbers, or none, got {place!r}.")
-        self.place = self.parts[found[0]] if found else None
+        known = sum(part_size(a) for a in self.beside)
+        self.place = _place(place, (*self.beside, *self.attributes))
         wide = 2 * width
         self.encoder = nn.Sequential(
             nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.SiLU(),
@@ -83,7 +92,7 @@ class AttributeCodec(nn.Module):
             nn.Conv2d(wide, wide, 3, padding=1), nn.SiLU(),
             nn.Flatten(), nn.Linear(wide * self.coarse**2, 256), nn.SiLU(), nn.Linear(256, 2 * self.latent),
         )  # fmt: skip
-        self.decoder = _Decoder(self.latent, wide if self.place else width, channels, self.coarse, self.place)
+        self.decoder = _Decoder(known + self.latent, wide if self.place else width, channels, self.coarse, self.place)
         self.to(memory_format=torch.channels_last)
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,9 +105,10 @@ class AttributeCodec(nn.Module):
         mean, deviation = self.posterior(images)
         return mean if generator is None else mean + deviation * torch.randn(mean.shape, generator=generator).to(mean)
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Images, not clamped: near [0, 1]."""
-        return (widen(self.decoder(self.cleared(codes))) + 1) / 2
+    def decode(self, codes: Tensor, beside: Tensor | None = None) -> Tensor:
+        """Images, not clamped: near [0, 1]; `beside` holds the parts that another code tells, (batch, their sum)."""
+        seen = self.cleared(codes) if beside is None else torch.cat([beside, self.cleared(codes)], 1)
+        return (widen(self.decoder(seen)) + 1) / 2
 
     def cleared(self, codes: Tensor) -> Tensor:
         """Codes whose parts of named values are the corners that they were most likely drawn around."""
@@ -127,17 +137,23 @@ class AttributeCodec(nn.Module):
 
     def _drawn(self, mean: Tensor, deviation: Tensor, values: Tensor, generator: Generator, noise: float) -> Tensor:
         centre, spread = self.towards(values)
-        known = torch.zeros_like(mean, dtype=torch.bool)
+        z = torch.randn(mean.shape, generator=generator).to(mean)
+        return torch.where(self.known(values), centre + noise * spread * z, mean + deviation * z)
+
+    def known(self, values: Tensor) -> Tensor:
+        """Which numbers of a code are of parts that values tell, (batch, D) bool."""
+        known = torch.zeros(len(values), self.latent, dtype=torch.bool, device=values.device)
         for column, part in zip(columns(self.attributes), self.parts, strict=False):
             known[:, part] = ~values[:, column].isnan().any(1, keepdim=True)
-        z = torch.randn(mean.shape, generator=generator).to(mean)
-        return torch.where(known, centre + noise * spread * z, mean + deviation * z)
+        return known
 
-    def loss(self, images: Tensor, values: Tensor, generator: Generator, divergence: float) -> tuple[Tensor, Tensor]:
-        """The loss, and the mean squared error alone, of pixels in [0, 1]."""
-        mean, deviation = self.posterior(images)
+    def loss(
+        self, images: Tensor, values: Tensor, generator: Generator, divergence: float, beside: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The loss, and the mean squared error alone, of pixels in [0, 1]; `beside` as `decode`."""
+        mean, deviation = self.posterior(recoloured(images, self.recolour, generator) if self.recolour else images)
         centre, spread = self.towards(values)
-        made = self.decode(self._drawn(mean, deviation, values, generator, 0.0))
+        made = self.decode(self._drawn(mean, deviation, values, generator, 0.0), beside)
         error = F.mse_loss(made, images)
         fine = sum(F.mse_loss(made.diff(dim=d), images.diff(dim=d)) for d in (2, 3))
         kl = ((mean - centre) / spread).square() + (deviation / spread).square() - 1 - 2 * (deviation / spread).log()
@@ -146,17 +162,53 @@ class AttributeCodec(nn.Module):
         return error + self.edges * fine + divergence * (kl * weight).sum(1).mean() / 2, error.detach()
 
 
+def part_size(attribute: Attribute) -> int:
+    """Numbers of an attribute's part."""
+    return attribute.numbers or len(attribute.values)
+
+
+def recoloured(images: Tensor, probability: float, generator: Generator) -> Tensor:
+    """Images (n, 3, side, side), each with a probability in other colours; greys stay.
+
+    The difference of a pixel's channels from their mean goes through a random 3 x 3 matrix of deviation 0.8; the mean
+    stays, and what leaves [0, 1] is clamped.
+    """
+    n = len(images)
+    matrix = 0.8 * torch.randn(n, 3, 3, generator=generator).to(images)
+    chosen = (torch.rand(n, generator=generator) < probability).to(images.device)
+    grey = images.mean(1, keepdim=True)
+    mixed = (grey + torch.einsum("nij,njhw->nihw", matrix, images - grey)).clamp(0, 1)
+    return torch.where(chosen[:, None, None, None], mixed, images)
+
+
+def _place(name: str, attributes: Sequence[Attribute]) -> slice | None:
+    """Where the part of the attribute that says where something is lies among those of all attributes."""
+    at, found = 0, None
+    for attribute in attributes:
+        if attribute.name == name and attribute.numbers == 2:
+            found = slice(at, at + 2)
+        at += part_size(attribute)
+    if name and attributes and found is None:
+        raise ValueError(f"place: expected the name of an attribute of two numbers, or none, got {name!r}.")
+    return found
+
+
 def corners(value: Tensor, count: int) -> Tensor:
     """Corners of a simplex, (batch, count), of mean 0 and deviation 1 where values are uniform."""
     share = 1 / count
     return (F.one_hot(value, count) - share) / max(share * (1 - share), 1e-6) ** 0.5
 
 
-def nearest(part: Tensor) -> Tensor:
-    """The mean corner that a part (batch, count) was drawn around with deviation s, corners equally likely."""
+def probabilities(part: Tensor) -> Tensor:
+    """Of each corner, that a part (batch, count) was drawn around it with deviation s, corners equally likely."""
     share = 1 / part.shape[1]
-    scale = max(share * (1 - share), 1e-6) ** 0.5
-    return ((part / (SPREAD**2 * scale)).softmax(1) - share) / scale
+    return (part / (SPREAD**2 * max(share * (1 - share), 1e-6) ** 0.5)).softmax(1)
+
+
+def nearest(part: Tensor) -> Tensor:
+    """The mean corner that a part (batch, count) was drawn around."""
+    share = 1 / part.shape[1]
+    return (probabilities(part) - share) / max(share * (1 - share), 1e-6) ** 0.5
 
 
 def centred(numbers: Tensor) -> Tensor:

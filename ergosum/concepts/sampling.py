@@ -20,7 +20,7 @@ from ergosum.nodes import Named, Node
 from ergosum.report.strips import captioned
 from ergosum.training.task import Samples, Table
 
-__all__ = ["NEAR", "caption", "sample_concepts", "satisfied", "tree"]
+__all__ = ["NEAR", "caption", "kinds_named", "sample_concepts", "satisfied", "tree"]
 
 NEAR = 0.1
 """Distance, in sides of an image, within which a place counts as the one that was asked for: half of a large solid."""
@@ -129,7 +129,7 @@ def sample_concepts(
     numbers |= {"judge": judge, "satisfied": good.float().mean().item(), "read": _shares(first.attributes, values)}
     lines = tree(energy, drawn.x)
     tables = [Table(("term",), {"energy": 2}, [{"term": t, "energy": e} for t, e in lines], "Mean energy, in nats")]
-    named = _named(text, known)
+    named = kinds_named(text, known)
     rows = [
         {"read as": value, "share": share}
         for kind, told in numbers["read"].items() if kind in named for value, share in told.items()
@@ -143,8 +143,8 @@ def sample_concepts(
     return Samples(image, numbers, tables, film_of(shown_levels(first, drawn)))
 
 
-def _named(text: str, known: Vocabulary) -> set[str]:
-    """Attributes that a formula speaks of."""
+def kinds_named(text: str, known: Vocabulary) -> set[str]:
+    """Attributes of whose named values a formula speaks."""
     read = {leaf.name for leaf in leaves(meaning(text, known))}
     return {known[name].kind for name in read if name in known} - {""}
 

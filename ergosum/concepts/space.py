@@ -43,6 +43,15 @@ class AttributeCodes(Codes):
         """Standardised codes that a density learns: of parts whose values are told, where these say that they lie."""
         return (self.codec.told(images, values, generator) - self.centre) / self.spread
 
+    def shown(self, x: Tensor, values: Tensor | None = None) -> Tensor:
+        """The parts of all attributes as decoders see them, (batch, their sum): of points x, and where values (batch,
+        columns) are told, where these say that they lie.
+        """
+        codes = self.codec.cleared(x * self.spread + self.centre)
+        if values is not None:
+            codes = torch.where(self.codec.known(values), self.codec.towards(values)[0], codes)
+        return codes[:, : self.codec.parts[-1].start]
+
     @torch.no_grad()
     def settle_told(self, images: Tensor, values: Tensor) -> None:
         """Mean and deviation of such codes."""

@@ -14,6 +14,7 @@ from ergosum.data.masks import BlockMask, BoxMask, FrameMask, ImageMask, SaltAnd
 from ergosum.data.mixed import Mixed
 from ergosum.data.moving_scenes import MovingScenes
 from ergosum.data.moving_shapes import MovingShapes
+from ergosum.data.partly_told import PartlyTold
 from ergosum.data.scenes import Scenes
 from ergosum.data.sequences import DigitSequences
 from ergosum.data.shapes import Shapes
@@ -23,6 +24,6 @@ from ergosum.data.tetrominoes import Tetrominoes
 __all__ = [
     "Avatars", "BlockMask", "BoxMask", "CelebA", "ClipFolder", "ColouredDigits", "ConceptScenes", "DigitSequences",
     "FrameMask", "FramesOfDigits", "Glyphs", "ImageFolder", "ImageMask", "Incomplete", "LabelledImages", "Mixed",
-    "MovingScenes", "MovingShapes", "SaltAndPepper", "Scenes", "Shapes", "StackedClips", "StackedMask", "Tetrominoes",
-    "WornFrames",
+    "MovingScenes", "MovingShapes", "PartlyTold", "SaltAndPepper", "Scenes", "Shapes", "StackedClips", "StackedMask",
+    "Tetrominoes", "WornFrames",
 ]  # fmt: skip
