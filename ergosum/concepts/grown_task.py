@@ -7,12 +7,12 @@ from torch import Generator, Tensor, nn
 
 from ergosum.concepts.grown_model import Grown, older
 from ergosum.concepts.model import Concepts
-from ergosum.concepts.sampling import kinds_named, sample_concepts
+from ergosum.concepts.sampling import sample_concepts
 from ergosum.concepts.scores import score_concepts
 from ergosum.concepts.task import ConceptDensities
 from ergosum.data.attributed import Attribute, Attributed, AttributedData, retold
 from ergosum.data.partly_told import PartlyTold
-from ergosum.density.formulas import vocabulary
+from ergosum.density.formulas import kinds, vocabulary
 from ergosum.density.objective import Objective
 from ergosum.density.objectives.denoising import DenoisingScore
 from ergosum.density.task import DensityBatch
@@ -80,7 +80,7 @@ class GrownDensities(ConceptDensities):
         if len(models) > 1:
             raise ValueError("--model: a model that was grown holds the older ones; give it alone.")
         model: Any = models[0]
-        named = kinds_named(formula, vocabulary([model])) if formula else set()
+        named = kinds(formula, vocabulary([model])) if formula else set()
         world = model.world(named)
         held = self._held(world.attributes)
         return sample_concepts(

@@ -6,13 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ergosum.compose import leaves
 from ergosum.concepts.inference import infer
 from ergosum.concepts.model import Concepts
 from ergosum.data.attributed import Attribute, columns
 from ergosum.density.algebra import Complement, Lifted
 from ergosum.density.figures import film_of
-from ergosum.density.formulas import Vocabulary, holds, meaning, vocabulary
+from ergosum.density.formulas import Vocabulary, holds, kinds, meaning, vocabulary
 from ergosum.density.sampling import decoded, draw, shown_levels
 from ergosum.energy import Energy
 from ergosum.formula import numbered
@@ -20,7 +19,7 @@ from ergosum.nodes import Named, Node
 from ergosum.report.strips import captioned
 from ergosum.training.task import Samples, Table
 
-__all__ = ["NEAR", "caption", "kinds_named", "sample_concepts", "satisfied", "tree"]
+__all__ = ["NEAR", "caption", "sample_concepts", "satisfied", "tree"]
 
 NEAR = 0.1
 """Distance, in sides of an image, within which a place counts as the one that was asked for: half of a large solid."""
@@ -129,7 +128,7 @@ def sample_concepts(
     numbers |= {"judge": judge, "satisfied": good.float().mean().item(), "read": _shares(first.attributes, values)}
     lines = tree(energy, drawn.x)
     tables = [Table(("term",), {"energy": 2}, [{"term": t, "energy": e} for t, e in lines], "Mean energy, in nats")]
-    named = kinds_named(text, known)
+    named = kinds(text, known)
     rows = [
         {"read as": value, "share": share}
         for kind, told in numbers["read"].items() if kind in named for value, share in told.items()
@@ -141,12 +140,6 @@ def sample_concepts(
     head = [title, *(f"{t}   {e:.1f}" for t, e in lines)]
     image = captioned(images[:some], captions, [bool(g) for g in good[:some]], head)
     return Samples(image, numbers, tables, film_of(shown_levels(first, drawn)))
-
-
-def kinds_named(text: str, known: Vocabulary) -> set[str]:
-    """Attributes of whose named values a formula speaks."""
-    read = {leaf.name for leaf in leaves(meaning(text, known))}
-    return {known[name].kind for name in read if name in known} - {""}
 
 
 def _shares(attributes: Sequence[Attribute], values: Tensor) -> dict[str, dict[str, float]]:
