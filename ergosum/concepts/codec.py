@@ -147,6 +147,32 @@ class AttributeCodec(nn.Module):
             known[:, part] = ~values[:, column].isnan().any(1, keepdim=True)
         return known
 
+    @torch.no_grad()
+    def start_from(self, older: "AttributeCodec") -> None:
+        """Start where another codec ended, whose attributes, after those beside it, this one's decoder sees first.
+
+        The new part begins at zero in the decoder, and at random in the encoder; the rest goes on where it has as many
+        numbers. A codec of other widths gives nothing.
+        """
+        held, shared = dict(older.named_parameters()), sum(part_size(a) for a in self.beside)
+        if any(
+            own.shape != held[name].shape for name, own in self.named_parameters() if name.startswith("decoder.stem")
+        ):
+            return
+        size = self.latent - self.parts[-1].start
+        same = size == older.latent - older.parts[-1].start
+        for name, own in self.named_parameters():
+            if own.shape == held[name].shape:
+                own.copy_(held[name])
+            elif name.startswith("decoder") and own.ndim == 2:  # of the code, in columns
+                own[:, shared : len(own[0]) - size] = 0
+                own[:, :shared] = held[name][:, :shared]
+                if same:
+                    own[:, -size:] = held[name][:, -size:]
+            elif name.startswith("encoder") and same:  # of means and deviations, in rows
+                mine, theirs = own.unflatten(0, (2, -1)), held[name].unflatten(0, (2, -1))
+                mine[:, -size:] = theirs[:, -size:]
+
     def loss(
         self, images: Tensor, values: Tensor, generator: Generator, divergence: float, beside: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:

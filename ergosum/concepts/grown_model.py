@@ -200,8 +200,8 @@ class Grown(Concepts):
             )
         if (self.before.channels, self.before.side) != (channels, side):
             raise ValueError(
-                f"grown_from: expected images of {channels} channels and side {side}, as the new ones, got "
-                f"{self.before.channels} and {self.before.side}."
+                f"grown_from: expected a run of images of {channels} channels and side {side}, as the new ones are, "
+                f"got {self.before.channels} and {self.before.side}."
             )
         self.before.requires_grad_(False)
         known = self.before.attributes
@@ -231,6 +231,7 @@ class Grown(Concepts):
     def _take_up(self, run: str) -> None:
         self.before.load_state_dict(load_weights(locate(run) / "model.safetensors"))
         self.before.eval()
+        self.space.codec.start_from(self.before.space.codec)
         self.best[:-1] = self.before.best
         self.loaded.fill_(True)
 

@@ -160,5 +160,5 @@ def grown(name: str, before: str, told: str, neutral: str, only: dict[str, str],
     return Experiment(
         name=name, shows=f"{told} added to {before}, from images that tell nothing else; nothing older changes",
         cost="not timed", task=Part(GrownDensities, data=data, model=model),
-        optimiser=Optimiser(iterations=1500, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
+        optimiser=Optimiser(iterations=1000, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
     )  # fmt: skip

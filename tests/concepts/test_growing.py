@@ -179,7 +179,7 @@ def test_the_commands_work_on_what_has_grown(runs, tmp_path, capsys, monkeypatch
                                        r"the older ones have, got 'purple' of shape \(sphere cube cylinder\)"),
     ({"data": {"told": ("place",)}}, "got 'cube' of none"),
     ({"data": {"told": ("shape", "colour")}}, r"got 'cube' of shape \(.*\), colour \(grey"),
-    ({"data": {"data": {"side": 64}}}, "expected images of 3 channels and side 32, as the new ones, got 3 and 64"),
+    ({"data": {"data": {"side": 64}}}, "images of 3 channels and side 64, as the new ones are, got 3 and 32"),
     ({"model": {"grown_from": ""}}, "grown_from: expected a run folder or card of concepts, got none"),
     ({"model": {"grown_from": "mnist-density"}}, "grown_from: expected a run of concepts, got mnist-density"),
     ({"model": {"family": {"highest": 9.0}}}, "expected the levels of the older one"),
@@ -212,6 +212,24 @@ def test_only_what_is_new_learns(runs):
     assert isinstance(model, Grown) and isinstance(model.space, GrownCodes) and not model.before.training
     learns = {name.split(".")[0] for name, p in model.named_parameters() if p.requires_grad}
     assert learns == {"space", "energy"} and len(set(model.state_dict())) == len(model.state_dict())
+
+
+def test_a_new_codec_starts_where_the_older_one_ended(models, runs):
+    """With the new part's columns at zero its decoder draws what the older one draws."""
+    older, task = models["shape"].space.codec, small(colour, runs["shape"]).built()
+    codec = task.build().space.codec
+    codes, generator = torch.zeros(3, codec.latent), Generator().manual_seed(0)
+    codes[:, 8:] = rest = torch.randn(3, 4, generator=generator)
+    place, shapes = torch.randn(3, 2, generator=generator), corners(torch.arange(3), 3)
+    images = torch.rand(2, 3, 32, 32, generator=generator)
+    torch.testing.assert_close(
+        codec.decode(codes, torch.cat([place, shapes], 1)), older.decode(torch.cat([shapes, rest], 1), place)
+    )
+    torch.testing.assert_close(codec.encode(images)[:, -4:], older.encode(images)[:, -4:])
+    other = AttributeCodec(codec.attributes, beside=codec.beside, place="place", width=8, rest=4)
+    before = {name: weight.clone() for name, weight in other.named_parameters()}
+    other.start_from(older)
+    assert all(torch.equal(weight, before[name]) for name, weight in other.named_parameters())
 
 
 def test_recoloured_images_keep_greys_and_brightness():
