@@ -174,6 +174,17 @@ def test_the_commands_work_on_what_has_grown(runs, tmp_path, capsys, monkeypatch
     assert "holds the older ones; give it alone" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("name", "kinds"), [("place", {}), ("shape", {"or": 2, "not": 1, "nested": 1})])
+def test_what_tells_one_named_attribute_or_none_is_scored(runs, capsys, monkeypatch, name, kinds):
+    monkeypatch.setattr("ergosum.density.sampling.LEVELS", 4)
+    assert main(["score", str(runs[name]), "--n", "6", "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    scores = scores if "and_seen" in scores else next(iter(scores.values()))
+    found = [row["kind"] for row in scores["formulas"]]
+    assert {kind: found.count(kind) for kind in found} == kinds and (scores["or_tv"] is None) == (not kinds)
+    assert main(["report", str(runs[name])]) == 0
+
+
 @pytest.mark.parametrize(("change", "said"), [
     ({"model": {"neutral": "purple"}}, "neutral: expected images that tell one new attribute, and the value of it that "
                                        r"the older ones have, got 'purple' of shape \(sphere cube cylinder\)"),
