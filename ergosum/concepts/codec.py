@@ -6,6 +6,8 @@ from $N(\mu_a(v), s^2)$, where the encoder is to find it:
 $$ \|x - D(z)\|^2 / N + \beta \left[ KL(q(z_0 | x) \| N(0, 1))
    + \tau \sum_a KL(q(z_a | x) \| N(\mu_a(v_a), s^2)) \right] $$
 
+(and $\lambda$ times the squared error of differences between neighbouring pixels).
+
 What the values tell costs nothing in their parts, and every number of the rest does: so it is kept in the parts, each
 apart from the others, and the rest keeps what is left. Values that were never shown together are then known parts side
 by side, and a density that adds up over parts (`energy.py`) gives them mass.
@@ -17,7 +19,8 @@ $E[\mu_a(v) | z_a] = \sum_v p(v | z_a) \mu_a(v)$ with values equally likely, and
 The decoder is modulated by the code at every layer, so that what one part does multiplies what another does; an
 attribute that says where something is in the image shifts the coordinates that it draws in.
 
-Source: Kingma & Welling 2014, equation 10; conditional priors as in Sohn et al. 2015. The parts are ours.
+Source: Kingma & Welling 2014, equation 10; conditional priors as in Sohn et al. 2015; learning to read what the decoder
+draws is the sleep phase of Hinton et al. 1995. The parts are ours.
 """
 
 from collections.abc import Sequence
@@ -45,11 +48,13 @@ class AttributeCodec(nn.Module):
             as many as they are. rest: numbers for what the attributes do not tell. width: channels at half of the side,
             twice as many at a quarter. tie: $\\tau$, how much more a part's distance from its value costs than the
             rest. edges: weight of the squared error of differences between neighbouring pixels, which tells shapes
-            apart where flat ground counts for nothing. place: name of the attribute whose two numbers say where
-            something is, x to the right and y down; none if empty. recolour: probability that the encoder sees an image
-            in other colours while it learns (`recoloured`), so that what it reads holds in colours that it never saw.
-            beside: attributes that another code tells (`grown_codes.py`); their parts come before this code's in what
-            the decoder sees. channels, side: of an image, side a multiple of 4.
+            apart where flat ground counts for nothing. sleep: weight of reading values in images that are decoded from
+            parts put together anew (`dream`); without, an encoder that never saw a grey sphere reads that it is none,
+            by its colour. place: name of the attribute whose two numbers say where something is, x to the right and y
+            down; none if empty. recolour: probability that the encoder sees an image in other colours while it learns
+            (`recoloured`), so that what it reads holds in colours that it never saw. beside: attributes that another
+            code tells (`grown_codes.py`); their parts come before this code's in what the decoder sees. channels, side:
+            of an image, side a multiple of 4.
     Shape:
         images: (batch, channels, side, side) in [0, 1]. codes: (batch, D), D the sum over parts.
     Raises:
@@ -61,8 +66,9 @@ class AttributeCodec(nn.Module):
         attributes: Sequence[Attribute] = (),
         rest: int = 8,
         width: int = 32,
-        tie: float = 10.0,
-        edges: float = 1.0,
+        tie: float = 25.0,
+        edges: float = 4.0,
+        sleep: float = 1.0,
         place: str = "",
         recolour: float = 0.0,
         beside: Sequence[Attribute] = (),
@@ -71,7 +77,7 @@ class AttributeCodec(nn.Module):
     ) -> None:
         super().__init__()
         self.attributes, self.beside = (tuple(Attribute(*a) for a in given) for given in (attributes, beside))
-        self.tie, self.edges, self.recolour = tie, edges, recolour
+        self.tie, self.edges, self.sleep, self.recolour = tie, edges, sleep, recolour
         if not 0 <= recolour <= 1 or (recolour and self.attributes and channels != 3):
             raise ValueError(
                 f"recolour: expected a probability, and 0 of images without three colours, got {recolour!r} of images "
@@ -83,30 +89,48 @@ class AttributeCodec(nn.Module):
         self.latent, self.coarse = ends[-1], reduced(side, 4)
         known = sum(part_size(a) for a in self.beside)
         self.place = _place(place, (*self.beside, *self.attributes))
-        wide = 2 * width
-        self.encoder = nn.Sequential(
-            nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.SiLU(),
-            nn.Conv2d(width, width, 3, padding=1), nn.SiLU(),
-            nn.Conv2d(width, wide, 4, stride=2, padding=1), nn.SiLU(),
-            nn.Conv2d(wide, wide, 3, padding=1), nn.SiLU(),
-            nn.Conv2d(wide, wide, 3, padding=1), nn.SiLU(),
-            nn.Flatten(), nn.Linear(wide * self.coarse**2, 256), nn.SiLU(), nn.Linear(256, 2 * self.latent),
-        )  # fmt: skip
-        self.decoder = _Decoder(known + self.latent, wide if self.place else width, channels, self.coarse, self.place)
-        self.to(memory_format=torch.channels_last)
+        own = None if self.place is None else slice(self.place.start - known, self.place.stop - known)
+        self.sought = own if own is not None and own.start >= 0 else None
+        self.finder = None if self.sought is None else _looking(channels, width, self.coarse, 4)
+        self.encoder = _looking(channels, width, self.coarse, 2 * self.latent)
+        wide = 2 * width if self.place else width
+        self.decoder = _Decoder(known + self.latent, wide, channels, self.coarse, self.place)
+        self.apply(_channels_last)
 
-    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of the codes of images, each (batch, D)."""
-        mean, log_deviation = widen(self.encoder(2 * images - 1)).chunk(2, 1)
+    def posterior(
+        self, images: Tensor, values: Tensor | None = None, beside: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the codes of images, each (batch, D); where the place is told, by values or by a part
+        of `beside`, or found, everything else is read in the image moved so that it is in the middle.
+        """
+        seen, found = 2 * images - 1, None
+        if self.place is not None:
+            if self.finder is not None:
+                found, doubt = widen(self.finder(seen)).chunk(2, 1)
+                at = found.detach() if values is None else torch.where(*self._place_told(values), found.detach())
+            else:
+                assert beside is not None
+                at = beside[:, self.place]
+            seen = 2 * centred_at(images, at * (2 / 12**0.5)) - 1
+        mean, log_deviation = widen(self.encoder(seen)).chunk(2, 1)
+        if found is not None:
+            before, after = slice(0, self.sought.start), slice(self.sought.stop, None)
+            mean = torch.cat([mean[:, before], found, mean[:, after]], 1)
+            log_deviation = torch.cat([log_deviation[:, before], doubt, log_deviation[:, after]], 1)
         return mean, log_deviation.clamp(-8, 3).exp()
 
-    def encode(self, images: Tensor, generator: Generator | None = None) -> Tensor:
-        """Codes: the posterior's mean, or with a generator a draw of it."""
-        mean, deviation = self.posterior(images)
+    def _place_told(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        return self.known(values)[:, self.sought][:, :1], self.towards(values)[0][:, self.sought]
+
+    def encode(self, images: Tensor, generator: Generator | None = None, beside: Tensor | None = None) -> Tensor:
+        """Codes: the posterior's mean, or with a generator a draw of it; `beside` holds the parts that another code
+        tells, (batch, their sum).
+        """
+        mean, deviation = self.posterior(images, None, beside)
         return mean if generator is None else mean + deviation * torch.randn(mean.shape, generator=generator).to(mean)
 
     def decode(self, codes: Tensor, beside: Tensor | None = None) -> Tensor:
-        """Images, not clamped: near [0, 1]; `beside` holds the parts that another code tells, (batch, their sum)."""
+        """Images, not clamped: near [0, 1]; `beside` as `encode`."""
         seen = self.cleared(codes) if beside is None else torch.cat([beside, self.cleared(codes)], 1)
         return (widen(self.decoder(seen)) + 1) / 2
 
@@ -131,9 +155,9 @@ class AttributeCodec(nn.Module):
             deviation[:, part] = torch.where(known, SPREAD if attribute.values else FINE, 1.0)
         return centre, deviation
 
-    def told(self, images: Tensor, values: Tensor, generator: Generator) -> Tensor:
+    def told(self, images: Tensor, values: Tensor, generator: Generator, beside: Tensor | None = None) -> Tensor:
         """Codes as densities learn from them: of the posterior, but where values say, where these are told."""
-        return self._drawn(*self.posterior(images), values, generator, 1.0)
+        return self._drawn(*self.posterior(images, values, beside), values, generator, 1.0)
 
     def _drawn(self, mean: Tensor, deviation: Tensor, values: Tensor, generator: Generator, noise: float) -> Tensor:
         centre, spread = self.towards(values)
@@ -176,16 +200,56 @@ class AttributeCodec(nn.Module):
     def loss(
         self, images: Tensor, values: Tensor, generator: Generator, divergence: float, beside: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The loss, and the mean squared error alone, of pixels in [0, 1]; `beside` as `decode`."""
-        mean, deviation = self.posterior(recoloured(images, self.recolour, generator) if self.recolour else images)
-        centre, spread = self.towards(values)
-        made = self.decode(self._drawn(mean, deviation, values, generator, 0.0), beside)
+        """The loss, and the mean squared error alone, of pixels in [0, 1]; `beside` as `encode`."""
+        mean, deviation = self.posterior(self._seen(images, generator), values, beside)
+        codes = self._drawn(mean, deviation, values, generator, 0.0)
+        made = self.decode(codes, beside)
         error = F.mse_loss(made, images)
         fine = sum(F.mse_loss(made.diff(dim=d), images.diff(dim=d)) for d in (2, 3))
-        kl = ((mean - centre) / spread).square() + (deviation / spread).square() - 1 - 2 * (deviation / spread).log()
-        weight = torch.full_like(mean[0], self.tie)
-        weight[self.parts[-1]] = 1.0
-        return error + self.edges * fine + divergence * (kl * weight).sum(1).mean() / 2, error.detach()
+        rest = self.parts[-1]
+        kl = divergences(mean, deviation, torch.zeros_like(mean), torch.ones_like(mean))[:, rest].sum(1).mean()
+        apart = self.misread(mean, deviation, values)
+        if self.sleep:
+            dreamt, told, others = self.dream(codes, values, generator, beside)
+            seen = self._seen(dreamt, generator)
+            apart = apart + self.sleep * self.misread(*self.posterior(seen, told, others), told)
+        return error + self.edges * fine + divergence * (kl + self.tie * apart), error.detach()
+
+    def _seen(self, images: Tensor, generator: Generator) -> Tensor:
+        """What the encoder sees of images while it learns."""
+        return recoloured(images, self.recolour, generator) if self.recolour else images
+
+    def misread(self, mean: Tensor, deviation: Tensor, values: Tensor) -> Tensor:
+        """The divergence of posteriors from where values say that codes lie, summed over their parts."""
+        return divergences(mean, deviation, *self.towards(values))[:, : self.parts[-1].start].sum(1).mean()
+
+    @torch.no_grad()
+    def dream(
+        self, codes: Tensor, values: Tensor, generator: Generator, beside: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Images decoded from parts of these codes (batch, D) put together anew, their values, and their parts
+        `beside`: each attribute is taken from another image, whatever the others are.
+        """
+        orders = [self._order(codes, generator) for _ in self.parts]
+        told = values.clone()
+        for column, order in zip(columns(self.attributes), orders, strict=False):
+            told[:, column] = values[order, column]
+        parts = [codes[order, part] for order, part in zip(orders, self.parts, strict=True)]
+        others = beside
+        if beside is not None:
+            each = beside.split([part_size(a) for a in self.beside], 1)
+            others = torch.cat([part[self._order(codes, generator)] for part in each], 1)
+        return self.decode(torch.cat(parts, 1), others).clamp(0, 1), told, others
+
+    @staticmethod
+    def _order(codes: Tensor, generator: Generator) -> Tensor:
+        return torch.randperm(len(codes), generator=generator, device=generator.device).to(codes.device)
+
+
+def divergences(mean: Tensor, deviation: Tensor, centre: Tensor, spread: Tensor) -> Tensor:
+    """KL(N(mean, deviation^2) || N(centre, spread^2)) of each number."""
+    ratio = (deviation / spread).square()
+    return (((mean - centre) / spread).square() + ratio - 1 - ratio.log()) / 2
 
 
 def part_size(attribute: Attribute) -> int:
@@ -237,9 +301,34 @@ def nearest(part: Tensor) -> Tensor:
     return (probabilities(part) - share) / max(share * (1 - share), 1e-6) ** 0.5
 
 
+def centred_at(images: Tensor, place: Tensor) -> Tensor:
+    """Images moved so that a place (batch, 2), x and y in -1 .. 1, is in the middle; edges are repeated."""
+    turn = torch.eye(2).to(images).expand(len(images), 2, 2)
+    grid = F.affine_grid(torch.cat([turn, place.to(images)[:, :, None]], 2), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
 def centred(numbers: Tensor) -> Tensor:
     """Numbers in [0, 1] as a part: of mean 0 and deviation 1 where they are uniform."""
     return (numbers - 0.5) * 12**0.5
+
+
+def _channels_last(module: nn.Module) -> None:
+    """Half the time of convolutions of a few channels on CPUs."""
+    if isinstance(module, nn.Conv2d):
+        module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+
+
+def _looking(channels: int, width: int, coarse: int, out: int) -> nn.Sequential:
+    wide = 2 * width
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.SiLU(),
+        nn.Conv2d(width, width, 3, padding=1), nn.SiLU(),
+        nn.Conv2d(width, wide, 4, stride=2, padding=1), nn.SiLU(),
+        nn.Conv2d(wide, wide, 3, padding=1), nn.SiLU(),
+        nn.Conv2d(wide, wide, 3, padding=1), nn.SiLU(),
+        nn.Flatten(), nn.Linear(wide * coarse**2, 256), nn.SiLU(), nn.Linear(256, out),
+    )  # fmt: skip
 
 
 class _Decoder(nn.Module):

@@ -45,7 +45,7 @@ class GrownCodes(AttributeCodes):
         codec: Part[Any] = Part(AttributeCodec),  # noqa: B008
         share: float = 0.8,
         weights: str = "",
-        divergence: float = 5e-5,
+        divergence: float = 2e-5,
         batch: int = 64,
         attributes: Sequence[Attribute] = (),
         neutral: int = 0,
@@ -70,7 +70,9 @@ class GrownCodes(AttributeCodes):
 
     def encode(self, images: Tensor, generator: Generator | None = None) -> Tensor:
         """Points of images: what each encoder finds."""
-        return torch.cat([self.before.encode(images, generator), super().encode(images, generator)], 1)
+        older = self.before.encode(images, generator)
+        codes = self.codec.encode(images, generator, self.before.shown(older))
+        return torch.cat([older, (codes - self.centre) / self.spread], 1)
 
     def decode(self, x: Tensor) -> Tensor:
         """Images of points: the older decoder's where the new part is neutral, the new one's elsewhere, clamped."""
@@ -103,11 +105,8 @@ class GrownCodes(AttributeCodes):
 
     def told(self, images: Tensor, values: Tensor, generator: Generator) -> Tensor:
         """Standardised codes of the new part and its rest, that a density learns."""
-        return super().told(images, values[:, self.columns :], generator)
-
-    def settle_told(self, images: Tensor, values: Tensor) -> None:
-        """Mean and deviation of such codes."""
-        super().settle_told(images, values[:, self.columns :])
+        codes = self.codec.told(images, values[:, self.columns :], generator, self.beside(images, values))
+        return (codes - self.centre) / self.spread
 
     def told_loss(self, images: Tensor, values: Tensor, generator: Generator) -> Losses:
         """The new codec's loss; the reference is the error of the mean image."""

@@ -62,10 +62,10 @@ SCENES = Part(ConceptScenes, hold="both")
 
 def latents() -> Experiment:
     """Concepts of scenes, in codes with a part for each attribute."""
-    codec = Part(AttributeCodec, place="place", rest=6)
+    codec = Part(AttributeCodec, place="place", rest=4)
     return in_parts(
         "concepts-latents", "solids by shape, colour, size and place, in codes with a part for each", SCENES, codec,
-        15000, 0.6,
+        10000, 0.4,
     )  # fmt: skip
 
 
@@ -135,7 +135,7 @@ def place() -> Experiment:
     """The first of three concepts that are learned one after another: where a purple cube is."""
     only = {"shape": "cube", "colour": "purple", "size": "medium"}
     data = Part(PartlyTold, data=Part(ConceptScenes, only=only, count=6000), told=("place",))
-    codec = Part(AttributeCodec, place="place", rest=4, width=24, recolour=0.8)
+    codec = Part(AttributeCodec, place="place", rest=4, width=24, sleep=0.0, recolour=0.8)
     return in_parts(
         "concepts-place", "purple cubes by their place, to which shape and colour can be added", data, codec, 1500, 0.8
     )
@@ -155,7 +155,9 @@ def colour() -> Experiment:
 def grown(name: str, before: str, told: str, neutral: str, only: dict[str, str], recolour: float) -> Experiment:
     """One more attribute for the model of a run."""
     data = Part(PartlyTold, data=Part(ConceptScenes, only=only, count=6000), told=(told,))
-    space = Part(GrownCodes, codec=Part(AttributeCodec, place="place", rest=4, width=24, recolour=recolour), batch=32)
+    space = Part(
+        GrownCodes, codec=Part(AttributeCodec, place="place", rest=4, width=24, sleep=0.0, recolour=recolour), batch=32
+    )
     model = Part(Grown, grown_from=f"runs/{before}", neutral=neutral, space=space)
     return Experiment(
         name=name, shows=f"{told} added to {before}, from images that tell nothing else; nothing older changes",

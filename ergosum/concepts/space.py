@@ -29,7 +29,7 @@ class AttributeCodes(Codes):
         codec: Part[Any] = Part(AttributeCodec),  # noqa: B008
         share: float = 0.5,
         weights: str = "",
-        divergence: float = 5e-5,
+        divergence: float = 2e-5,
         batch: int = 64,
         attributes: Sequence[Attribute] = (),
         channels: int = 3,
@@ -57,7 +57,7 @@ class AttributeCodes(Codes):
         """Mean and deviation of such codes."""
         generator = torch.Generator().manual_seed(0)
         parts = zip(images.split(500), values.split(500), strict=True)
-        codes = torch.cat([self.codec.told(a, b, generator) for a, b in parts])
+        codes = torch.cat([self.told(a, b, generator) for a, b in parts]) * self.spread + self.centre
         self.centre.copy_(codes.mean(0))
         self.spread.copy_(codes.std(0).clamp(min=1e-3))
         self.settled.fill_(True)

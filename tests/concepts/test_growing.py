@@ -236,7 +236,8 @@ def test_a_new_codec_starts_where_the_older_one_ended(models, runs):
     torch.testing.assert_close(
         codec.decode(codes, torch.cat([place, shapes], 1)), older.decode(torch.cat([shapes, rest], 1), place)
     )
-    torch.testing.assert_close(codec.encode(images)[:, -4:], older.encode(images)[:, -4:])
+    beside, less = torch.cat([place, shapes], 1)[:2], place[:2]
+    torch.testing.assert_close(codec.encode(images, beside=beside)[:, -4:], older.encode(images, beside=less)[:, -4:])
     other = AttributeCodec(codec.attributes, beside=codec.beside, place="place", width=8, rest=4)
     before = {name: weight.clone() for name, weight in other.named_parameters()}
     other.start_from(older)
@@ -267,7 +268,13 @@ def test_a_part_of_another_code_is_seen_by_the_decoder():
     torch.manual_seed(0)
     attributes = ConceptScenes.attributes
     codec = AttributeCodec(attributes[:1], beside=attributes[3:], place="place", width=4, rest=1)
-    assert codec.place == slice(0, 2) and codec.latent == 4
+    assert codec.place == slice(0, 2) and codec.latent == 4 and codec.finder is None
     codes, beside = torch.randn(2, 4), torch.randn(2, 2)
     assert not torch.equal(codec.decode(codes, beside), codec.decode(codes, beside + 0.5))
+    images = torch.rand(2, 3, 32, 32)
+    assert not torch.equal(codec.encode(images, beside=beside), codec.encode(images, beside=beside + 0.5))
+    values, order = torch.tensor([[0.0], [2.0]]), Generator().manual_seed(0)
+    dreamt, told, others = codec.dream(codes, values, order, beside)
+    assert dreamt.shape == (2, 3, 32, 32) and sorted(told[:, 0].tolist()) == [0, 2]
+    assert {tuple(row) for row in others.tolist()} == {tuple(row) for row in beside.tolist()}
     assert PartlyTold(Part(ConceptScenes, count=4), told=("shape",)).attributes == attributes[:1]
