@@ -110,9 +110,8 @@ def others(row: str, runs: Path, updates: Sequence[int], changes: dict[str, Any]
         AttributeCodes, codec=Part(AttributeCodec, place="place", rest=4, width=24, sleep=0.0), share=0.8, batch=32
     )
     like, made, before = find("concepts-place"), [], ""
-    sets = (
-        {"together": Part(Union, sets=tuple(parts))} if row == "together" else dict(zip(ATTRIBUTES, parts, strict=True))
-    )
+    sets: dict[str, Part[Any]] = dict(zip(ATTRIBUTES, parts, strict=True))
+    sets = {"together": Part(Union, sets=tuple(parts))} if row == "together" else sets
     counts = [sum(updates)] if row == "together" else updates
     for (name, data), count in zip(sets.items(), counts, strict=True):
         task = Again(data=data, model=Part(Concepts, space=space), draws=0)
@@ -204,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     updates = chosen.updates or [find(f"concepts-{name}").optimiser.iterations for name in ATTRIBUTES]
     changes = {"data": {"data": {"count": chosen.count}}} if chosen.count else {}
-    whole = Part(ConceptScenes, only={"size": "medium"}, count=chosen.count or None)
+    whole: Part[Any] = Part(ConceptScenes, only={"size": "medium"}, count=chosen.count or None)
     data = PartlyTold(whole, told=ATTRIBUTES, split="test")
     held = data.attributed(chosen.n, Generator().manual_seed(1_000_000 + chosen.seed))
     stages, rows = {}, []

@@ -103,24 +103,24 @@ class AttributeCodec(nn.Module):
         """Mean and deviation of the codes of images, each (batch, D); where the place is told, by values or by a part
         of `beside`, or found, everything else is read in the image moved so that it is in the middle.
         """
-        seen, found = 2 * images - 1, None
-        if self.place is not None:
-            if self.finder is not None:
-                found, doubt = widen(self.finder(seen)).chunk(2, 1)
-                at = found.detach() if values is None else torch.where(*self._place_told(values), found.detach())
-            else:
-                assert beside is not None
-                at = beside[:, self.place]
-            seen = 2 * centred_at(images, at * (2 / 12**0.5)) - 1
-        mean, log_deviation = widen(self.encoder(seen)).chunk(2, 1)
-        if found is not None:
-            before, after = slice(0, self.sought.start), slice(self.sought.stop, None)
-            mean = torch.cat([mean[:, before], found, mean[:, after]], 1)
-            log_deviation = torch.cat([log_deviation[:, before], doubt, log_deviation[:, after]], 1)
+        if self.finder is None or self.sought is None:
+            at = None if self.place is None or beside is None else beside[:, self.place]
+            mean, log_deviation = self._looked(images, at)
+            return mean, log_deviation.clamp(-8, 3).exp()
+        found, doubt = widen(self.finder(2 * images - 1)).chunk(2, 1)
+        at, own = found.detach(), self.sought
+        if values is not None:
+            at = torch.where(self.known(values)[:, own], self.towards(values)[0][:, own], at)
+        mean, log_deviation = self._looked(images, at)
+        mean = torch.cat([mean[:, : own.start], found, mean[:, own.stop :]], 1)
+        log_deviation = torch.cat([log_deviation[:, : own.start], doubt, log_deviation[:, own.stop :]], 1)
         return mean, log_deviation.clamp(-8, 3).exp()
 
-    def _place_told(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        return self.known(values)[:, self.sought][:, :1], self.towards(values)[0][:, self.sought]
+    def _looked(self, images: Tensor, at: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Mean and logarithm of the deviation, read in images moved so that a part that is a place is in the middle."""
+        seen = images if at is None else centred_at(images, at * (2 / 12**0.5))
+        mean, log_deviation = widen(self.encoder(2 * seen - 1)).chunk(2, 1)
+        return mean, log_deviation
 
     def encode(self, images: Tensor, generator: Generator | None = None, beside: Tensor | None = None) -> Tensor:
         """Codes: the posterior's mean, or with a generator a draw of it; `beside` holds the parts that another code

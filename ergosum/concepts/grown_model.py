@@ -179,6 +179,7 @@ class Grown(Concepts):
     """
 
     loaded: Tensor
+    own_shares: Tensor
 
     def __init__(
         self,
@@ -243,7 +244,8 @@ class Grown(Concepts):
     @property
     def held(self) -> Tensor:
         """Neutral values (columns,) of the attributes that were added, NaN of the first ones."""
-        first = getattr(self.before, "held", torch.full((self.before.columns[-1].stop,), torch.nan))
+        free = torch.full((self.before.columns[-1].stop,), torch.nan)
+        first = self.before.held if isinstance(self.before, Grown) else free
         return torch.cat([first, torch.tensor([self.neutral])])
 
     def world(self, named: Collection[str]) -> Concepts:
