@@ -82,7 +82,7 @@ class Concepts(Density):
             known = known[~known.isnan()].long()
             if attribute.values:
                 found.append(torch.bincount(known, minlength=len(attribute.values)) / max(1, len(known)))
-        self.shares.copy_(torch.cat(found))
+        self.shares.copy_(torch.cat([self.shares[:0], *found]))
 
     def condition(self, **values: str | int | Sequence[float]) -> Tensor:
         """The condition that tells these values, (columns,), as `told` of `data/attributed.py`."""

@@ -25,6 +25,7 @@ from ergosum.data.masks import BlockMask, BoxMask, FrameMask, ImageMask, SaltAnd
 from ergosum.data.mixed import Mixed
 from ergosum.data.moving_scenes import MovingScenes
 from ergosum.data.moving_shapes import MovingShapes
+from ergosum.data.partly_told import PartlyTold
 from ergosum.data.scenes import Scenes
 from ergosum.data.sequences import DigitSequences
 from ergosum.data.shapes import Shapes
@@ -35,6 +36,6 @@ __all__ = [
     "AttributedImages", "Avatars", "BlockMask", "BoxMask", "Cars3D", "CelebA", "Clevr", "ClipFolder", "ColouredDigits",
     "ConceptScenes", "DSprites", "DigitSequences", "FrameMask", "FramesOfDigits", "Glyphs", "HuggingFaceImages",
     "ImageFolder", "ImageMask", "ImageShards", "Incomplete", "LabelledImages", "Mixed", "MnistFiles", "MovingMnist",
-    "MovingScenes", "MovingShapes", "Mpi3D", "MultiObject", "SaltAndPepper", "Scenes", "Shapes", "Shapes3D",
-    "StackedClips", "StackedMask", "Tetrominoes", "WornFrames",
+    "MovingScenes", "MovingShapes", "Mpi3D", "MultiObject", "PartlyTold", "SaltAndPepper", "Scenes", "Shapes",
+    "Shapes3D", "StackedClips", "StackedMask", "Tetrominoes", "WornFrames",
 ]  # fmt: skip
