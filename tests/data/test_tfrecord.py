@@ -94,9 +94,13 @@ def test_own_examples_are_those_of_the_library():
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"\x0a\x05ab", "ends beyond"), (b"\x0b", "unknown kind 3"), (b"\xff" * 11, "does not end"),
-     (b"\x08\x01", "a number")],
-)  # fmt: skip
+    [
+        (b"\x0a\x05ab", "ends beyond"),
+        (b"\x0b", "unknown kind 3"),
+        (b"\xff" * 11, "does not end"),
+        (b"\x08\x01", "a number"),
+    ],
+)
 def test_what_is_no_example_is_refused(content, told):
     with pytest.raises(ValueError, match=told):
         example(content)

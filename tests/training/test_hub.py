@@ -133,25 +133,31 @@ def test_what_a_hub_does_not_have_is_said_in_one_line(hub):
     lines = done.stdout.splitlines()
     assert len(lines) == 3 and all("someone/" in line for line in lines)
     assert "no run folder: it has no recipe.json and no model.safetensors" in lines[1]
-    unreachable = ran(env | {"HF_ENDPOINT": "http://127.0.0.1:9"}, code)
-    assert unreachable.stdout.count("Could not fetch hf://someone/") == 3, unreachable.stderr
+    nowhere = ran(env | {"HF_HUB_OFFLINE": "1", "HF_HOME": env["HF_HOME"] + "2"}, code)
+    assert nowhere.stdout.count("Could not fetch hf://someone/") == 3, nowhere.stderr
 
 
 def test_a_recipe_from_a_hub_runs_no_code_of_its_own(hub, tmp_path):
     handler, env = hub
-    main(["card", "push", "digits-colour", str(handler.root / "evil")])
-    told = read_json(handler.root / "evil" / "recipe.json")
     (tmp_path / "their_module.py").write_text("print('it ran')\nclass Energy: pass\n")
-    for name in ("their_module.Energy", "os.system", "subprocess.Popen"):
+    names = ["their_module.Energy", "os.system", "subprocess.Popen"]
+    for k, name in enumerate(names):
+        main(["card", "push", "digits-colour", str(handler.root / f"evil{k}")])
+        told = read_json(handler.root / f"evil{k}" / "recipe.json")
         told["task"]["model"]["energy"] = {"class": name}
-        (handler.root / "evil" / "recipe.json").write_text(json.dumps(told))
-        code = "from ergosum.training.runfolder import load_predictor; load_predictor('hf://someone/evil')"
-        env["HF_HOME"] = str(tmp_path / name)
-        done = subprocess.run(
-            [sys.executable, "-c", code], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=300
-        )  # fmt: skip
-        assert done.returncode != 0 and "it ran" not in done.stdout, done.stdout
-        assert "not trusted" in done.stderr or "belongs to Python itself" in done.stderr
+        (handler.root / f"evil{k}" / "recipe.json").write_text(json.dumps(told))
+    code = (
+        f"import os; os.chdir({str(tmp_path)!r})\n"
+        "from ergosum.training.runfolder import load_predictor\n"
+        "for k in range(3):\n"
+        "    try: load_predictor(f'hf://someone/evil{k}')\n"
+        "    except ValueError as error: print(error)"
+    )
+    done = ran(env, code)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3 and "it ran" not in lines, done.stdout + done.stderr
+    assert all(name in line for name, line in zip(names, lines, strict=True))
+    assert all("not trusted" in line or "belongs to Python itself" in line for line in lines)
 
 
 @pytest.mark.parametrize("name", ["hf://someone", "hf://a/b/c", "hf://../x", "hf://a/b@", "hf://a b/c"])
