@@ -230,8 +230,8 @@ class _Plot:
             edge, x = self.x(point[0]), self.width - self.right
             parts.append(f'<polyline class="lead" points="{edge + 5:.1f},{wish:.1f} {x + 14},{y:.1f}"/>')
             weight = " strong" if name == emphasis else ""
-            style = f' style="fill: var(--c{colour})" class="label{weight}"'
-            parts.append(f'<text{style} x="{x + 18}" y="{y + 4.5:.1f}">{escape(name)}</text>')
+            kind = f"label f{colour}{weight}"
+            parts.append(f'<text class="{kind}" x="{x + 18}" y="{y + 4.5:.1f}">{escape(name)}</text>')
         return "".join(parts)
 
 

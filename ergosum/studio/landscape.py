@@ -106,9 +106,11 @@ class Landscape:
         from ergosum.report.sampling import planar_names, sampling_plane
 
         try:
-            parse_formula(state.formula, planar_names())  # errors point into what was typed
+            typed = parse_formula(state.formula, planar_names())  # errors point into what was typed
         except FormulaError as error:
             raise Refused(str(error), "formula") from error
+        if not typed.grounded:
+            raise Refused(f"{typed}: a negation alone is no energy; write it beside a positive term.", "formula")
         running = sampling_plane(
             state.whole, state.sampler, state.steps, state.chains, state.seed, state.step_size or None
         )
@@ -128,7 +130,7 @@ class Landscape:
         except StopIteration as end:
             made: PlanarRun = end.value
         except (ArithmeticError, RuntimeError, ValueError) as error:
-            raise Refused(_told(error), "formula" if "formula" in str(error).lower() else "sampler") from error
+            raise Refused(_told(error), "sampler") from error
         yield Event("numbers", {**_plain(made.numbers), "n": state.steps, "final": True})
         return made
 

@@ -38,7 +38,7 @@ from ergosum.studio.place import LARGEST, Models, NotHere, Place, Session, Sessi
 from ergosum.studio.runs import Runs
 from ergosum.studio.table import Event, Refused, Table
 
-__all__ = ["TABLES", "application", "serve"]
+__all__ = ["TABLES", "application", "serve", "told_warnings"]
 
 PAGE = Path(__file__).parent / "page"
 COOKIE = "ergosum-studio"
@@ -48,6 +48,8 @@ HOSTS = ("127.0.0.1", "localhost", "[::1]")
 """Names by which this machine may be asked for the page."""
 STALLED = 60.0
 """Seconds after which a client that takes nothing has left."""
+ABOUT_SHARES = "Pass log_weights=, or estimate them with ergosum.partition.weighted."
+"""What a warning says to those who write Python; here a formula is written."""
 KINDS = {"png": "image/png", "gif": "image/gif", "npz": "application/octet-stream", "svg": "image/svg+xml"}
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 FILMS = (".apng", ".gif", ".png", ".webp", ".tif", ".tiff", ".npy", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
@@ -84,7 +86,7 @@ def application(root: Path | str = "runs", ready: bool = True) -> FastAPI:
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        with _told_warnings():
+        with told_warnings():
             held = Studio(Models(Path(root)), Sessions(), Worker("quick"), Worker("slow"))
             app.state.studio = held
             if ready:
@@ -394,7 +396,7 @@ async def _plainly(request: Request, error: Exception) -> Response:
 
 
 @contextlib.contextmanager
-def _told_warnings() -> Generator[None, None, None]:
+def told_warnings() -> Generator[None, None, None]:
     """Warnings of a computation are shown to the one whose it is."""
     with warnings.catch_warnings():
         warnings.filterwarnings("always", category=UserWarning, module=r"ergosum\b")
@@ -403,7 +405,8 @@ def _told_warnings() -> Generator[None, None, None]:
         def show(message: Any, category: Any, *others: Any, **named: Any) -> None:
             job = present_job()
             if job is not None and issubclass(category, UserWarning):
-                job.put(Event("note", {"text": " ".join(str(message).split())}))
+                text = " ".join(str(message).split()).replace(ABOUT_SHARES, "Write shares, such as 0.5:a | 0.5:b.")
+                job.put(Event("note", {"text": text}))
             else:
                 before(message, category, *others, **named)
 

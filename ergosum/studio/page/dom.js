@@ -60,4 +60,8 @@ export function note(table, text) {
   }
 }
 
-export const fixed = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+export function fixed(value, digits) {
+  if (value === null || value === undefined) return "–";
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
+}
