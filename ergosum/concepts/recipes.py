@@ -137,7 +137,7 @@ def place() -> Experiment:
     data = Part(PartlyTold, data=Part(ConceptScenes, only=only, count=6000), told=("place",))
     codec = Part(AttributeCodec, place="place", rest=4, width=24, sleep=0.0, recolour=0.8)
     return in_parts(
-        "concepts-place", "purple cubes by their place, to which shape and colour can be added", data, codec, 1500, 0.8
+        "concepts-place", "purple cubes by their place, to which shape and colour can be added", data, codec, 6000, 0.4
     )
 
 
@@ -156,11 +156,14 @@ def grown(name: str, before: str, told: str, neutral: str, only: dict[str, str],
     """One more attribute for the model of a run."""
     data = Part(PartlyTold, data=Part(ConceptScenes, only=only, count=6000), told=(told,))
     space = Part(
-        GrownCodes, codec=Part(AttributeCodec, place="place", rest=4, width=24, sleep=0.0, recolour=recolour), batch=32
+        GrownCodes,
+        codec=Part(AttributeCodec, place="place", rest=4, width=24, sleep=0.0, recolour=recolour),
+        share=0.4,
+        batch=32,
     )
     model = Part(Grown, grown_from=f"runs/{before}", neutral=neutral, space=space)
     return Experiment(
         name=name, shows=f"{told} added to {before}, from images that tell nothing else; nothing older changes",
         cost="not timed", task=Part(GrownDensities, data=data, model=model),
-        optimiser=Optimiser(iterations=1000, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
+        optimiser=Optimiser(iterations=6000, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
     )  # fmt: skip
