@@ -107,7 +107,7 @@ def others(row: str, runs: Path, updates: Sequence[int], changes: dict[str, Any]
     parts = [find(f"concepts-{name}").task.get("data").but(among=ATTRIBUTES) for name in ATTRIBUTES]  # type: ignore[union-attr]
     parts = [part.but(**changes["data"]) if "data" in changes else part for part in parts]
     space = Part(
-        AttributeCodes, codec=Part(AttributeCodec, place="place", rest=4, width=24, sleep=0.0), share=0.8, batch=32
+        AttributeCodes, codec=Part(AttributeCodec, place="place", rest=4, width=24, sleep=0.0), share=0.4, batch=32
     )
     like, made, before = find("concepts-place"), [], ""
     sets: dict[str, Part[Any]] = dict(zip(ATTRIBUTES, parts, strict=True))

@@ -82,7 +82,7 @@ def mnist() -> Experiment:
     """Concepts of coloured MNIST of which 81 of 100 pairs of digit and colour are never shown."""
     return in_parts(
         "concepts-mnist", "coloured MNIST, each digit in two of ten colours, drawn in all",
-        Part(ColouredDigits, source="mnist", support="partial"), Part(AttributeCodec, rest=12, tie=5.0), 7500,
+        Part(ColouredDigits, source="mnist", support="partial"), Part(AttributeCodec, rest=12, tie=5.0), 6000,
         0.5, 1e-4,
     )  # fmt: skip
 
@@ -139,7 +139,7 @@ def place() -> Experiment:
     data = Part(PartlyTold, data=Part(ConceptScenes, only=only, count=6000), told=("place",))
     codec = Part(AttributeCodec, place="place", rest=4, width=24, sleep=0.0, apart=0.0, recolour=0.8)
     return in_parts(
-        "concepts-place", "purple cubes by their place, to which shape and colour can be added", data, codec, 1500, 0.8
+        "concepts-place", "purple cubes by their place, to which shape and colour can be added", data, codec, 6000, 0.4
     )
 
 
@@ -160,11 +160,12 @@ def grown(name: str, before: str, told: str, neutral: str, only: dict[str, str],
     space = Part(
         GrownCodes,
         codec=Part(AttributeCodec, place="place", rest=4, width=24, sleep=0.0, apart=0.0, recolour=recolour),
+        share=0.4,
         batch=32,
     )
     model = Part(Grown, grown_from=f"runs/{before}", neutral=neutral, space=space)
     return Experiment(
         name=name, shows=f"{told} added to {before}, from images that tell nothing else; nothing older changes",
         cost="not timed", task=Part(GrownDensities, data=data, model=model),
-        optimiser=Optimiser(iterations=1000, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
+        optimiser=Optimiser(iterations=6000, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
     )  # fmt: skip
