@@ -44,6 +44,8 @@ def main() -> None:
     save_strip(sequences("digits", 3), FIGURES / "sequences.png")
     densities()
     digits_drawn()
+    grown()
+    venn()
     save_strip(sample_plane("ring & 0.5*~box", "mala").image, FIGURES / "chains.png")
     composed(bank)
     apart("tetrominoes", 3)
@@ -131,6 +133,31 @@ def digits_drawn() -> None:
         drawn = draw([model], meaning(formula, known), 14, generator)
         rows.append((formula, decoded(model, drawn.x).expand(-1, 3, -1, -1)))
     save_strip(sheet(rows, None, boxed=()), FIGURES / "digits-drawn.png")
+
+
+def formulas_drawn(card: str, formulas: list[str], name: str, n: int = 10) -> None:
+    """Draws of formulas of a card, a row each, from one seed."""
+    model = load_predictor(card)[1].eval()
+    rows = []
+    for formula in formulas:
+        generator = torch.Generator().manual_seed(0)
+        rows.append((formula, decoded(model, draw([model], meaning(formula, vocabulary([model])), n, generator).x)))
+    sheet(rows, boxed=()).save(FIGURES / name)
+
+
+def grown() -> None:
+    """One concept more in each row."""
+    terms = ["purple", "cube", "large", "at(0.3,0.6)"]
+    formulas = [" & ".join(terms[: k + 1]) for k in range(len(terms))]
+    formulas_drawn("concepts-latents", [*formulas, "~purple & at(0.3,0.6)", "(red | blue) & ~cube"], "concepts.png")
+
+
+def venn() -> None:
+    """Three sets of faces, and what lies in some of them and not in others."""
+    sets = ["smiling", "glasses", "long_hair"]
+    formulas = [*sets, "smiling & glasses & long_hair", "(smiling | glasses) & ~(long_hair & smiling)",
+                "(smiling & ~glasses & ~long_hair) | (glasses & ~smiling & ~long_hair)"]  # fmt: skip
+    formulas_drawn("concepts-faces", formulas, "faces.png")
 
 
 def composed(bank: Bank) -> None:

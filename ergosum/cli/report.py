@@ -30,6 +30,7 @@ def run(arguments: list[str]) -> None:
     from ergosum import zoo
     from ergosum.files import read_json
     from ergosum.report.run_report import write_report
+    from ergosum.training.hub import is_on_hub
     from ergosum.training.runfolder import load_predictor
 
     trust = trusted(chosen.trust)
@@ -46,7 +47,9 @@ def run(arguments: list[str]) -> None:
                 raise
             scores = {"card": chosen.run, "source": chosen.source}
     sections = task.report(chosen.run, model, scores, chosen.seed, zoo.Zoo())
-    out = Path(chosen.out) if chosen.out else (Path("runs") / folder.name if folder.parent == zoo.CARDS else folder)
+    theirs = is_on_hub(chosen.run) or folder.parent == zoo.CARDS  # what ships, and what a hub has, is left as it is
+    name = str(chosen.run).rpartition("/")[2].partition("@")[0] if is_on_hub(chosen.run) else folder.name
+    out = Path(chosen.out) if chosen.out else Path("runs") / name if theirs else folder
     print(write_report(folder, f"ergosum report {chosen.run}", sections, scores, out))
 
 

@@ -264,14 +264,12 @@ class Objects(Concepts):
             made = torch.where(made.isnan(), row, made)
         return made
 
-    def forward(
-        self, objective: Any, images: Tensor, c: Tensor, generator: Generator, progress: float, values: Tensor
-    ) -> Losses:
-        """An objective's loss on the windows of images (n, channels, side, side), under conditions c that tell places
-        and some of the values.
+    def forward(self, objective: Any, points: Tensor, c: Tensor, generator: Generator, progress: float) -> Losses:
+        """An objective's loss on the windows of points of images (n, channels, side, side), under conditions c that
+        tell places and some of the values.
         """
         with torch.no_grad():
-            y = self.family.crops(self.encode(images, generator), c)
+            y = self.family.crops(points, c)
         return objective.loss(self.family.windows, y, c[:, self.family.others], generator, progress)
 
 

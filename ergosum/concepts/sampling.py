@@ -6,13 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ergosum.compose import leaves
 from ergosum.concepts.inference import infer
 from ergosum.concepts.model import Concepts
 from ergosum.data.attributed import Attribute, columns
 from ergosum.density.algebra import tree
 from ergosum.density.figures import film_of
-from ergosum.density.formulas import Vocabulary, holds, meaning, vocabulary
+from ergosum.density.formulas import Vocabulary, holds, kinds, meaning, vocabulary
 from ergosum.density.sampling import Passing, decoded, drawing, shown_levels
 from ergosum.formula import numbered
 from ergosum.report.strips import captioned
@@ -128,7 +127,7 @@ def sampling_concepts(
     numbers |= {"judge": judge, "satisfied": good.float().mean().item(), "read": _shares(first.attributes, values)}
     lines = tree(energy, drawn.x)
     tables = [Table(("term",), {"energy": 2}, [{"term": t, "energy": e} for t, e in lines], "Mean energy, in nats")]
-    named = _named(text, known)
+    named = kinds(text, known)
     rows = [
         {"read as": value, "share": share}
         for kind, told in numbers["read"].items() if kind in named for value, share in told.items()
@@ -141,12 +140,6 @@ def sampling_concepts(
     told = [bool(g) for g in good[:some]]
     image = captioned(images[:some], captions, told, head)
     return Samples(image, numbers, tables, film_of(shown_levels(first, drawn)), images[:some], captions, told, lines)
-
-
-def _named(text: str, known: Vocabulary) -> set[str]:
-    """Attributes that a formula speaks of."""
-    read = {leaf.name for leaf in leaves(meaning(text, known))}
-    return {known[name].kind for name in read if name in known} - {""}
 
 
 def _shares(attributes: Sequence[Attribute], values: Tensor) -> dict[str, dict[str, float]]:

@@ -9,6 +9,8 @@ Every draw is read by the data's own reader, whose accuracy on true images stand
   formulas; `or_p` is the smallest p of their chi-square tests.
 - `not_leak`: share of draws of `~a` that are read as a; `not_tv`: total variation of the others.
 - `nested`: share of draws of formulas of all three signs that satisfy them; `nested_tv` of the combinations.
+- `random`: the same of 30 random formulas of depth 3, n / 10 draws each, `random_least` of the worst; `random_p` is the
+  share of them whose chi-square test against the enumeration of values has p above .01.
 - `infer`: share of held-out images whose named values are read right by Bayes' rule, the least of all attributes;
   `infer_place`: median error of what is told in numbers, in pixels.
 """
@@ -25,9 +27,10 @@ from ergosum.concepts.model import Concepts
 from ergosum.concepts.sampling import NEAR, satisfied
 from ergosum.data.attributed import Attribute, columns
 from ergosum.density.algebra import lifted
-from ergosum.density.formulas import Worlds, meaning, vocabulary, worlds
+from ergosum.density.formulas import Vocabulary, Worlds, meaning, vocabulary, worlds
 from ergosum.density.sampling import CHUNK, decoded, draw
 from ergosum.energy import Energy
+from ergosum.nodes import silence
 from ergosum.report.tables import target
 from ergosum.training.task import Table
 
@@ -39,6 +42,7 @@ __all__ = [
     "conjunctions",
     "formula_row",
     "formulas",
+    "random_formulas",
     "right",
     "score_concepts",
     "tables",
@@ -50,9 +54,12 @@ TARGETS = {
     "and_held_out": ("all right, values never shown together", 0.50, True),
     "and_held_out_place": ("all right, a value and a place never shown together", 0.85, True),
     "or_tv": ("shares of alternatives (total variation)", 0.03, False),
+    "random": ("30 random formulas of depth 3 satisfied", 0.90, True),
     "infer": ("values read in held-out images", 0.97, True),
 }  # fmt: skip
 """What concepts are to reach."""
+RANDOM, DEPTH = 30, 3
+"""Random formulas, and how many signs they have inside each other."""
 Reader = Callable[[Tensor], Tensor]
 Draws = Callable[[Energy, int], Tensor]
 """Images of an energy, so many."""
@@ -108,10 +115,15 @@ class Asked(NamedTuple):
 
 
 def formulas(attributes: Sequence[Attribute]) -> dict[str, list[Asked]]:
-    """Formulas of every kind, of the attributes with the most values."""
+    """Formulas of every kind, of the attributes with the most values; none without named ones."""
     named = sorted((a for a in attributes if a.values), key=lambda a: -len(a.values))
+    if not named:
+        return {"or": [], "not": [], "nested": []}
     first, second = named[0], named[1] if len(named) > 1 else named[0]
     a, b = first.values[1 % len(first.values)], first.values[2 % len(first.values)]
+    if len(named) == 1:
+        nested = [Asked(f"~({a} | {b})")] if len(first.values) > 2 else []
+        return {"or": [Asked(f"{a} | {b}"), Asked(f"{a} | {b}", (0.9, 0.1))], "not": [Asked(f"~{a}")], "nested": nested}
     c = second.values[1 % len(second.values)]
     e = (named[2] if len(named) > 2 else first).values[0]
     d = e if len(named) > 2 else second.values[0]
@@ -121,6 +133,41 @@ def formulas(attributes: Sequence[Attribute]) -> dict[str, list[Asked]]:
         "not": [Asked(f"~{a}"), Asked(f"~{a} & {c}")],
         "nested": [Asked(f"({a} | {c}) & ~({e} & {c})"), Asked(f"({a} & {c}) | (~{a} & {d})")],
     }  # fmt: skip
+
+
+def random_formulas(
+    attributes: Sequence[Attribute], known: Vocabulary, generator: Generator, count: int = RANDOM, depth: int = DEPTH
+) -> list[Asked]:
+    """Formulas of so many signs inside each other, of different named values, without double negations, none that
+    says nothing or that nothing satisfies.
+    """
+
+    def pick(n: int) -> int:
+        return int(torch.randint(n, (), generator=generator, device=generator.device))
+
+    def grown(left: int, names: list[str], signs: str = "~&|") -> str:
+        if left == 0:
+            return names.pop(pick(len(names)))
+        sign = signs[pick(len(signs))]
+        if sign == "~":
+            return f"~{grown(left - 1, names, '&|')}"
+        return f"({grown(left - 1, names)} {sign} {grown(pick(left), names)})"
+
+    every = [value for a in attributes for value in a.values]
+    found: list[Asked] = []
+    for _ in range(100 * count):
+        text = grown(depth, list(every) * (1 + 2**depth // len(every)))
+        try:
+            with silence():  # what they are as densities is measured, not warned of
+                meaning(text, known)
+                held = worlds(text, known).formula > 0
+        except ValueError:  # it contradicts itself, or says nothing
+            continue
+        if 0 < held.sum() < len(held):
+            found.append(Asked(text))
+        if len(found) == count:
+            return found
+    raise ValueError(f"random_formulas: of {100 * count} formulas of these attributes only {len(found)} can be drawn.")
 
 
 def score_concepts(
@@ -170,11 +217,24 @@ def score_concepts(
     ]
     rows = {kind: [row for row in told["formulas"] if row["kind"] == kind] for kind in asked}
     told |= {
-        "or_tv": max(row["tv"] for row in rows["or"]), "or_p": min(row["p"] for row in rows["or"]),
-        "not_leak": max(1 - row["satisfied"] for row in rows["not"]), "not_tv": max(row["tv"] for row in rows["not"]),
-        "nested": min(row["satisfied"] for row in rows["nested"]),
-        "nested_tv": max(row["tv"] for row in rows["nested"]),
+        "or_tv": max((row["tv"] for row in rows["or"]), default=None),
+        "or_p": min((row["p"] for row in rows["or"]), default=None),
+        "not_leak": max((1 - row["satisfied"] for row in rows["not"]), default=None),
+        "not_tv": max((row["tv"] for row in rows["not"]), default=None),
+        "nested": min((row["satisfied"] for row in rows["nested"]), default=None),
+        "nested_tv": max((row["tv"] for row in rows["nested"]), default=None),
     }  # fmt: skip
+    few = max(1, n // 10)
+    several = sum(bool(a.values) for a in attributes) > 1  # of fewer, few formulas say anything
+    with silence():
+        given = random_formulas(attributes, known, generator) if several else []
+        tried = [formula_row(one, known, attributes, read, of, few) for one in given]
+    told["random_formulas"] = tried
+    told |= {
+        "random": sum(row["satisfied"] for row in tried) / len(tried) if tried else None,
+        "random_least": min((row["satisfied"] for row in tried), default=None),
+        "random_p": sum(row["p"] > 0.01 for row in tried) / len(tried) if tried else None,
+    }
     told |= _inferred(model, held, generator)
     told["targets"] = [
         target(what, told[key], wanted, at_least)

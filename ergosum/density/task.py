@@ -270,7 +270,7 @@ class Densities(Task):
     @property
     def of_digits(self) -> bool:
         """Whether images are upright digits, which a reader ships for."""
-        return self.takes_source and set(str(self.data.get("source")).split("+")) <= {"digits", "mnist"}
+        return self.takes_source and set(str(self.data.get("source")).split("+")) <= {"digits", "mnist-1000", "mnist"}
 
     def about(self) -> dict[str, str]:
         """Source and digest of the images."""

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Generator
 
-from ergosum.concepts.codec import AttributeCodec, corners
+from ergosum.concepts.codec import FINE, SPREAD, AttributeCodec, centred_at, corners, nearest
 from ergosum.data.attributed import Attribute
 from ergosum.data.concept_scenes import ConceptScenes
 
@@ -33,6 +33,84 @@ def test_corners_have_mean_0_and_deviation_1():
     every = corners(torch.arange(8), 8)
     torch.testing.assert_close(every.mean(0), torch.zeros(8), atol=1e-6, rtol=0)
     torch.testing.assert_close(every.square().mean(0), torch.ones(8))
+
+
+def test_the_decoder_sees_corners_whatever_the_noise_of_parts():
+    """The nearest other corner of n is sqrt(2 / (1/n (1 - 1/n))) away; that of two, 2.8, is the least, over 9 s."""
+    for count in (2, 3, 8):
+        at = corners(torch.arange(count), count)
+        noise = SPREAD * torch.randn(200, count, count, generator=Generator().manual_seed(0)).clamp(-2, 2)
+        torch.testing.assert_close(nearest((at + noise).flatten(0, 1)), at.repeat(200, 1), atol=1e-4, rtol=0)
+    between = (corners(torch.tensor([0]), 3) + corners(torch.tensor([1]), 3)) / 2
+    torch.testing.assert_close(nearest(between), between, atol=1e-5, rtol=0)  # as likely one as the other
+
+
+def test_codes_that_densities_learn_have_the_noise_that_the_decoder_does_not_see():
+    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, place="place", side=16)
+    values = torch.tensor([[1.0, 0.2, 0.7]]).expand(400, 3)
+    codes = codec.told(torch.rand(400, 3, 16, 16), values, Generator().manual_seed(0))
+    apart = codes - codec.towards(values)[0]
+    for part, wanted in ((slice(0, 3), SPREAD), (slice(3, 5), FINE)):  # of 800 numbers or more: 2.5 % deviation
+        assert apart[:, part].std().item() == pytest.approx(wanted, rel=0.1)
+    seen = codec.cleared(codes)
+    torch.testing.assert_close(seen[:, :3], codec.towards(values)[0][:, :3], atol=1e-3, rtol=0)
+    torch.testing.assert_close(seen[:, 3:], codes[:, 3:])
+
+
+def test_the_place_is_brought_to_the_middle():
+    image = torch.zeros(1, 1, 16, 16)
+    image[0, 0, 11, 4] = 1.0  # its middle is at (4.5, 11.5) of 16
+    place = torch.tensor([[2 * 4.5 / 16 - 1, 2 * 11.5 / 16 - 1]])
+    moved = centred_at(image, place)[0, 0]
+    assert moved[7:9, 7:9].sum().item() == pytest.approx(1, abs=1e-5)  # the middle is between four pixels
+    assert moved.sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_dreams_are_parts_put_together_anew():
+    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, place="place", side=16)
+    values = torch.stack([torch.arange(6.0) % 3, torch.linspace(0, 1, 6), torch.linspace(1, 0, 6)], 1)
+    codes, _ = codec.towards(values)
+    codes[:, 5:] = torch.arange(6.0)[:, None]
+    images, told, _ = codec.dream(codes, values, Generator().manual_seed(1))
+    assert sorted(told[:, 0].tolist()) == sorted(values[:, 0].tolist()) and not torch.equal(told, values)
+    torch.testing.assert_close(told[:, 1], 1 - told[:, 2])  # the numbers of a place stay together
+    assert not torch.equal(told[:, 0].argsort(), told[:, 1].argsort())
+    again = torch.cat([codec.towards(told)[0][:, :5], torch.full((6, 3), torch.nan)], 1)
+    found = [(codec.decode(torch.cat([row[:5], torch.full((3,), r)])[None]).clamp(0, 1) - image[None]).abs().max()
+             for row, image in zip(again, images, strict=True) for r in range(6)]  # fmt: skip
+    least = torch.stack(found).view(6, 6)
+    assert (least.min(1).values < 1e-5).all() and sorted(least.argmin(1).tolist()) == list(range(6))
+
+
+def test_the_guesser_learns_what_the_encoder_hides():
+    """Along the gradient of the loss the guess gets better by the guesser's weights, and worse by the encoder's."""
+    torch.manual_seed(0)
+    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, apart=1.0)
+    images, values = torch.rand(8, 3, 16, 16), torch.tensor([[0.0, 0.3, 0.4], [2.0, 0.9, torch.nan]]).repeat(4, 1)
+
+    def guess():
+        rest = codec.told(images, values, Generator().manual_seed(0))[:, codec.parts[-1]]
+        return codec.guessed(rest, values)
+
+    def gradients(f, module):
+        return torch.cat([g.flatten() for g in torch.autograd.grad(f, list(module.parameters()), allow_unused=False)])
+
+    def added(module):
+        with_it = gradients(codec.loss(images, values, Generator().manual_seed(0), 1e-3)[0], module)
+        codec.guesser, kept = None, codec.guesser
+        without = gradients(codec.loss(images, values, Generator().manual_seed(0), 1e-3)[0], module)
+        codec.guesser = kept
+        return with_it - without
+
+    torch.testing.assert_close(added(codec.encoder), -gradients(guess(), codec.encoder), atol=1e-6, rtol=1e-3)
+    whole = gradients(codec.loss(images, values, Generator().manual_seed(0), 1e-3)[0], codec.guesser)
+    torch.testing.assert_close(whole, gradients(guess(), codec.guesser), atol=1e-6, rtol=1e-4)
+
+
+def test_what_is_told_by_nobody_is_not_guessed():
+    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16)
+    assert codec.guessed(torch.randn(4, 3), torch.full((4, 3), torch.nan)) == 0
+    assert AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, apart=0.0).guesser is None
 
 
 def test_where_something_is_moves_it():

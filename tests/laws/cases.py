@@ -152,6 +152,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
 """Networks and what they take; each row of a batch passes on its own."""
 
 ELSEWHERE = {
+    "AttributedImages": "data/test_attributed_images.py",
     "HalfNoise": "samplers/test_broken.py",
     "NoReverse": "samplers/test_broken.py",
     "SharedTest": "samplers/test_broken.py",
@@ -165,12 +166,17 @@ ELSEWHERE = {
     "ConceptDensities": "concepts/test_concepts_end_to_end.py",
     "ConceptEnergy": "concepts/test_energy_in_parts.py",
     "Concepts": "concepts/exact.py",
+    "Grown": "concepts/test_growing.py",
+    "GrownCodes": "concepts/test_growing.py",
+    "GrownDensities": "concepts/test_growing.py",
+    "GrownEnergy": "concepts/test_growing.py",
     "LocalLifts": "concepts/test_counting.py",
     "ObjectDensities": "concepts/test_counting.py",
     "Objects": "concepts/test_counting.py",
     "Values": "concepts/test_conditions_of_values.py",
     "ColouredDigits": "data/test_coloured_digits.py",
     "ConceptScenes": "data/test_concept_scenes.py",
+    "PartlyTold": "data/test_partly_told.py",
     "numbered": "concepts/test_concept_formulas.py",
     "TrainedCodec": "density/test_trained_codec.py",
     "Autoencoder": "density/test_space.py",

@@ -1,0 +1,106 @@
+"""Tables of docs/concepts.md, from the shipped cards' scores and the results of `benchmarks/concepts.py`.
+
+python docs/concept_tables.py      # no training; each table is followed by the command that made its numbers
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tables import replace_block
+
+from ergosum import zoo
+from ergosum.files import read_json
+
+PAGE, RESULTS = Path("docs/concepts.md"), Path("benchmarks/results")
+CARDS = ("concepts-latents", "concepts-faces", "concepts-mnist")
+SCORES = {
+    "and_seen": "AND of all attributes, combinations that training shows",
+    "and_held_out": "AND of all, values never shown together",
+    "and_held_out_place": "AND of all, a colour and a place never shown together",
+    "reader": "the reader on true images, all attributes",
+    "or_tv": "OR: total variation of shares, the largest of four formulas",
+    "not_leak": "NOT: draws that are what was negated",
+    "not_tv": "NOT: total variation of the others",
+    "nested": "nested formulas satisfied, the least of two",
+    "infer": "attributes read in held-out images, the least",
+    "infer_place": "place read in held-out images, median error [pixels]",
+}
+ROWS = {
+    "parts": "a sum over parts (ours)", "whole": "whole code, corrected", "whole-smc": "whole code, 8 particles",
+    "joint": "whole code, all values told at once", "sum": "plain sum of energies",
+    "cd": "plain sum, contrastive divergence with replay", "denoising": "energies without a scale, corrected",
+    "guidance": "guidance, negative weights", "classifiers": "classifiers in the codes",
+}  # fmt: skip
+HEADS = {
+    "and_seen": "AND, seen", "and_held_out": "unseen pair", "and_held_out_place": "unseen place", "or_tv": "OR, TV",
+    "or_tv_9": "OR .9/.1, TV", "not_leak": "NOT, leak", "not_tv": "NOT, TV", "nested": "nested",
+    "seconds_64": "s per 64", "gradients": "gradients",
+}  # fmt: skip
+COIND = {"and": "AND", "not_digit": "NOT digit", "not_colour": "NOT colour"}
+
+
+def main() -> None:
+    """Write every table whose numbers are there."""
+    found = {card: read_json(zoo.CARDS / card / "scores.json") for card in CARDS if (zoo.CARDS / card).is_dir()}
+    if found:
+        replace_block(PAGE, "cards", cards({card: next(iter(s.values())) for card, s in found.items()}))
+    if (RESULTS / "concepts").is_dir():
+        replace_block(PAGE, "rivals", rivals(RESULTS / "concepts"))
+    supports = sorted(RESULTS.glob("concepts-mnist-*"))
+    if supports:
+        replace_block(PAGE, "coind", coind(supports))
+
+
+def number(value: Any, decimals: int = 3) -> str:
+    """A number, or nothing where there is none."""
+    return "" if value is None else f"{value:.{decimals}f}"
+
+
+def cards(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What the cards reach, a column each."""
+    lines = ["| | " + " | ".join(f"`{card}`" for card in scores) + " |", "|---|" + "---|" * len(scores)]
+    for key, told in SCORES.items():
+        values = [s[key]["all"] if key == "reader" else s.get(key) for s in scores.values()]
+        lines.append(f"| {told} | " + " | ".join(number(v, 2 if "pixels" in told else 3) for v in values) + " |")
+    first = next(iter(scores.values()))
+    return [
+        *lines, "", f"`ergosum score CARD --n {first['n']}`, seed {first['seed']}, one training run each. Empty: the "
+        "data hold out no such combination, or have no such attribute.",
+    ]  # fmt: skip
+
+
+def rivals(folder: Path) -> list[str]:
+    """Ways to compose, in the same codes."""
+    rows = {name: read_json(folder / f"{name}.json") for name in ROWS if (folder / f"{name}.json").is_file()}
+    first = next(iter(rows.values()))
+    lines = ["| row | " + " | ".join(HEADS.values()) + " |", "|---|" + "---|" * len(HEADS)]
+    for name, row in rows.items():
+        cells = [number(row.get(key), {"gradients": 0, "seconds_64": 1}.get(key, 3)) for key in HEADS]
+        lines.append(f"| {ROWS[name]} | " + " | ".join(cells) + " |")
+    lines.append(f"| true images | {number(first['reader'])} |" + " |" * (len(HEADS) - 1))
+    return [
+        *lines, "", f"`python benchmarks/concepts.py --codec {first['codec']} --minutes {first['minutes']:g} --n "
+        f"{first['n']} --out benchmarks/results/concepts`: seed {first['seed']}, {first['minutes']:g} CPU minutes of "
+        "training for each row, one thread; the minutes of the codec are not counted. The module's first lines write down every row's formula; the strengths of "
+        "the rivals are those that score best. TV: total variation.",
+    ]  # fmt: skip
+
+
+def coind(folders: Sequence[Path]) -> list[str]:
+    """CoInD's three questions, by support."""
+    lines = ["| support | row | " + " | ".join(COIND.values()) + " |", "|---|---|" + "---|" * len(COIND)]
+    from_runs: list[str] = []
+    for folder in folders:
+        rows = {name: read_json(folder / f"{name}.json") for name in ROWS if (folder / f"{name}.json").is_file()}
+        for name, row in rows.items():
+            lines.append(f"| {row['support']} | {ROWS[name]} | " + " | ".join(number(row.get(k)) for k in COIND) + " |")
+        first = next(iter(rows.values()))
+        lines.append(f"| {first['support']} | true images | {number(first['reader'])} |" + " |" * 2)
+        from_runs.append(f"`--support {first['support']} --codec {first['codec']}`")
+    minutes = f"{first['minutes']:g} CPU minutes each beside those of the codec, n = {first['n']}, seed {first['seed']}"
+    return [*lines, "", f"`python benchmarks/concepts.py --data mnist` with {', '.join(from_runs)}; {minutes}."]
+
+
+if __name__ == "__main__":
+    main()
