@@ -23,6 +23,9 @@ SCORES = {
     "not_leak": "NOT: draws that are what was negated",
     "not_tv": "NOT: total variation of the others",
     "nested": "nested formulas satisfied, the least of two",
+    "random": "30 random formulas of depth 3 satisfied, mean",
+    "random_least": "the least of them",
+    "random_p": "of them with shares as enumerated (chi-square, p > .01)",
     "infer": "attributes read in held-out images, the least",
     "infer_place": "place read in held-out images, median error [pixels]",
 }
@@ -44,7 +47,9 @@ def main() -> None:
     """Write every table whose numbers are there."""
     found = {card: read_json(zoo.CARDS / card / "scores.json") for card in CARDS if (zoo.CARDS / card).is_dir()}
     if found:
-        replace_block(PAGE, "cards", cards({card: next(iter(s.values())) for card, s in found.items()}))
+        scores = {card: next(iter(s.values())) for card, s in found.items()}
+        replace_block(PAGE, "cards", cards(scores))
+        replace_block(PAGE, "formulas", formulas(scores))
     if (RESULTS / "concepts").is_dir():
         replace_block(PAGE, "rivals", rivals(RESULTS / "concepts"))
     supports = sorted(RESULTS.glob("concepts-mnist-*"))
@@ -68,6 +73,24 @@ def cards(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
         *lines, "", f"`ergosum score CARD --n {first['n']}`, seed {first['seed']}, one training run each. Empty: the "
         "data hold out no such combination, or have no such attribute.",
     ]  # fmt: skip
+
+
+def formulas(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Formula by formula."""
+    lines = ["| card | formula | shares asked | satisfied | total variation | p |", "|---|---|---|---|---|---|"]
+    for card, told in scores.items():
+        for row in told["formulas"]:
+            shares = ", ".join(f"{s:g}" for s in row["shares"] or ())
+            formula = row["formula"].replace("|", "\\|")
+            lines.append(
+                f"| `{card}` | `{formula}` | {shares} | {number(row['satisfied'])} | {number(row['tv'])} | "
+                f"{number(row['p'])} |"
+            )
+    return [
+        *lines,
+        "",
+        "Of the same scores; p of the chi-square test that the draws have the shares that were asked for.",
+    ]
 
 
 def rivals(folder: Path) -> list[str]:

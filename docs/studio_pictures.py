@@ -27,7 +27,9 @@ READY = {
 
 def main(runs: list[str]) -> None:
     """Start a studio, open every table, and save what it looks like."""
-    served = subprocess.Popen([sys.executable, "-m", "ergosum", "studio", "--port", "0", "--no-browser"], stdout=-1, text=True)
+    served = subprocess.Popen(
+        [sys.executable, "-m", "ergosum", "studio", "--port", "0", "--no-browser"], stdout=-1, text=True
+    )
     assert served.stdout is not None
     address = served.stdout.readline().strip()
     driver = browser()
