@@ -11,6 +11,7 @@ from ergosum.concepts.model import Concepts
 from ergosum.concepts.objects import ObjectDensities, Objects
 from ergosum.concepts.space import AttributeCodes
 from ergosum.concepts.task import ConceptDensities
+from ergosum.concepts.windows import WindowEnergy
 
 __all__ = [
     "AttributeCodec",
@@ -27,4 +28,5 @@ __all__ = [
     "ObjectDensities",
     "Objects",
     "Values",
+    "WindowEnergy",
 ]

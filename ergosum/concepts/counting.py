@@ -47,10 +47,9 @@ REACH = 0.1
 """Distance, in sides of an image, within which an object counts as the one at a place."""
 TRIES = 64
 """Places that are tried for each object before all of an image's are drawn anew."""
-LEVELS = 30
-"""Noise levels of the draws that are scored: windows are small, and few do."""
-STEEPER = 4
-"""As many times more levels for plain sums: of K energies they are K times as steep, and coarse steps would diverge."""
+LEVELS = 60
+"""Noise levels of all draws that are scored: of K energies a plain sum is K times as steep, and coarser steps would
+diverge."""
 SHOWN = 64
 """Images of a picture, at most."""
 Finder = Callable[[Tensor], list[Tensor]]
@@ -145,7 +144,7 @@ def score_counts(name: str, model: Any, data: Any, n: int, seed: int, most: int)
         if k & (k - 1) == 0:
             plain = conjunction(*(model.family(bare[:, j : j + 1]) for j in range(k)))
             images["told"] = _drawn(model, model.family(values), n, generator)
-            images["sum"] = _drawn(model, plain, n, generator, STEEPER)
+            images["sum"] = _drawn(model, plain, n, generator)
         images["true images"] = data.drawn(values, generator)
         rows += [{"row": row, "asked": k, **_shares(model, values, bare, made, data.found, row)}
                  for row, made in images.items()]  # fmt: skip
@@ -167,8 +166,8 @@ def _values(model: Any, data: Any, places: Tensor, generator: Generator) -> Tens
     return values
 
 
-def _drawn(model: Any, energy: Energy, n: int, generator: Generator, times: int = 1) -> Tensor:
-    return decoded(model, draw([model], energy, n, generator, steps=times * LEVELS).x)
+def _drawn(model: Any, energy: Energy, n: int, generator: Generator) -> Tensor:
+    return decoded(model, draw([model], energy, n, generator, steps=LEVELS).x)
 
 
 def _shares(model: Any, values: Tensor, bare: Tensor, images: Tensor, found: Finder, row: str) -> dict[str, float]:
