@@ -50,7 +50,7 @@ def states(runs: list[str]) -> dict[str, str]:
     """A state of each table, as its address has it."""
     sum_of = "A:ground+A:one+A:two+A:five+B:three@0.45,-0.35+B:five@-0.5,0.45"
     return {
-        "change": "start=digits:2&timeline=scale:3+colour:6+colour%2Bangle:6+angle:-4",
+        "change": "start=mnist-1000:2&timeline=scale:3+colour:6+colour%2Bangle:6+angle:-4",
         "landscape": "formula=ring+%26+0.5*~box&steps=500",
         "concepts": "formula=three+%7C+seven+%26+~zero&n=16&steps=60",
         "decompose": f"model=scenes-objects&a=held-out:0&b=held-out:3&take={sum_of}",

@@ -20,13 +20,15 @@ __all__ = ["Change", "ChangeState", "Film", "FilmState", "bank_of"]
 
 CARDS = ("digits-scale", "digits-colour", "digits-angle")
 """The energies to begin with."""
+BEGIN = "mnist-1000:7"
+"""The start to begin with."""
 TIMELINE = "scale:3 colour:6 colour+angle:4"
 """The timeline to begin with."""
 FRAMES = 60
 """Frames after the first, at most."""
 FILM_FRAMES = 60
 """Frames of a film that is read, at most."""
-START = re.compile(r"noise|upload:[0-9a-f]{16}|(?P<source>[a-z]+):\d(@\d{1,4})?")
+START = re.compile(r"noise|upload:[0-9a-f]{16}|(?P<source>[a-z][a-z0-9-]*):\d(@\d{1,4})?")
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Change:
         return {
             "cards": place.models.of_system(steers),
             "sources": sources(),
-            "begin": {"cards": list(CARDS), "start": "digits:7", "scale": 0.8, "timeline": TIMELINE},
+            "begin": {"cards": list(CARDS), "start": BEGIN, "scale": 0.8, "timeline": TIMELINE},
             "most": FRAMES,
         }
 
@@ -73,7 +75,7 @@ class Change:
         fields = Fields(told)
         state = ChangeState(
             cards=fields.names("cards", CARDS),
-            start=fields.text("start", "digits:7"),
+            start=fields.text("start", BEGIN),
             scale=fields.number("scale", 0.8, 0.1, 1.8),
             timeline=fields.text("timeline", TIMELINE, 2000),
             how=fields.choice("how", "split", ("split", "sum")),

@@ -177,7 +177,7 @@ export function mount(table, told) {
     run();
   }
   function showStart() {
-    const found = /^([a-z]+):(\d)(?:@(\d+))?$/.exec(state.start);
+    const found = /^([a-z][a-z0-9-]*):(\d)(?:@(\d+))?$/.exec(state.start);
     if (found && found[1] !== "upload") at(".source").value = found[1];
     for (const button of table.querySelectorAll(".digits button")) {
       button.setAttribute("aria-pressed", String(Boolean(found) && found[1] !== "upload" && button.dataset.digit === found[2]));
@@ -192,8 +192,8 @@ export function mount(table, told) {
     begin(`${at(".source").value}:${state.start.startsWith("upload") || !found ? 7 : found[1]}`);
   });
   at(".another").addEventListener("click", () => {
-    const [, kind, number = "0"] = /^([a-z]+:\d)(?:@(\d+))?$/.exec(state.start);
-    begin(`${kind}@${(Number(number) + 1) % 30}`);
+    const [, kind, number = "0"] = /^([a-z][a-z0-9-]*:\d)(?:@(\d+))?$/.exec(state.start);
+    begin(`${kind}@${(Number(number) + 1) % 10}`);
   });
   at(".scale").addEventListener("input", () => {
     state.scale = Number(at(".scale").value);
