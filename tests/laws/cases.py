@@ -160,6 +160,7 @@ ELSEWHERE = {
     "sampling": "samplers/test_sampling_by_steps.py",
     "Avatars": "data/test_avatars.py",
     "CelebA": "data/test_celeba.py",
+    "WindowEnergy": "concepts/test_finding_objects.py",
     "AttributeCodec": "concepts/test_codec_in_parts.py",
     "AttributeCodes": "concepts/test_concepts_end_to_end.py",
     "ByParts": "concepts/test_energy_in_parts.py",
