@@ -20,8 +20,8 @@ SCORES = {
     "and_held_out_place": "AND of all, a colour and a place never shown together",
     "reader": "the reader on true images, all attributes",
     "or_tv": "OR: total variation of shares, the largest of four formulas",
-    "not_leak": "NOT: draws that are what was negated",
-    "not_tv": "NOT: total variation of the others",
+    "not_leak": "NOT: draws that do not satisfy the formula, the larger of two",
+    "not_tv": "NOT: total variation of shares, the larger of two",
     "nested": "nested formulas satisfied, the least of two",
     "random": "30 random formulas of depth 3 satisfied, mean",
     "random_least": "the least of them",
@@ -68,11 +68,8 @@ def cards(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
     for key, told in SCORES.items():
         values = [s[key]["all"] if key == "reader" else s.get(key) for s in scores.values()]
         lines.append(f"| {told} | " + " | ".join(number(v, 2 if "pixels" in told else 3) for v in values) + " |")
-    first = next(iter(scores.values()))
-    return [
-        *lines, "", f"`ergosum score CARD --n {first['n']}`, seed {first['seed']}, one training run each. Empty: the "
-        "data hold out no such combination, or have no such attribute.",
-    ]  # fmt: skip
+    commands = ", ".join(f"`ergosum score {card} --n {told['n']}`" for card, told in scores.items())
+    return [*lines, "", f"{commands}, seed 0, one training run each. Empty: no such attribute."]
 
 
 def formulas(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:

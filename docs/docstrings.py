@@ -32,12 +32,14 @@ def _section(found: re.Match[str]) -> str:
     if not starts or starts[0].start() > 0:
         return f"**{TITLES[name]}.** {text}\n\n"
     ends = [*(s.start() for s in starts[1:]), len(text)]
-    entries = [f"- {_code(s.group(1))}: {text[s.end():e].strip()}" for s, e in zip(starts, ends, strict=True)]
+    entries = [f"- {_code(s.group(1))}: {text[s.end() : e].strip()}" for s, e in zip(starts, ends, strict=True)]
     return f"\n**{TITLES[name]}**\n\n" + "\n".join(entries) + "\n\n"
 
 
 def _code(names: str) -> str:
-    return re.sub(r"\*{0,2}[A-Za-z_][\w.]*", lambda m: m.group(0) if m.group(0) in ("and", "or") else f"`{m.group(0)}`", names)
+    return re.sub(
+        r"\*{0,2}[A-Za-z_][\w.]*", lambda m: m.group(0) if m.group(0) in ("and", "or") else f"`{m.group(0)}`", names
+    )
 
 
 def _examples(text: str) -> str:
