@@ -45,7 +45,11 @@ COIND = {"and": "AND", "not_digit": "NOT digit", "not_colour": "NOT colour"}
 
 def main() -> None:
     """Write every table whose numbers are there."""
-    found = {card: read_json(zoo.CARDS / card / "scores.json") for card in CARDS if (zoo.CARDS / card).is_dir()}
+    found = {
+        card: read_json(zoo.CARDS / card / "scores.json")
+        for card in CARDS
+        if (zoo.CARDS / card / "scores.json").is_file()
+    }
     if found:
         scores = {card: next(iter(s.values())) for card, s in found.items()}
         replace_block(PAGE, "cards", cards(scores))
