@@ -20,7 +20,7 @@ from ergosum.files import read_json
 from ergosum.training.hub import fetched, is_on_hub
 from ergosum.training.runfolder import load_predictor, load_weights
 
-pytest.importorskip("huggingface_hub")
+constants = pytest.importorskip("huggingface_hub.constants")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -29,6 +29,7 @@ class Hub(BaseHTTPRequestHandler):
 
     root: Path
     asked: list[str]
+    address: str
 
     def do_HEAD(self):
         self.do_GET()
@@ -73,91 +74,92 @@ def digest(file):
 
 
 @pytest.fixture
-def hub(tmp_path):
-    """The server, and the environment of a program that uses it."""
+def hub(tmp_path, monkeypatch):
+    """The server, which the library asks and whose folders it keeps in a cache of the test's own."""
     root = tmp_path / "hub"
     root.mkdir()
     handler = type("Served", (Hub,), {"root": root, "asked": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    env = os.environ | {
-        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_address[1]}", "HF_HOME": str(tmp_path / "home"),
-        "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "NO_PROXY": "*",
-    }  # fmt: skip
-    yield handler, {k: v for k, v in env.items() if k != "HF_HUB_OFFLINE"}
+    handler.address = f"http://127.0.0.1:{server.server_address[1]}"
+    monkeypatch.setattr(constants, "ENDPOINT", handler.address)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", handler.address + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    yield handler
     server.shutdown()
 
 
-def ran(env, code):
-    """A program of its own: the library reads its settings when it is imported."""
-    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=300)
-
-
-def test_a_pushed_card_is_fetched_from_a_hub_and_predicts_as_it_did(hub, tmp_path, capsys):
-    handler, env = hub
-    assert main(["card", "push", "digits-colour", str(handler.root / "colour")]) == 0
-    assert capsys.readouterr().out.strip() == str(handler.root / "colour")
-    (handler.root / "colour" / "malice.py").write_text("raise SystemExit('run')")
-    code = (
-        "import torch; from ergosum import zoo; from ergosum.training.runfolder import load_predictor;"
-        "folder = zoo.find('hf://someone/colour'); print(sorted(p.name for p in folder.iterdir()));"
-        "model = load_predictor('hf://someone/colour@v1')[1];"
-        "x = torch.rand(2, 3, 28, 28, generator=torch.Generator().manual_seed(0));"
-        "print(model.predict(x, moves=torch.ones(2, 3)).double().sum().item())"
-    )
-    done = ran(env, code)
-    assert done.returncode == 0, done.stderr
-    names, total = done.stdout.splitlines()
-    assert names == str(["model.safetensors", "recipe.json", "run.json", "scores.json"]), "nothing else is fetched"
+def test_a_pushed_card_is_fetched_from_a_hub_and_predicts_as_it_did(hub, capsys, monkeypatch):
+    assert main(["card", "push", "digits-colour", str(hub.root / "colour")]) == 0
+    assert capsys.readouterr().out.strip() == str(hub.root / "colour")
+    (hub.root / "colour" / "malice.py").write_text("raise SystemExit('run')")
+    folder = zoo.find("hf://someone/colour")
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["model.safetensors", "recipe.json", "run.json", "scores.json"], "nothing else is fetched"
     frames = torch.rand(2, 3, 28, 28, generator=torch.Generator().manual_seed(0))
-    expected = load_predictor("digits-colour")[1].predict(frames, moves=torch.ones(2, 3)).double().sum().item()
-    assert float(total) == pytest.approx(expected, rel=1e-6)
-    asked = len(handler.asked)
-    shutil.rmtree(handler.root)
-    again = ran(env | {"HF_HUB_OFFLINE": "1"}, "from ergosum import zoo; zoo.find('hf://someone/colour')")
-    assert again.returncode == 0 and len(handler.asked) == asked, again.stderr
-
-
-def test_what_a_hub_does_not_have_is_said_in_one_line(hub):
-    handler, env = hub
-    (handler.root / "empty").mkdir()
-    (handler.root / "empty" / "config.json").write_text("{}")
-    code = (
-        "from ergosum.training.hub import fetched\n"
-        "for name in ('hf://someone/none', 'hf://someone/empty', 'hf://someone/empty@v9'):\n"
-        "    try: fetched(name)\n"
-        "    except FileNotFoundError as error: print(error)"
+    moves = torch.ones(2, 3)
+    model = load_predictor("hf://someone/colour@v1")[1]
+    assert torch.equal(
+        model.predict(frames, moves=moves), load_predictor("digits-colour")[1].predict(frames, moves=moves)
     )
-    done = ran(env, code)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert len(lines) == 3 and all("someone/" in line for line in lines)
-    assert "no run folder: it has no recipe.json and no model.safetensors" in lines[1]
-    nowhere = ran(env | {"HF_HUB_OFFLINE": "1", "HF_HOME": env["HF_HOME"] + "2"}, code)
-    assert nowhere.stdout.count("Could not fetch hf://someone/") == 3, nowhere.stderr
+    asked = len(hub.asked)
+    shutil.rmtree(hub.root)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert zoo.find(Path("hf://someone/colour")) == folder and len(hub.asked) == asked
 
 
-def test_a_recipe_from_a_hub_runs_no_code_of_its_own(hub, tmp_path):
-    handler, env = hub
-    (tmp_path / "their_module.py").write_text("print('it ran')\nclass Energy: pass\n")
-    names = ["their_module.Energy", "os.system", "subprocess.Popen"]
-    for k, name in enumerate(names):
-        main(["card", "push", "digits-colour", str(handler.root / f"evil{k}")])
-        told = read_json(handler.root / f"evil{k}" / "recipe.json")
-        told["task"]["model"]["energy"] = {"class": name}
-        (handler.root / f"evil{k}" / "recipe.json").write_text(json.dumps(told))
-    code = (
-        f"import os; os.chdir({str(tmp_path)!r})\n"
-        "from ergosum.training.runfolder import load_predictor\n"
-        "for k in range(3):\n"
-        "    try: load_predictor(f'hf://someone/evil{k}')\n"
-        "    except ValueError as error: print(error)"
-    )
-    done = ran(env, code)
-    lines = done.stdout.splitlines()
-    assert len(lines) == 3 and "it ran" not in lines, done.stdout + done.stderr
-    assert all(name in line for name, line in zip(names, lines, strict=True))
-    assert all("not trusted" in line or "belongs to Python itself" in line for line in lines)
+@pytest.mark.slow
+def test_a_hub_is_named_by_the_environment(hub, tmp_path):
+    main(["card", "push", "digits-colour", str(hub.root / "colour")])
+    env = os.environ | {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    code = "from ergosum import zoo; print(zoo.find('hf://someone/colour'))"
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=300)
+    assert done.stdout.startswith(str(tmp_path / "home")), done.stderr
+
+
+def test_scores_and_reports_of_a_card_on_a_hub_are_not_written_to_it(hub, tmp_path, capsys, monkeypatch):
+    main(["card", "push", "digits-colour", str(hub.root / "colour")])
+    (hub.root / "colour" / "scores.json").unlink()
+    monkeypatch.chdir(tmp_path)
+    for shelf in ("CARDS", "BASELINES"):  # the card alone: companions and baselines take longer
+        monkeypatch.setattr(zoo, shelf, tmp_path / "none")
+    assert main(["score", "hf://someone/colour", "--n", "2", "--source", "digits", "--json"]) == 0
+    assert not (zoo.find("hf://someone/colour") / "scores.json").exists()
+    capsys.readouterr()
+    assert main(["report", "hf://someone/colour", "--n", "2", "--source", "digits"]) == 0
+    assert capsys.readouterr().out == "runs/colour/report.html\n"
+
+
+def test_what_a_hub_does_not_have_is_said_in_one_line(hub, tmp_path, monkeypatch):
+    (hub.root / "empty").mkdir()
+    (hub.root / "empty" / "config.json").write_text("{}")
+    for name, told in [
+        ("hf://someone/none", "Could not fetch hf://someone/none"),
+        ("hf://someone/empty", "no run folder: it has no recipe.json and no model.safetensors"),
+        ("hf://someone/empty@v9", "Could not fetch hf://someone/empty"),
+    ]:
+        with pytest.raises(FileNotFoundError, match=told) as said:
+            fetched(name)
+        assert "\n" not in str(said.value)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(FileNotFoundError, match="Could not fetch hf://someone/other"):
+        fetched("hf://someone/other")
+
+
+@pytest.mark.parametrize("name", ["their_module.Energy", "os.system", "subprocess.Popen"])
+def test_a_recipe_from_a_hub_runs_no_code_of_its_own(hub, tmp_path, name, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "their_module.py").write_text("raise SystemExit('it ran')\nclass Energy: pass\n")
+    main(["card", "push", "digits-colour", str(hub.root / "evil")])
+    told = read_json(hub.root / "evil" / "recipe.json")
+    told["task"]["model"]["energy"] = {"class": name}
+    (hub.root / "evil" / "recipe.json").write_text(json.dumps(told))
+    with pytest.raises(ValueError, match=r"not trusted|belongs to Python itself"):
+        load_predictor("hf://someone/evil")
+    assert "their_module" not in sys.modules
 
 
 @pytest.mark.parametrize("name", ["hf://someone", "hf://a/b/c", "hf://../x", "hf://a/b@", "hf://a b/c"])
