@@ -90,11 +90,7 @@ def test_every_class_that_is_exported_is_shown_here_or_says_what_it_needs(at_hom
         assert main(["data", "show", name, "--out", "sheet.png"]) == 1
         said = capsys.readouterr().err  # masks are no datasets of images
         needs = {"Mixed": "sets", "CelebA": "folder"}.get(name, "path")
-<<<<<<< HEAD
-        assert re.search(f"{name} (needs {needs}|is no dataset of images|reads a file or folder)", said), name
-=======
         assert re.search(f"{name} (needs {needs}|reads a file or folder|is no dataset of images)", said), name
->>>>>>> wt-readers
 
 
 def test_classes_of_a_folder_have_a_row_each_and_hidden_pixels_are_red(at_home):
