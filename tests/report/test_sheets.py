@@ -71,7 +71,7 @@ def shown(*arguments):
 
 NAMED = ["Glyphs", "Scenes", "Shapes", "Tetrominoes", "DigitSequences", "MovingScenes", "MovingShapes", "album",
          "digits+album", "Tetrominoes+album", "LabelledImages", "FramesOfDigits", "WornFrames", "Incomplete",
-         "StackedClips", "ColouredDigits", "ConceptScenes"]  # fmt: skip
+         "StackedClips", "ColouredDigits", "ConceptScenes", "AttributedImages"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMED)

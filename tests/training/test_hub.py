@@ -120,6 +120,7 @@ def test_a_hub_is_named_by_the_environment(hub, tmp_path):
     assert done.stdout.startswith(str(tmp_path / "home")), done.stderr
 
 
+@pytest.mark.slow
 def test_scores_and_reports_of_a_card_on_a_hub_are_not_written_to_it(hub, tmp_path, capsys, monkeypatch):
     main(["card", "push", "digits-colour", str(hub.root / "colour")])
     (hub.root / "colour" / "scores.json").unlink()
