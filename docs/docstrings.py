@@ -12,14 +12,15 @@ import griffe
 __all__ = ["Sections", "as_markdown"]
 
 TITLES = {"Args": "Arguments", "Raises": "Raises", "Shape": "Shapes", "Attributes": "Attributes", "Returns": "Returns",
-          "Yields": "Yields", "Example": "Example", "Cost": "Cost"}  # fmt: skip
+          "Yields": "Yields", "Example": "Example"}  # fmt: skip
 SECTION = re.compile(rf"^({'|'.join(TITLES)}):[ \t]*(.*)\n?((?:(?:[ \t]+.*)?(?:\n|$))*)", re.MULTILINE)
+REMARK = re.compile(r"(?:^|(?<=[.)] ))(Exact|Cost|Source|Differs): ", re.MULTILINE)
 ENTRY = re.compile(r"(?:^|(?<=[.?!)\]] ))((?:\*{0,2}[A-Za-z_][\w.]*)(?:(?:, | and | or )\*{0,2}[A-Za-z_][\w.]*)*): ")
 
 
 def as_markdown(text: str) -> str:
     """A docstring, dedented, as Markdown."""
-    return _examples(SECTION.sub(_section, text.strip() + "\n")).strip()
+    return _examples(REMARK.sub(r"\n\n**\1.** ", SECTION.sub(_section, text.strip() + "\n"))).strip()
 
 
 def _section(found: re.Match[str]) -> str:
@@ -32,12 +33,14 @@ def _section(found: re.Match[str]) -> str:
     if not starts or starts[0].start() > 0:
         return f"**{TITLES[name]}.** {text}\n\n"
     ends = [*(s.start() for s in starts[1:]), len(text)]
-    entries = [f"- {_code(s.group(1))}: {text[s.end():e].strip()}" for s, e in zip(starts, ends, strict=True)]
+    entries = [f"- {_code(s.group(1))}: {text[s.end() : e].strip()}" for s, e in zip(starts, ends, strict=True)]
     return f"\n**{TITLES[name]}**\n\n" + "\n".join(entries) + "\n\n"
 
 
 def _code(names: str) -> str:
-    return re.sub(r"\*{0,2}[A-Za-z_][\w.]*", lambda m: m.group(0) if m.group(0) in ("and", "or") else f"`{m.group(0)}`", names)
+    return re.sub(
+        r"\*{0,2}[A-Za-z_][\w.]*", lambda m: m.group(0) if m.group(0) in ("and", "or") else f"`{m.group(0)}`", names
+    )
 
 
 def _examples(text: str) -> str:

@@ -22,7 +22,7 @@ class Formula(InlineProcessor):
         super().__init__(pattern, md)
         self.display = display
 
-    def handleMatch(self, m: re.Match[str], data: str) -> tuple[Element, int, int]:  # noqa: N802
+    def handleMatch(self, m: re.Match[str], data: str) -> tuple[Element, int, int]:
         """The element, and where the formula starts and ends."""
         return convert_to_element(m.group(1), display=self.display), m.start(0), m.end(0)
 
@@ -30,11 +30,11 @@ class Formula(InlineProcessor):
 class Formulas(Extension):
     """Both kinds, before escapes and emphasis are looked at and after code."""
 
-    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
+    def extendMarkdown(self, md: Markdown) -> None:
         md.inlinePatterns.register(Formula(BLOCK, md, "block"), "formula block", 186)
         md.inlinePatterns.register(Formula(INLINE, md, "inline"), "formula", 185)
 
 
-def makeExtension(**settings: Any) -> Formulas:  # noqa: N802
+def makeExtension(**settings: Any) -> Formulas:
     """What Markdown calls."""
     return Formulas(**settings)

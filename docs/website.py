@@ -16,6 +16,7 @@ import re
 import shutil
 import sys
 import tempfile
+from html import escape
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
@@ -31,8 +32,11 @@ APART = ("ergosum.cli", "ergosum.__main__")
 ALONE = "core"
 """The page of the modules that are no package."""
 PICTURES = {".png", ".gif"}
-OUTSIDE = re.compile(r"""<(?:script|img|iframe|source|video|link(?=[^>]*rel="?(?:stylesheet|preload|icon|preconnect|modulepreload)))
-                         \b[^>]*?\b(?:src|href)="?((?:https?:)?//[^\s">]+)""", re.VERBOSE)
+OUTSIDE = re.compile(
+    r"""<(?:script|img|iframe|source|video|link(?=[^>]*rel="?(?:stylesheet|preload|icon|preconnect|modulepreload)))
+                         \b[^>]*?\b(?:src|href)="?((?:https?:)?//[^\s">]+)""",
+    re.VERBOSE,
+)
 """What a browser would fetch from elsewhere when it opens a page. Links that a reader may follow are none of it."""
 FETCHED = re.compile(r"""(?:url\(|@import\s*)["']?((?:https?:)?//[^\s"')]+)""")
 FORMULA = re.compile(r"(?<![\\$\w])\$[^$\n<]{1,80}?\$(?![\w$])")
@@ -62,17 +66,35 @@ def stage(folder: Path, run: bool) -> None:
     for page in ("CHANGELOG.md", "CONTRIBUTING.md"):
         (pages / page).write_text((ROOT / page).read_text().replace("](docs/", "]("))
     added = {
-        "Start": [tutorial(path, pages / "tutorials", run) for path in sorted((ROOT / "docs/tutorials").glob("*.ipynb"))],
+        "Start": [tutorial(path, pages / "tutorials", run) for path in tutorials()],
         "Reference": reference(pages / "reference"),
         "About": ["CONTRIBUTING.md", "CHANGELOG.md"],
     }
     for page in pages.glob("*.md"):
-        page.write_text(re.sub(r"\]\(((?:tutorials/)?\w+)\.ipynb", r"](\1.md", page.read_text()).replace("](../C", "](C"))
+        text = re.sub(r"\]\(((?:tutorials/)?\w+)\.ipynb", r"](\1.md", page.read_text()).replace("](../C", "](C")
+        page.write_text(re.sub(r"^\|.*", bars, text, flags=re.MULTILINE))
     before, nav = (ROOT / "mkdocs.yml").read_text().replace("build/site", "site").split("\nnav:\n")
     chapters = {title: pages for part in yaml.safe_load(nav) for title, pages in part.items()}
     for title, entries in added.items():
         chapters[title] = [*chapters.get(title, []), *entries]
     (folder / "mkdocs.yml").write_text(before + "\n" + yaml.safe_dump({"nav": [{t: e} for t, e in chapters.items()]}))
+
+
+def tutorials() -> list[Path]:
+    """The notebooks in the order of docs/tutorials.md."""
+    return [
+        ROOT / "docs" / name
+        for name in re.findall(r"\((tutorials/\w+\.ipynb)\)", (ROOT / "docs/tutorials.md").read_text())
+    ]
+
+
+def bars(row: re.Match[str]) -> str:
+    r"""A row of a table with the bars in its code as the site's Markdown wants them: `a \| b` keeps its backslash there."""
+    return re.sub(
+        r"`([^`]*\\\|[^`]*)`",
+        lambda code: f"<code>{escape(code[1].replace(chr(92), ''))}</code>".replace("|", "&#124;"),
+        row[0],
+    )
 
 
 def build(folder: Path) -> None:
@@ -97,9 +119,13 @@ def check(site: Path, names: dict[str, list[str]]) -> list[str]:
     pages = {page.relative_to(site): page.read_text() for page in sorted(site.rglob("*.html"))}
     styles = {style.relative_to(site): style.read_text() for style in sorted(site.rglob("*.css"))}
     faults = [f"{page}: {found} is of another host" for page, text in pages.items() for found in OUTSIDE.findall(text)]
-    faults += [f"{style}: {found} is of another host" for style, text in styles.items() for found in FETCHED.findall(text)]
+    faults += [
+        f"{style}: {found} is of another host" for style, text in styles.items() for found in FETCHED.findall(text)
+    ]
     entries = {entry for text in pages.values() for entry in re.findall(r'id="(ergosum[\w.]*)"', text)}
-    faults += [f"the reference has no {m}.{name}" for m, own in names.items() for name in own if f"{m}.{name}" not in entries]
+    faults += [
+        f"the reference has no {m}.{name}" for m, own in names.items() for name in own if f"{m}.{name}" not in entries
+    ]
     for page, text in pages.items():
         told = re.sub(r"<(pre|code|script|math)\b.*?</\1>", "", text, flags=re.DOTALL)
         faults += [f"{page}: the formula {found} is not drawn" for found in FORMULA.findall(told)]
@@ -119,7 +145,7 @@ def public_names() -> dict[str, list[str]]:
 def _home(module: str, name: str) -> str:
     """Where a name is defined: what a package hands on is told where it stands."""
     value = getattr(import_module(module), name)
-    if inspect.isclass(value) or inspect.isfunction(value):
+    if (inspect.isclass(value) or inspect.isfunction(value)) and value.__module__.startswith("ergosum."):
         return value.__module__
     return module if not hasattr(import_module(module), "__path__") else ""
 
@@ -142,7 +168,9 @@ def reference(folder: Path) -> list[Any]:
 
 def _room(room: str, modules: dict[str, list[str]]) -> str:
     """The page of one room: its modules, and in each its names."""
-    about = "Energies, their algebra, formulas and files." if room == ALONE else _first(import_module(f"ergosum.{room}"))
+    about = (
+        "Energies, their algebra, formulas and files." if room == ALONE else _first(import_module(f"ergosum.{room}"))
+    )
     lines = [f"# {'ergosum' if room == ALONE else f'ergosum.{room}'}", "", about, ""]
     for module, names in modules.items():
         lines += [f"## {module.removeprefix('ergosum.')}", "", _first(import_module(module)), ""]
