@@ -12,14 +12,15 @@ import griffe
 __all__ = ["Sections", "as_markdown"]
 
 TITLES = {"Args": "Arguments", "Raises": "Raises", "Shape": "Shapes", "Attributes": "Attributes", "Returns": "Returns",
-          "Yields": "Yields", "Example": "Example", "Cost": "Cost"}  # fmt: skip
+          "Yields": "Yields", "Example": "Example"}  # fmt: skip
 SECTION = re.compile(rf"^({'|'.join(TITLES)}):[ \t]*(.*)\n?((?:(?:[ \t]+.*)?(?:\n|$))*)", re.MULTILINE)
+REMARK = re.compile(r"(?:^|(?<=[.)] ))(Exact|Cost|Source|Differs): ", re.MULTILINE)
 ENTRY = re.compile(r"(?:^|(?<=[.?!)\]] ))((?:\*{0,2}[A-Za-z_][\w.]*)(?:(?:, | and | or )\*{0,2}[A-Za-z_][\w.]*)*): ")
 
 
 def as_markdown(text: str) -> str:
     """A docstring, dedented, as Markdown."""
-    return _examples(SECTION.sub(_section, text.strip() + "\n")).strip()
+    return _examples(REMARK.sub(r"\n\n**\1.** ", SECTION.sub(_section, text.strip() + "\n"))).strip()
 
 
 def _section(found: re.Match[str]) -> str:

@@ -16,6 +16,7 @@ import re
 import shutil
 import sys
 import tempfile
+from html import escape
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
@@ -65,21 +66,35 @@ def stage(folder: Path, run: bool) -> None:
     for page in ("CHANGELOG.md", "CONTRIBUTING.md"):
         (pages / page).write_text((ROOT / page).read_text().replace("](docs/", "]("))
     added = {
-        "Start": [
-            tutorial(path, pages / "tutorials", run) for path in sorted((ROOT / "docs/tutorials").glob("*.ipynb"))
-        ],
+        "Start": [tutorial(path, pages / "tutorials", run) for path in tutorials()],
         "Reference": reference(pages / "reference"),
         "About": ["CONTRIBUTING.md", "CHANGELOG.md"],
     }
     for page in pages.glob("*.md"):
-        page.write_text(
-            re.sub(r"\]\(((?:tutorials/)?\w+)\.ipynb", r"](\1.md", page.read_text()).replace("](../C", "](C")
-        )
+        text = re.sub(r"\]\(((?:tutorials/)?\w+)\.ipynb", r"](\1.md", page.read_text()).replace("](../C", "](C")
+        page.write_text(re.sub(r"^\|.*", bars, text, flags=re.MULTILINE))
     before, nav = (ROOT / "mkdocs.yml").read_text().replace("build/site", "site").split("\nnav:\n")
     chapters = {title: pages for part in yaml.safe_load(nav) for title, pages in part.items()}
     for title, entries in added.items():
         chapters[title] = [*chapters.get(title, []), *entries]
     (folder / "mkdocs.yml").write_text(before + "\n" + yaml.safe_dump({"nav": [{t: e} for t, e in chapters.items()]}))
+
+
+def tutorials() -> list[Path]:
+    """The notebooks in the order of docs/tutorials.md."""
+    return [
+        ROOT / "docs" / name
+        for name in re.findall(r"\((tutorials/\w+\.ipynb)\)", (ROOT / "docs/tutorials.md").read_text())
+    ]
+
+
+def bars(row: re.Match[str]) -> str:
+    r"""A row of a table with the bars in its code as the site's Markdown wants them: `a \| b` keeps its backslash there."""
+    return re.sub(
+        r"`([^`]*\\\|[^`]*)`",
+        lambda code: f"<code>{escape(code[1].replace(chr(92), ''))}</code>".replace("|", "&#124;"),
+        row[0],
+    )
 
 
 def build(folder: Path) -> None:
@@ -130,7 +145,7 @@ def public_names() -> dict[str, list[str]]:
 def _home(module: str, name: str) -> str:
     """Where a name is defined: what a package hands on is told where it stands."""
     value = getattr(import_module(module), name)
-    if inspect.isclass(value) or inspect.isfunction(value):
+    if (inspect.isclass(value) or inspect.isfunction(value)) and value.__module__.startswith("ergosum."):
         return value.__module__
     return module if not hasattr(import_module(module), "__path__") else ""
 
