@@ -85,7 +85,7 @@ class _Shot(NamedTuple):
     seconds: float
 
 
-def read_film(path: Path | str, side: int, *, background: float = 0.0, most: int = MOST_FRAMES) -> Film:
+def read_film(path: Path | str, side: int, *, background: float = 0.0, most: int | None = None) -> Film:
     """The frames of a film: the middle square of each, resized to `side` pixels (Lanczos).
 
     A film is one of these, told apart by its name:
@@ -111,6 +111,7 @@ def read_film(path: Path | str, side: int, *, background: float = 0.0, most: int
         raise ValueError(f"side: expected at least {LEAST_SIDE} pixels, got {side!r}.")
     if not 0 <= background <= 1:
         raise ValueError(f"background: expected a grey in 0 .. 1, got {background!r}.")
+    most = MOST_FRAMES if most is None else most
     if most < 2:
         raise ValueError(f"most: expected at least 2 frames, got {most!r}.")
     path = Path(path)

@@ -53,6 +53,8 @@ export function mount(table, told) {
       return found && { which: found[1], name: found[2], place: found[3] === undefined ? null : [Number(found[3]), Number(found[4])] };
     }).filter(Boolean);
   }
+  // Nothing chosen is told by a dash, so that a link without a choice means all of A.
+  function keep() { remember("decompose", { ...asked(), take: written() || "-" }); }
   const key = (which) => (which === "A" ? "a" : "b");
 
   async function read(which) {
@@ -90,7 +92,7 @@ export function mount(table, told) {
 
   async function add() {
     for (const old of table.querySelectorAll(".sum .problem, [data-field=''] .problem, .note")) old.remove();
-    remember("decompose", asked());
+    keep();
     showChosen();
     if (!chosen.length) {
       running.stop();
@@ -285,10 +287,10 @@ export function mount(table, told) {
         state.model = params.get("model") || told.begin.model;
         state.a = params.get("a") || told.begin.a;
         state.b = params.get("b") || told.begin.b;
-        state.take = params.get("take") ?? "";
-        chosen = parsed(state.take);
+        state.take = params.get("take");
+        chosen = parsed(state.take ?? "");
       } else if (shown) {
-        remember("decompose", asked());
+        keep();
         return;
       }
       begin();
