@@ -168,7 +168,7 @@ def example_of(form):
     ],
 )
 def test_the_other_forms_of_multi_object_are_told_by_their_features(tmp_path, form, name, objects, width):
-    path = files.multi_object(tmp_path / "x.tfrecords", [example_of(form)] * 12, packed=form != "clevr")
+    path = files.multi_object(tmp_path / "x.tfrecords", [example_of(form)] * 4, packed=form != "clevr")
     data = MultiObject(path)
     record = data.at([0])
     assert data.form.name == name and data.objects == objects and len(data.attributes) == width
@@ -444,8 +444,8 @@ WRONG = [
     (MultiObject, lambda p: cut(files.multi_object(p / "t.tfrecords", packed=False), 30_000), "ends within record 1"),
     (
         MultiObject,
-        lambda p: flipped(files.multi_object(p / "t.tfrecords", packed=False)),
-        r"record \d+ is damaged: the checksum",
+        lambda p: flipped(files.multi_object(p / "t.tfrecords", packed=False), 0.51),
+        r"record \d+ is damaged: its checksum differs",
     ),
     (
         MultiObject,
