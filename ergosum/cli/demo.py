@@ -78,7 +78,7 @@ def run(arguments: list[str]) -> None:
     page = write_report(
         folder, "ergosum demo", sections(trained.built(), model, scores, 0, shelf, timelines), scores, out  # type: ignore[arg-type]
     )  # fmt: skip
-    digits, start = sample_starts("digits", 1, 3, 3.0)
+    digits, start = sample_starts("mnist-1000", 1, 3, 3.0)
     start[:, :2] = 0.0
     save_animation(bank.play(true_frames(digits, start, timelines[0]).frames[:, 0], timelines[0])[0], out / "demo.gif")
     error = scores["timeline_error"]
