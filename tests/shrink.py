@@ -19,6 +19,7 @@ SMALL = {
     "spare": 0.0,
     "draws": 0,
     "counts": 2,
+    "readings": 2,
 }
 """What every part that takes such an argument gets."""
 OPTIMISER = {"batch": 4, "iterations": 3}

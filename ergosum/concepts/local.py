@@ -3,7 +3,8 @@ r"""Objects at places: a background, and in a window around each place what an o
 $$ E(x | c_1, p_1, ..., c_K, p_K) = E_{bg}(x) + \sum_k \left[ E_{obj}(x_{W(p_k)} | c_k) - E_{bg}(x_{W(p_k)}) \right] $$
 
 With a background whose pixels are independent, the bracket takes the background out of a window and puts the density of
-windows that hold one object in its place. Where windows do not overlap,
+windows that hold one object in its place; minus the bracket is the log-ratio of "an object here" to "none". Where
+windows do not overlap,
 
 $$ p(x) = \prod_k p_{obj}(x_{W(p_k)} | c_k) \prod_{i \notin W} p_{bg}(x_i) : $$
 
@@ -29,7 +30,28 @@ from ergosum.energy import Conditional, Energy
 from ergosum.shapes import Batch, PerSample
 from ergosum.weights import tiled
 
-__all__ = ["LocalLifts", "corners", "cut"]
+__all__ = ["LocalLifts", "background_of", "corners", "cut"]
+
+NEAR = 4.0
+"""Robust deviations within which a pixel counts as background."""
+STEP = 2 / 255
+"""Of a pixel of images of 256 steps, in the space's units."""
+
+
+def background_of(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each pixel where it is background, each (channels, side, side), of images (n, ...) in which
+    it mostly is: the median, and the spread of what is within four robust deviations of it.
+
+    Raises:
+        ValueError: of fewer than three images.
+    """
+    if len(x) < 3:
+        raise ValueError(f"background_of: expected three images or more, got {len(x)}.")
+    mean = x.median(0).values
+    off = (x - mean).abs()
+    near = off <= NEAR * (1.4826 * off.median(0).values).clamp(min=STEP)
+    variance = (off.square() * near).sum(0) / near.sum(0)
+    return mean, variance + STEP**2 / 12  # of the rounding to steps
 
 
 def corners(places: Tensor, window: int, side: int) -> Tensor:
@@ -120,17 +142,27 @@ class LocalLifts(Energy):
 
     def forward(self, x: Batch) -> PerSample:
         """The background's energy, less its part of each window, and the energy of the windows; in nats."""
+        return self._grounds(x - self.background.mean).flatten(1).sum(1) - self.ratios(x).sum(1)
+
+    def ratios(self, x: Batch) -> Tensor:
+        """Of each object alone, log p(window | object) / p(window | background): minus its bracket above.
+
+        Shape:
+            x: (batch, channels, side, side). Returns (batch, K), 0 for an object that is not there.
+        """
         places = tiled(self.places, len(x), "LocalLifts", "set of places")
         conditions = tiled(self.conditions, len(x), "LocalLifts", "set of conditions")
         y = x - self.background.mean
-        variance = self.background.variance
-        each = (y.square() / variance + (2 * math.pi * variance).log()) / 2
-        held = cut(torch.cat([y, each], 1), places, self.window)
+        held = cut(torch.cat([y, self._grounds(y)], 1), places, self.window)
         ours, grounds = (part.flatten(2) for part in held.chunk(2, 2))
         told = ~places.isnan().any(-1)
-        lifts = self.windows(conditions[told])(ours[told]) - grounds[told].sum(1)
-        added = each.new_zeros(told.shape).masked_scatter(told, lifts.to(each))
-        return each.flatten(1).sum(1) + added.sum(1)
+        ratios = grounds[told].sum(1) - self.windows(conditions[told])(ours[told])
+        return y.new_zeros(told.shape).masked_scatter(told, ratios.to(y))
+
+    def _grounds(self, y: Batch) -> Batch:
+        """The background's energy of each number, of y = x less its mean."""
+        variance = self.background.variance
+        return (y.square() / variance + (2 * math.pi * variance).log()) / 2
 
     def at_noise(self, sigma: float) -> "LocalLifts":
         """Background and windows at that level; exact where windows do not overlap."""

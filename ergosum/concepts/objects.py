@@ -4,61 +4,38 @@ A window is learned from images of single objects, around the place that they te
 have in common. `LocalLifts` puts them together: `at(0.3,0.6) & at(0.7,0.4)` are two objects there and nothing else.
 """
 
+import collections.abc
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
-from ergosum.concepts.counting import sample_objects, score_counts, tables
+from ergosum.concepts.counting import sampling_objects, score_counts, tables
 from ergosum.concepts.energy import ConceptEnergy
-from ergosum.concepts.local import LocalLifts, cut
+from ergosum.concepts.finding import choose_object_levels, find
+from ergosum.concepts.finding_scores import finding_tables, score_finding
+from ergosum.concepts.local import LocalLifts, background_of, corners, cut
 from ergosum.concepts.model import Concepts
-from ergosum.concepts.task import ConceptDensities
+from ergosum.concepts.task import ConceptDensities, Reading
+from ergosum.concepts.windows import WindowEnergy
 from ergosum.data.attributed import Attribute, AttributedData, columns
 from ergosum.data.concept_scenes import ConceptScenes
-from ergosum.density.forms import InnerProduct
 from ergosum.density.model import PRIOR, Entry
 from ergosum.density.objective import Objective
 from ergosum.density.objectives.denoising import DenoisingScore
+from ergosum.density.sampling import Passing
 from ergosum.density.space import Pixels
 from ergosum.density.task import FITTED
 from ergosum.energies.gaussian import Gaussian
 from ergosum.energy import Energy
-from ergosum.nets.levels import LevelMlp
 from ergosum.nodes import leaves
 from ergosum.part import Part
+from ergosum.samplers.chain import finished
 from ergosum.shapes import Batch, PerSample
 from ergosum.training.task import Losses, Samples, Section, Shelf, Table
 
-__all__ = ["ObjectDensities", "Objects", "ObjectsEnergy", "background_of"]
-
-WINDOWS = Part(
-    ConceptEnergy, independent=False, form=Part(InnerProduct, body=Part(LevelMlp, width=256, blocks=3), fine=True),
-    code=96,
-    lowest=0.02, highest=4.0,
-)  # fmt: skip
-"""Of a window."""
-NEAR = 4.0
-"""Robust deviations within which a pixel counts as background."""
-STEP = 2 / 255
-"""Of a pixel of images of 256 steps, in the space's units."""
-
-
-def background_of(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance of each pixel where it is background, each (channels, side, side), of images (n, ...) in which
-    it mostly is: the median, and the spread of what is within four robust deviations of it.
-
-    Raises:
-        ValueError: of fewer than three images.
-    """
-    if len(x) < 3:
-        raise ValueError(f"background_of: expected three images or more, got {len(x)}.")
-    mean = x.median(0).values
-    off = (x - mean).abs()
-    near = off <= NEAR * (1.4826 * off.median(0).values).clamp(min=STEP)
-    variance = (off.square() * near).sum(0) / near.sum(0)
-    return mean, variance + STEP**2 / 12  # of the rounding to steps
+__all__ = ["ObjectDensities", "Objects", "ObjectsEnergy"]
 
 
 class ObjectsEnergy(nn.Module):
@@ -90,8 +67,9 @@ class ObjectsEnergy(nn.Module):
         self.event, self.window, self.place = tuple(event), window, places[0]
         self.width = sum(a.width for a in attributes)
         self.others = [n for n in range(self.width) if not self.place.start <= n < self.place.stop]
-        kinds = tuple(a for a in attributes if a.numbers != 2)
-        self.windows: Any = windows.build(event=(event[0] * window**2,), attributes=kinds)
+        self.own = [n if n < self.place.stop else n + 2 for n in range(self.width)]
+        told = tuple(a if a.numbers != 2 else a._replace(numbers=4) for a in attributes)
+        self.windows: Any = windows.build(event=(event[0] * window**2,), attributes=told)
         self.lowest, self.highest = self.windows.lowest, self.windows.highest
         self.register_buffer("mean", torch.zeros(self.event))
         self.register_buffer("variance", torch.ones(self.event))
@@ -105,16 +83,22 @@ class ObjectsEnergy(nn.Module):
         """A level that the windows have, see `LevelEnergy.checked`."""
         return self.windows.checked(sigma)
 
-    def forward(self, values: Tensor) -> LocalLifts:
+    @property
+    def ground(self) -> Gaussian:
+        """The background: independent normals."""
+        return Gaussian(self.mean, self.variance)
+
+    def forward(self, values: Tensor, ground: Gaussian | None = None) -> LocalLifts:
         """Images with these objects: without noise, windows are at their lowest level.
 
+        Args:
+            ground: another background than the family's own.
         Shape:
             values: (K, columns) for all samples or (n, K, columns), NaN where nothing is told; an object without a
             place is none.
         """
         held = values if values.ndim == 3 else values[None]
-        ground = Gaussian(self.mean, self.variance)
-        return LocalLifts(ground, self.windows, held[..., self.place], held[..., self.others], self.window)
+        return LocalLifts(ground or self.ground, self.windows, held[..., self.place], self.told(held), self.window)
 
     def prior(self) -> LocalLifts:
         """Images without objects."""
@@ -123,6 +107,15 @@ class ObjectsEnergy(nn.Module):
     def crops(self, x: Tensor, values: Tensor) -> Tensor:
         """Windows around the objects of points (n, *event), less the background: (n, channels window window)."""
         return cut(x - self.mean, values[:, None, self.place], self.window).flatten(1)
+
+    def told(self, values: Tensor) -> Tensor:
+        """Conditions of windows (..., columns + 2) of values (..., columns): beside its place stands where an object
+        lies in the middle pixel of its window, 0 .. 1 in x and y.
+        """
+        place = values[..., self.place]
+        first = corners(place, self.window, self.event[-1]).flip(-1)
+        within = place * self.event[-1] - self.window / 2 - first + 0.5
+        return torch.cat([values[..., : self.place.stop], within, values[..., self.place.stop :]], -1)
 
     @torch.no_grad()
     def fit(self, x: Tensor, values: Tensor) -> None:
@@ -176,7 +169,7 @@ class Objects(Concepts):
         channels: int = 3,
         side: int = 32,
         window: int = 8,
-        windows: Part[ConceptEnergy] = WINDOWS,
+        windows: Part[ConceptEnergy] = Part(WindowEnergy),  # noqa: B008
     ) -> None:
         nn.Module.__init__(self)
         self.attributes = tuple(Attribute(a[0], tuple(a[1]), a[2]) for a in attributes)
@@ -187,6 +180,7 @@ class Objects(Concepts):
         self.family: Any = ObjectsEnergy(self.space.event, self.attributes, window, windows)
         equal = [1 / len(a.values) for a in self.attributes for _ in a.values]
         self.register_buffer("shares", torch.tensor(equal))
+        self.register_buffer("best", torch.full((len(self.attributes),), self.family.lowest))
 
     def given(self, **values: Any) -> Energy:
         """The energy of images with one object: `given(colour="red", place=(0.3, 0.6))`."""
@@ -246,8 +240,7 @@ class Objects(Concepts):
 
     def rows_of(self, energy: LocalLifts) -> Tensor:
         """Values (K, columns) of the objects that an energy of this model has, without those that are not there."""
-        rows = torch.full((*energy.places.shape[1:2], self.family.width), torch.nan)
-        rows[:, self.family.place], rows[:, self.family.others] = energy.places[0], energy.conditions[0]
+        rows = energy.conditions[0][:, self.family.own]
         return rows[~energy.places[0].isnan().any(1)]
 
     def _merged(self, rows: Sequence[Tensor], formula: str) -> Tensor:
@@ -261,15 +254,13 @@ class Objects(Concepts):
             made = torch.where(made.isnan(), row, made)
         return made
 
-    def forward(
-        self, objective: Any, images: Tensor, c: Tensor, generator: Generator, progress: float, values: Tensor
-    ) -> Losses:
-        """An objective's loss on the windows of images (n, channels, side, side), under conditions c that tell places
-        and some of the values.
+    def forward(self, objective: Any, points: Tensor, c: Tensor, generator: Generator, progress: float) -> Losses:
+        """An objective's loss on the windows of points of images (n, channels, side, side), under conditions c that
+        tell places and some of the values.
         """
         with torch.no_grad():
-            y = self.family.crops(self.encode(images, generator), c)
-        return objective.loss(self.family.windows, y, c[:, self.family.others], generator, progress)
+            y = self.family.crops(points, c)
+        return objective.loss(self.family.windows, y, self.family.told(c), generator, progress)
 
 
 class ObjectDensities(ConceptDensities):
@@ -280,6 +271,7 @@ class ObjectDensities(ConceptDensities):
     Args:
         data: images with attributes, one of them the place of an object; gets `split`. model, objective, drop: as
             `ConceptDensities`; the place is always told. counts: numbers of objects that are scored.
+            readings: training images by which the levels are chosen at which objects are found, 0 to take the lowest.
     Raises:
         ValueError: if the arguments do not go together.
     """
@@ -291,13 +283,16 @@ class ObjectDensities(ConceptDensities):
         objective: Part[Objective] = Part(DenoisingScore, time=0.0),  # noqa: B008
         drop: float = 0.2,
         counts: int = 8,
+        readings: int = 128,
     ) -> None:
         super().__init__(data, model, objective, drop, draws=0)  # type: ignore[arg-type]
         if not self.objective.levels:
             raise ValueError(f"objective: expected one over noise levels, got {type(self.objective).__name__}.")
         if counts < 1:
             raise ValueError(f"counts: expected one object or more, got {counts}.")
-        self.counts = counts
+        if readings < 0:
+            raise ValueError(f"readings: expected 0 training images or more, got {readings}.")
+        self.counts, self.readings = counts, readings
 
     def _space_of(self, model: Part[Objects]) -> Any:  # type: ignore[override]
         return Pixels()
@@ -311,10 +306,21 @@ class ObjectDensities(ConceptDensities):
         model.family.fit(model.encode(record.images), record.values)
         model.count(record.values)
 
+    @torch.no_grad()
+    def finish(self, model: Objects, generator: Generator) -> bool:  # type: ignore[override]
+        """The levels at which objects are found and read."""
+        if not self.readings:
+            return False
+        self.tell("choosing the levels at which objects are found")
+        record = self.images.attributed(self.readings, generator)
+        choose_object_levels(model, model.encode(record.images), record.values, generator)
+        return True
+
     def _conditions(self, model: Objects, labels: Tensor, generator: Generator) -> Tensor:  # type: ignore[override]
         """The place, and a random subset of the other values."""
-        kept, others = labels.clone(), model.family.others
-        kept[:, others] = model.family.windows.conditions.drop(labels[:, others], self.drop, generator)
+        family = model.family
+        kept = family.windows.conditions.drop(family.told(labels), self.drop, generator)[:, family.own]
+        kept[:, family.place] = labels[:, family.place]
         return kept
 
     def sample(  # type: ignore[override]
@@ -323,7 +329,20 @@ class ObjectDensities(ConceptDensities):
         runs: Sequence[str] = (), shelf: Shelf | None = None,
     ) -> Samples:  # fmt: skip
         """Draw a formula of objects at places, see `concepts/counting.py`."""
-        return sample_objects(
+        return finished(
+            self.sampling(
+                models, formula, n=n, shares=shares, steps=steps, sigma=sigma, corrections=corrections,
+                particles=particles, seed=seed, runs=runs, shelf=shelf,
+            )
+        )  # fmt: skip
+
+    def sampling(  # type: ignore[override]
+        self, models: Sequence[nn.Module], formula: str, *, n: int = 64, shares: Sequence[float] | None = None,
+        steps: int = 0, sigma: float = 0.0, corrections: int | None = None, particles: int = 1, seed: int = 0,
+        runs: Sequence[str] = (), shelf: Shelf | None = None,
+    ) -> collections.abc.Generator[Passing, None, Samples]:  # fmt: skip
+        """What `sample` does, level by level."""
+        return sampling_objects(
             models, formula, self.finder(), n=n, shares=shares, steps=steps, sigma=sigma, corrections=corrections,
             particles=particles, seed=seed, runs=runs,
         )  # fmt: skip
@@ -335,9 +354,28 @@ class ObjectDensities(ConceptDensities):
         except FileNotFoundError:
             return None
 
-    def infer(self, model: Concepts, names: Sequence[str], images: Tensor, generator: Generator) -> Any:
-        """Refused: windows say what an object is where its place is known, and not where objects are."""
-        raise ValueError("infer: this density knows windows around places, not whole images; use concepts-latents.")
+    def infer(self, model: Objects, names: Sequence[str], images: Tensor, generator: Generator) -> Reading:  # type: ignore[override]
+        """The objects in images (n, channels, side, side), a row each, see `concepts/finding.py`."""
+        found = find(model.eval(), model.encode(images), generator)
+        rows: list[dict[str, Any]] = []
+        told: list[dict[str, Any]] = []
+        place = next(a.name for a in model.attributes if a.numbers == 2)
+        for name, objects in zip(names, found, strict=True):
+            told.append({"image": name, "objects": []})
+            for number, one in enumerate(objects, 1):
+                at = one.values[model.family.place].tolist()
+                row: dict[str, Any] = {"image": name, "object": str(number), place: ", ".join(f"{v:.3f}" for v in at)}
+                own: dict[str, Any] = {"log_odds": one.log_odds, place: at}
+                for attribute, p in ((a, one.probabilities[a.name]) for a in model.attributes if a.values):
+                    own[attribute.name] = dict(zip(attribute.values, p.tolist(), strict=True))
+                    row[attribute.name] = f"{attribute.values[int(p.argmax())]} {p.max():.2f}"
+                rows.append(row | {"log_odds": one.log_odds})
+                told[-1]["objects"].append(own)
+            if not objects:
+                rows.append({"image": name, "object": "none", **{a.name: "" for a in model.attributes}})
+        title = "Objects found, with the probabilities of their values and the log-odds that they are there, in nats"
+        heads = ("image", "object", *(a.name for a in model.attributes))
+        return Reading({"images": told}, [Table(heads, {"log_odds": 1}, rows, title)])
 
     def inpaint(self, model: Any, start: Any, mask: Any, **options: Any) -> Samples:  # type: ignore[override]
         """Refused: which objects a hidden part holds is not told by windows around places."""
@@ -346,18 +384,22 @@ class ObjectDensities(ConceptDensities):
     def score(
         self, name: str, model: nn.Module, n: int, seed: int, *, source: str = "", shelf: Shelf | None = None
     ) -> dict[str, Any]:
-        """Counts in draws, see `concepts/counting.py`."""
+        """Counts in n draws of each number, see `concepts/counting.py`, and objects found in 2 n images of each kind,
+        see `concepts/finding_scores.py`.
+        """
         data = self.data.build(split="test")
         if not (hasattr(data, "found") and hasattr(data, "drawn")):
             raise ValueError(
                 f"{self.data.cls.__name__}: counts need `found`, which finds objects in images, and `drawn`, which "
                 "draws them; it has not both."
             )
-        return score_counts(name, model.eval(), data, n, seed, self.counts)  # type: ignore[arg-type]
+        told = score_counts(name, model.eval(), data, n, seed, self.counts)  # type: ignore[arg-type]
+        found = score_finding(model, self.data, 2 * n, seed)
+        return told | ({"finding": found} if found else {})
 
     def tables(self, scores: Mapping[str, Any]) -> list[Table]:
-        """Counts by number of objects."""
-        return tables(scores)
+        """Counts by number of objects, and objects found."""
+        return [*tables(scores), *finding_tables(scores)]
 
     def report(self, name: str, model: nn.Module, scores: Mapping[str, Any], seed: int, shelf: Shelf) -> list[Section]:
         """Draws of one to as many objects as are scored, and the table of counts."""

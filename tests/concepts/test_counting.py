@@ -9,8 +9,7 @@ import torch
 from ergosum.cli import main
 from ergosum.concepts import LocalLifts, ObjectDensities, Objects
 from ergosum.concepts.counting import as_asked, counted, spaced
-from ergosum.concepts.local import corners, cut
-from ergosum.concepts.objects import background_of
+from ergosum.concepts.local import background_of, corners, cut
 from ergosum.concepts.recipes import objects
 from ergosum.data.concept_scenes import ConceptScenes
 from ergosum.density.formulas import meaning, vocabulary
@@ -85,6 +84,9 @@ def test_lifts_of_gaussians_are_the_gaussian_of_all_windows_at_every_level(sigma
     torch.testing.assert_close(energy(x), wanted)
     torch.testing.assert_close(energy.gradient(x), ((y - mean) / variance).flatten(0, 1))
     assert energy.log_z == 0
+    base = ground().at_noise(sigma) if sigma else ground()
+    torch.testing.assert_close(energy.ratios(x).sum(1), base(x) + base.log_z - wanted)
+    assert (energy.ratios(x)[1::2, 1] == 0).all()  # an object that is not there
 
 
 def test_overlapping_windows_are_a_product_of_lifts_that_is_not_normalised():

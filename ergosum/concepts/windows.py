@@ -1,0 +1,82 @@
+r"""Energies of windows around objects: vectors whose numbers depend on each other, under values and a place.
+
+Neighbouring pixels are nearly the same, so that most of the variance of windows lies in few directions. With the
+eigenvectors V of their covariance and its eigenvalues $\lambda_i$, z = V^T (y - m),
+
+$$ E(y, \sigma | c) = \sum_i \left[ \frac{z_i^2}{2 (\lambda_i + \sigma^2)}
+   + \frac12 \log 2 \pi (\lambda_i + \sigma^2) \right] - g(z, \sigma, c) : $$
+
+the correction g starts from the normal distribution that has the windows' covariance, at every level. V is a rotation,
+so that noise on pixels is noise of the same deviation on z, and densities of y and z are the same number.
+
+Source: `LevelEnergy`, whose one deviation becomes one for each direction.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ergosum.concepts.energy import ConceptEnergy
+from ergosum.data.attributed import Attribute
+from ergosum.density.forms import Form, InnerProduct, Level
+from ergosum.nets.levels import LevelMlp
+from ergosum.part import Part
+from ergosum.shapes import Batch, PerSample
+
+__all__ = ["WindowEnergy"]
+
+BODY: Part[Form] = Part(InnerProduct, body=Part(LevelMlp, width=256, blocks=3), fine=True)
+"""Of a window."""
+LEAST = 1e-3
+"""Of deviations along a direction."""
+
+
+class WindowEnergy(ConceptEnergy):
+    """`LevelEnergy` of vectors around the normal distribution of their covariance.
+
+    Args:
+        event: (D,). attributes: of the conditions. form, lowest, highest, code: as `ConceptEnergy`.
+    Attributes:
+        basis: V, (D, D). deviations: square roots of the eigenvalues, falling, (D,); identity and ones until `fit`.
+    """
+
+    basis: Tensor
+    deviations: Tensor
+
+    def __init__(
+        self,
+        event: tuple[int, ...],
+        attributes: Sequence[Attribute] = (),
+        form: Part[Form] = BODY,
+        lowest: float = 0.02,
+        highest: float = 4.0,
+        code: int = 96,
+    ) -> None:
+        super().__init__(event, attributes, (), False, form, lowest, highest, code)
+        self.register_buffer("basis", torch.eye(event[0]))
+        self.register_buffer("deviations", torch.ones(event[0]))
+
+    @torch.no_grad()
+    def fit(self, x: Tensor) -> None:
+        """Take mean, deviation and covariance from data (n, D).
+
+        Raises:
+            ValueError: if they have another shape, or are all the same.
+        """
+        super().fit(x)
+        values, basis = torch.linalg.eigh((x - self.mean).double().T @ (x - self.mean).double() / len(x))
+        self.basis.copy_(basis.flip(1))
+        self.deviations.copy_(values.flip(0).clamp(min=LEAST**2).sqrt())
+
+    def log_density(self, x: Batch, log_sigma: Tensor, c: Tensor) -> PerSample:
+        """$\\log p_\\sigma(x | c)$, as `LevelEnergy.log_density`."""
+        y, level = self.placed(x, log_sigma)
+        z, own = y @ self.basis, Level(level.sigma, self.deviations)
+        return self.anchor(z, own) + self.form(z, own, self.coded(log_sigma, c))
+
+    def anchor(self, y: Tensor, level: Level) -> PerSample:
+        """Log-density of independent normals with the deviations of the level."""
+        spread = level.spread
+        return -((y / spread).square() / 2 + spread.log() + math.log(2 * math.pi) / 2).sum(1)
