@@ -192,6 +192,23 @@ def test_every_place_is_the_middle_of_a_whole_window():
     assert within.unique().tolist() == [0.5]
 
 
+def test_windows_are_told_where_in_their_middle_pixel_an_object_lies():
+    told = known().family.told(torch.tensor([[1.0, 0.4, 0.6]]))
+    # 6.4 and 9.6 pixels: windows begin at 3 and 7, their middles are at 6 and 10, objects .4 before and after these
+    torch.testing.assert_close(told, torch.tensor([[1.0, 0.4, 0.6, 0.9, 0.1]]))
+
+
+def test_training_always_tells_the_place_and_sometimes_the_values():
+    task = ObjectDensities()
+    values = torch.rand(400, 3, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.25
+    values[:, 0] = 1
+    model = Objects(ATTRIBUTES, channels=1, side=SIDE, window=WINDOW)
+    kept = task._conditions(model, values, torch.Generator().manual_seed(0))
+    assert (kept[:, 1:] == values[:, 1:]).all()
+    # nothing is told of .2; of the others one or both of tint and place, half and half: 1 - .2 - .8 / 4 tints
+    assert kept[:, 0].isfinite().float().mean().item() == pytest.approx(0.6, abs=4.5 * (0.24 / 400) ** 0.5)
+
+
 def test_what_is_found_is_told_row_by_row():
     task = ObjectDensities()
     model, generator = known(), torch.Generator().manual_seed(0)
