@@ -8,10 +8,9 @@ import torch
 
 from ergosum.cli import main
 from ergosum.concepts import ObjectDensities, Objects, WindowEnergy
-from ergosum.concepts.finding import choose_object_levels, every_place, find
+from ergosum.concepts.finding import FoundObject, choose_object_levels, every_place, exchanged, find
 from ergosum.concepts.finding_scores import compared, finding_tables
 from ergosum.data.attributed import Attribute
-from ergosum.energies.gaussian import Gaussian
 from ergosum.energy import Conditional, Energy
 from ergosum.part import Part
 
@@ -144,13 +143,17 @@ def test_an_object_beside_another_is_found_in_what_the_first_leaves_over():
     assert told["number"] >= 0.9 and told["found"] >= 0.95 and told["tint"] == 1
 
 
-def test_another_background_is_taken_into_account():
-    model, generator = known(), torch.Generator().manual_seed(0)
-    values = torch.tensor([[[1.0, 0.4, 0.6]]]).expand(8, 1, 3)
-    x = drawn(model, values, generator) + 0.6
-    moved = Gaussian(torch.full((1, SIDE, SIDE), 0.6), torch.full((1, SIDE, SIDE), FLOOR**2))
-    assert compared(model, values, find(model, x, generator, moved))["number"] == 1
-    assert compared(model, values, find(model, x, generator, most=2))["number"] < 0.5
+def test_another_background_is_exchanged_with_its_shadows_and_objects_stay():
+    floor, own = torch.full((3, 4, 4), 0.5), torch.tensor([0.7, 0.6, 0.4])[:, None, None].expand(3, 4, 4)
+    image = own.clone()
+    image[:, 1, 1] *= 0.5  # in shadow
+    image[:, 2, 2] = torch.tensor([0.4, 0.4, 0.4])  # grey, which the floor is not
+    made = exchanged(image[None], own, floor)[0]
+    wanted = floor.clone()
+    wanted[:, 2, 2] = 0.4
+    torch.testing.assert_close(made, wanted)
+    with pytest.raises(ValueError, match="expected images of two channels or more, got grey ones"):
+        exchanged(image[None, :1], own[:1], floor[:1])
 
 
 def test_levels_are_those_at_which_training_images_are_read_best():
@@ -179,8 +182,6 @@ def test_objects_found_are_compared_with_true_ones():
 
 
 def _object(row: torch.Tensor):
-    from ergosum.concepts.finding import FoundObject
-
     return FoundObject(1.0, row, {"tint": torch.tensor([0.5, 0.5])})
 
 
