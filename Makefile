@@ -3,7 +3,7 @@ BIN := .venv/bin
 # pinned, so that pip does not resolve to whichever build is newest; set TORCH to a CPU wheel to keep CUDA out
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test check slow tables figures clean
+.PHONY: demo test check slow site tables figures clean
 
 demo: .venv/installed
 	$(BIN)/ergosum demo
@@ -17,10 +17,14 @@ check: .venv/developed
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/codespell ergosum tests docs benchmarks README.md CHANGELOG.md CONTRIBUTING.md
+	$(MAKE) site
 	$(MAKE) test
 
 slow: .venv/developed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadscope --slow
+
+site: .venv/developed
+	OMP_NUM_THREADS=1 $(BIN)/python docs/website.py
 
 tables: .venv/developed
 	$(BIN)/python docs/tables.py
@@ -38,7 +42,7 @@ figures: .venv/developed
 	touch $@
 
 .venv/developed: .venv/installed
-	$(BIN)/pip install -q -e '.[dev,track]'
+	$(BIN)/pip install -q -e '.[dev,track,docs]'
 	touch $@
 
 clean:

@@ -1,7 +1,7 @@
 """Regenerate every table: `make tables` scores the runs under `runs/`; with `--train` it trains the missing ones first.
 
-Writes `docs/results.md`, `docs/results.json` and the block between the markers in `README.md`. Training all runs takes
-about four hours on one CPU thread; scoring them about fifteen minutes.
+Writes `docs/results.md`, `docs/results.json`, `docs/speed.md` and the block of speeds in `docs/samplers.md`. Training all
+runs takes about four hours on one CPU thread; scoring them about fifteen minutes.
 """
 
 import argparse
@@ -64,9 +64,7 @@ def main() -> None:
         "n": options.n, "seeds": options.seeds, "source": options.source,
     }  # fmt: skip
     (DOCS / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    page = write_page(results)
-    (DOCS / "results.md").write_text(page)
-    update_readme(results)
+    (DOCS / "results.md").write_text(write_page(results))
     write_speed()
     write_samplers_speed()
 
@@ -106,6 +104,22 @@ def died(name: str, seed: int = 0) -> bool:
     """Whether the run stopped giving back its input."""
     path = folder(name, seed) / "run.json"
     return path.exists() and "died" in read_json(path)
+
+
+def short(factors: dict[str, Any]) -> list[str]:
+    """One table of all factors, test set mixed: four columns."""
+    lines = [
+        "| factor | row | seeds | skill | PSNR [dB] | PSNR at frame 12 | identity |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for factor, table in factors.items():
+        for name, row in table["mixed"].items():
+            if name == "blank":
+                continue
+            bold = "**" if name == "ours" else ""
+            cells = " | ".join(cell(k, *row[k]) for k in ("skill", "psnr", "psnr_12", "identity"))
+            lines.append(f"| {factor} | {bold}{name}{bold} | {row['seeds']} | {cells} |")
+    return lines
 
 
 def factor_table(factor: str, source: str, n: int, seeds: range) -> dict[str, Any]:
@@ -223,6 +237,9 @@ def write_page(r: dict[str, Any]) -> str:
         "roll-outs. The *equivariance error* is that of the flow-factorised protocol, roll-outs of 7 moves; the *equivariance "
         "skill* is 1 minus its ratio to the error of copying the first frame. The [glossary](glossary.md#sequences) explains "
         "all columns and rows.", "",
+        "## In short", "", *short(r["factors"]), "",
+        "The transport network is what makes the frames sharp: trained feed-forward, it predicts single moves as well. As an energy it "
+        "can also be composed by formula.", "",
     ]  # fmt: skip
     for factor, table in r["factors"].items():
         for kind, rows in table.items():
@@ -450,22 +467,6 @@ def replace_block(page: Path, name: str, lines: list[str]) -> None:
     start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     before, _, rest = page.read_text().partition(start)
     page.write_text(f"{before}{start}\n" + "\n".join(lines) + f"\n{end}" + rest.partition(end)[2])
-
-
-def update_readme(r: dict[str, Any]) -> None:
-    """Replace the block between the markers."""
-    lines = [
-        "| factor | row | seeds | skill | PSNR [dB] | PSNR at frame 12 | identity |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for factor, table in r["factors"].items():
-        for name, row in table["mixed"].items():
-            if name == "blank":
-                continue
-            bold = "**" if name == "ours" else ""
-            cells = " | ".join(cell(k, *row[k]) for k in ("skill", "psnr", "psnr_12", "identity"))
-            lines.append(f"| {factor} | {bold}{name}{bold} | {row['seeds']} | {cells} |")
-    replace_block(Path("README.md"), "table", lines)
 
 
 if __name__ == "__main__":

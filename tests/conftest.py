@@ -101,6 +101,23 @@ def learn(tiny):
 
 
 @pytest.fixture(scope="session")
+def grown_from(tmp_path_factory, learn):
+    """What a recipe of a growing model has to be told: the tiny run that it starts from; of all others, nothing."""
+    runs = {}
+
+    def changes(name):
+        before = {"concepts-shape": "concepts-place", "concepts-colour": "concepts-shape"}.get(name, "")
+        if not before:
+            return {}
+        if before not in runs:
+            runs[before] = tmp_path_factory.mktemp("grown") / before
+            learn(runs[before], before, **changes(before))
+        return {"task": {"model": {"grown_from": str(runs[before])}}}
+
+    return changes
+
+
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory, learn):
     """The folder of a tiny colour run. Treat it as read-only; copy it to break it."""
     folder = tmp_path_factory.mktemp("runs") / "colour"

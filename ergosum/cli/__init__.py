@@ -1,7 +1,7 @@
 """The command line: thin, lazy (torch is imported by the commands that need it), one line per error.
 
 ergosum demo | recipes | parts | train | discover | score | control | read | transfer | fill | inpaint | infer
-| decompose | recombine | sample | compose | report | data show
+| decompose | recombine | sample | compose | report | studio | data | card
 
 A command is a file of this package with a function `run(arguments)`, and a row in `COMMANDS`. Results go to stdout,
 progress, warnings and errors to stderr.
@@ -24,7 +24,7 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = (
     "demo", "recipes", "parts", "train", "discover", "score", "control", "read", "transfer", "fill", "inpaint",
-    "infer", "decompose", "recombine", "sample", "compose", "report", "data",
+    "infer", "decompose", "recombine", "sample", "compose", "report", "studio", "data", "card",
 )  # fmt: skip
 """Commands in the order in which `--help` lists them; each is the module of that name."""
 
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"ergosum: {_one_line(error)} (see --help)", file=sys.stderr)
         return 2
-    except (ValueError, OSError, ArithmeticError, RuntimeError) as error:
+    except (ValueError, OSError, ArithmeticError, RuntimeError, ImportError) as error:
         print(f"ergosum: {_one_line(error)}", file=sys.stderr)
         return 1
     return 0

@@ -9,7 +9,10 @@ from typing import NoReturn
 
 __all__ = ["SOURCES", "Parser", "UsageError", "add_trust", "named_by", "parser_for", "trusted"]
 
-SOURCES = "digits (bundled), mnist, fashion, or a folder of images; default: mnist where it is at hand, else digits"
+SOURCES = (
+    "digits or mnist-1000 (bundled), mnist, fashion, or a folder of images; default: mnist where it is at hand, else "
+    "digits"
+)
 """Help text of `--source`."""
 
 

@@ -24,8 +24,8 @@ def run(arguments: list[str]) -> None:
     parser.add_argument("--out", default="strip.png", help="image to write: .png strip or .gif animation")
     add_trust(parser)
     chosen = parser.parse_args(arguments)
-    from ergosum.report.animation import save_animation, save_strip
-    from ergosum.report.strips import resized, strip
+    from ergosum.report.animation import save_frames
+    from ergosum.report.strips import resized
     from ergosum.temporal.timeline import parse_timeline
 
     out = Path(chosen.out)
@@ -37,9 +37,5 @@ def run(arguments: list[str]) -> None:
     timeline = parse_timeline(chosen.timeline, bank.factors)
     start = start_frame(chosen.start, chosen.scale, bank.canvas, chosen.seed, chosen.invert, chosen.colour)
     frames = resized(bank.play(start.frame, timeline, chosen.how)[0], start.side)
-    zoom = max(1, 112 // start.side)
-    if out.suffix == ".gif":
-        save_animation(frames, out, zoom=max(1, 168 // start.side))
-    else:
-        save_strip(strip(frames, zoom=zoom), out)
+    save_frames(frames, out)
     print(out)

@@ -123,13 +123,17 @@ def _data(chosen: Any, trust: tuple[str, ...]) -> "Part[Any]":
     """The clips that DATA names."""
     from ergosum.data.clip_folder import ClipFolder
     from ergosum.data.contract import ClipData
+    from ergosum.data.files.moving_mnist import MovingMnist, holds_sequences
     from ergosum.data.sequences import DigitSequences
+    from ergosum.data.sources import SOURCES
     from ergosum.part import Part, resolve
 
     name = chosen.data
+    if holds_sequences(Path(name)):
+        return Part(MovingMnist, path=name, canvas=chosen.canvas)
     if Path(name).exists():
         return Part(ClipFolder, path=name, canvas=chosen.canvas, steps=chosen.steps)
-    if set(name.split("+")) <= {"digits", "mnist", "fashion"}:
+    if set(name.split("+")) <= set(SOURCES):
         return Part(DigitSequences, source=name, mode=chosen.mode, canvas=chosen.canvas)
     if not name.replace(".", "").isidentifier():
         raise FileNotFoundError(f"No such folder of clips: {name}.")

@@ -23,29 +23,27 @@ def recomposer(name: str, trust: tuple[str, ...] = ()) -> "tuple[OfImages, Image
     Raises:
         ValueError: if it was trained for something else.
     """
-    from ergosum.decomposition.baselines.baseline import ImageBaseline
-    from ergosum.decomposition.model import ImageDecomposer
-    from ergosum.decomposition.task import OfImages
-    from ergosum.training.runfolder import load_predictor
+    from ergosum.decomposition.task import load_decomposer
 
-    experiment, model = load_predictor(name, trust)
-    task = experiment.built()
-    if isinstance(model, ImageBaseline):
-        raise ValueError(
-            f"{name} is a {type(model).__name__}, a baseline that is only trained and scored; expected a decomposer."
-        )
-    if not isinstance(task, OfImages) or not isinstance(model, ImageDecomposer):
-        raise ValueError(f"{name} does not decompose images; expected a run such as tetrominoes.")
-    return task, model
+    return load_decomposer(name, trust)
 
 
 def images_of(start: str, task: "OfImages", seed: int) -> "Tensor":
-    """An image file, or eight held-out images of the data that the run learned from."""
+    """An image file, a held-out image by its number, or eight held-out images of the data that the run learned from.
+
+    Raises:
+        ValueError: for a number that is none.
+    """
     import torch
 
     from ergosum.data.folder import load_square
     from ergosum.decomposition.task import HELD_OUT
 
+    kind, _, number = start.partition(":")
+    if kind == "held-out":
+        if not number.isdecimal() or int(number) > 9999:
+            raise ValueError(f"--start {start}: expected held-out:N with a number from 0 to 9999.")
+        return task.held_out_image(int(number))
     if start:
         return load_square(start, task.side).image
     return task.held_out(8, torch.Generator().manual_seed(HELD_OUT + seed)).images

@@ -29,6 +29,7 @@ def run(arguments: list[str]) -> None:
 def kinds() -> dict[str, Any]:
     """What a class must be to be of a kind; the first that fits counts."""
     from ergosum.data.attributed import AttributedData
+    from ergosum.data.contract import ClipData
     from ergosum.data.dataset import ImageDataset
     from ergosum.data.labelled import LabelledData
     from ergosum.data.masks import Mask
@@ -54,6 +55,7 @@ def kinds() -> dict[str, Any]:
         "energy family": Conditional,
         "encoder": Encoder,
         "dataset of pairs": PairData,
+        "dataset of clips": ClipData,
         "dataset of images": ImageDataset,
         "dataset of labelled images": LabelledData,
         "dataset of images with attributes": AttributedData,

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Read", "add_reading", "read_with", "run"]
 
-Progress = Callable[[int, int], object]
-
 
 class Read(NamedTuple):
     """A film with the energies that it was read with, what was read, the noise, and the seconds that reading took."""
@@ -97,12 +95,9 @@ def read_with(chosen: argparse.Namespace) -> Read:
     Raises:
         ValueError, OSError: if an option is out of range, or film, mask or energies cannot be read.
     """
-    import torch
-
     from ergosum.cli.start import bank_of
     from ergosum.data.film_file import read_film
-    from ergosum.temporal.film import read_film_moves
-    from ergosum.temporal.film.explained import calibrate, explained_by
+    from ergosum.temporal.film import read_as
     from ergosum.temporal.film.pixels import pixel_noise
     from ergosum.training.runfolder import load_recipe, locate
 
@@ -117,16 +112,13 @@ def read_with(chosen: argparse.Namespace) -> Read:
     film = read_film(chosen.film, bank.canvas)
     seen = _mask(chosen.mask, bank.canvas) if chosen.mask else None
     noise = pixel_noise(film.frames, seen) if chosen.noise is None else chosen.noise
-    recipes = [load_recipe(locate(run), trust) for run in chosen.runs]
-    data = explained_by([recipe.built().data for recipe in recipes])  # type: ignore[attr-defined]
+    data = [load_recipe(locate(run), trust).built().data for run in chosen.runs]  # type: ignore[attr-defined]
     begun = time.monotonic()
-    with _progress("calibrate") as done:
-        model = calibrate(
-            bank, data, torch.Generator().manual_seed(chosen.seed), chosen.pairs, noise=noise, seen=seen,
-            most=chosen.most, progress=done,
+    with _progress() as done:
+        reading = read_as(
+            bank, film.frames, data, noise=noise, seen=seen, most=chosen.most, pairs=chosen.pairs, seed=chosen.seed,
+            progress=done,
         )  # fmt: skip
-    with _progress("read") as done:
-        reading = read_film_moves(bank, film.frames, model, seen=seen, most=chosen.most, progress=done)
     return Read(film, bank, reading, noise, time.monotonic() - begun)
 
 
@@ -143,15 +135,21 @@ def _mask(path: str, side: int) -> "Tensor":
 
 
 @contextmanager
-def _progress(name: str) -> Iterator[Progress]:
-    """A bar on stderr while a person looks at it."""
+def _progress() -> Iterator[Callable[[str, int, int], object]]:
+    """A bar on stderr for each stage while a person looks at it."""
     from rich.console import Console
-    from rich.progress import Progress as Bar
+    from rich.progress import Progress, TaskID
 
     console = Console(stderr=True)
-    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
-        shown = bar.add_task(name, total=None)
-        yield lambda done, of: bar.update(shown, completed=done, total=of)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        shown: dict[str, TaskID] = {}
+
+        def update(stage: str, done: int, of: int) -> None:
+            if stage not in shown:
+                shown[stage] = bar.add_task(stage)
+            bar.update(shown[stage], completed=done, total=of)
+
+        yield update
 
 
 def _explain(reading: "FilmReading") -> None:

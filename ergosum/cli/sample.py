@@ -76,7 +76,7 @@ def _parser() -> Parser:
         help='such as "ring & ~box", or with --model "three | seven & ~zero"; --list names planar energies. Or the '
         "name of a run or card alone, such as mnist-density, to draw what it learned",
     )
-    parser.add_argument("--out", default="chain.png", help="image to write (.png), or of densities a film (.gif)")
+    parser.add_argument("--out", default="chain.png", help="image to write (.png), or a film of the draws (.gif)")
     parser.add_argument("--json", action="store_true", help="print the numbers as one JSON object alone")
     steps = (
         "steps, >= 10, of which the first fifth is discarded (default: 500); with --model frames ahead (default: 1), "
@@ -131,7 +131,9 @@ def _planar(chosen: Any, given: set[str]) -> "Samples | None":
         chosen.formula, _sampler(chosen), getattr(chosen, "steps", 500), chosen.chains, chosen.seed,
         chosen.step_size or None, chosen.extent, progress=sys.stderr.isatty() and not chosen.json,
     )  # fmt: skip
-    return None if made is None else Samples(made.image, made.numbers)
+    if made is None:
+        return None
+    return Samples(made.image, made.numbers, film=made.film() if Path(chosen.out).suffix.lower() == ".gif" else ())
 
 
 def _trained(chosen: Any, given: set[str]) -> "Samples":
@@ -202,18 +204,19 @@ def _numbers(text: str) -> tuple[float, ...]:
 def _sampler(chosen: Any) -> Any:
     """A sampler's name, or one of a class, the package's or the user's own, with its step size."""
     from ergosum.part import Part, exported, resolve
-    from ergosum.report.sampling import SAMPLERS
+    from ergosum.report.sampling import BROKEN, SAMPLERS
     from ergosum.samplers.state import Sampler
 
     parts = {part.__name__ for part in exported()}
-    if chosen.sampler in SAMPLERS or not ("." in chosen.sampler or chosen.sampler in parts):
+    if chosen.sampler in SAMPLERS | BROKEN or not ("." in chosen.sampler or chosen.sampler in parts):
         return chosen.sampler
     cls = resolve(chosen.sampler, trusted(chosen.trust), Sampler, "--sampler")
     return Part(cls).build(**({"step_size": chosen.step_size} if chosen.step_size else {}))
 
 
 def _list() -> None:
-    from ergosum.report.sampling import PLANE, SAMPLERS
+    from ergosum.report.sampling import BROKEN, PLANE, SAMPLERS
 
     print("energies:", ", ".join(PLANE))
     print("samplers:", ", ".join(SAMPLERS))
+    print("broken, to see what bias looks like:", ", ".join(BROKEN))

@@ -35,6 +35,7 @@ def score(name: str, source: str, n: int, seed: int, trust: tuple[str, ...] = ()
     """The task, and everything that can be measured of a run or card; a run keeps it as scores.json."""
     from ergosum import zoo
     from ergosum.files import write_json
+    from ergosum.training.hub import is_on_hub
     from ergosum.training.runfolder import load_predictor
 
     if n < 1:
@@ -43,7 +44,7 @@ def score(name: str, source: str, n: int, seed: int, trust: tuple[str, ...] = ()
     experiment, model = load_predictor(folder, trust)
     task = experiment.built()
     result = task.score(name, model, n, seed, source=source, shelf=zoo.Zoo())
-    if folder.parent != zoo.CARDS:  # a card keeps what it shipped with
+    if folder.parent != zoo.CARDS and not is_on_hub(name):  # what somebody else made keeps its own
         write_json(folder / "scores.json", result)
     return task, result
 

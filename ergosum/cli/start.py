@@ -2,18 +2,16 @@
 
 import sys
 from math import isfinite
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ergosum.cli.arguments import Parser
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ergosum.temporal.beside import Beside
     from ergosum.temporal.control import Bank
+    from ergosum.temporal.start import Start
 
-__all__ = ["DEFAULTS", "Start", "add_start", "bank_of", "beside_of", "start_frame"]
+__all__ = ["DEFAULTS", "add_start", "bank_of", "beside_of", "start_frame"]
 
 DEFAULTS = ("digits-colour", "digits-angle", "digits-scale")
 """Cards that steer where no run is named."""
@@ -21,13 +19,6 @@ DEFAULTS = ("digits-colour", "digits-angle", "digits-scale")
 
 NOISE = 0.025
 """Noise level of frames that an energy acts at beside a change, where none is asked for."""
-
-
-class Start(NamedTuple):
-    """A frame (1, 3, side, side), and the side in pixels that made frames are given back at."""
-
-    frame: "Tensor"
-    side: int
 
 
 def add_start(parser: Parser, seed: str = "seed of a noise start") -> None:
@@ -51,16 +42,9 @@ def bank_of(runs: list[str], trust: tuple[str, ...], beside: "Beside | None" = N
     Raises:
         ValueError: if one of them is no model of sequences.
     """
-    from ergosum.temporal.control import Bank
-    from ergosum.training.runfolder import load_predictor
+    from ergosum.temporal.control import load_bank
 
-    models = []
-    for run in runs:
-        model = load_predictor(run, trust)[1]
-        if not hasattr(model, "predict"):
-            raise ValueError(f"{run} decomposes images and cannot steer a sequence; see `ergosum decompose`.")
-        models.append(model)
-    return Bank(models, beside)
+    return load_bank(runs, trust, beside)
 
 
 def beside_of(text: str, trust: tuple[str, ...], seed: int = 0) -> "Beside":
@@ -100,56 +84,11 @@ def beside_of(text: str, trust: tuple[str, ...], seed: int = 0) -> "Beside":
 
 def start_frame(
     start: str, scale: float, canvas: int, seed: int = 0, invert: str = "auto", colour: str = "auto"
-) -> Start:
-    """`digits:7`, `mnist:7@12` (the 13th held-out 7), `noise`, or an image file; what was changed of a file is told on
-    stderr.
+) -> "Start":
+    """As `temporal.start.start_frame`; what was changed of a file is told on stderr."""
+    from ergosum.temporal.start import start_frame
 
-    Raises:
-        ValueError: if the text can be read as none of these, or the scale is out of range.
-    """
-    import torch
-
-    from ergosum.data.render import render
-    from ergosum.data.sources import load_digits
-
-    if not 0.1 <= scale <= 1.8:
-        raise ValueError(f"--scale {scale:g}: expected 0.1 .. 1.8.")
-    if start == "noise":
-        return Start(torch.rand(1, 3, canvas, canvas, generator=torch.Generator().manual_seed(seed)), canvas)
-    source, colon, wanted = start.partition(":")
-    if not colon or Path(start).exists():
-        return _from_file(start, canvas, invert, colour)
-    digit, _, index = wanted.partition("@")
-    if not digit.isdigit() or int(digit) > 9 or (index and not index.isdigit()):
-        raise ValueError(
-            f"--start {start!r}: expected SOURCE:DIGIT, such as digits:7 or mnist:7@12, noise, or an image file."
-        )
-    held_out = load_digits(source, "test", canvas)
-    same = held_out.images[held_out.labels == int(digit)]
-    place = int(index or 0)
-    if place >= len(same):
-        raise ValueError(f"--start {start!r}: there are only {len(same)} held-out {digit}s in {source}.")
-    return Start(render(same[place : place + 1], torch.tensor([[0.0, 0.0, scale]])), canvas)
-
-
-def _from_file(path: str, canvas: int, invert: str, colour: str) -> Start:
-    from ergosum.data.image_file import read_image
-    from ergosum.data.own_digit import as_digit
-
-    image = read_image(path, background=None)
-    try:
-        digit = as_digit(
-            image,
-            canvas,
-            invert={"auto": None, "yes": True, "no": False}[invert],
-            colour=None if colour == "auto" else colour,  # type: ignore[arg-type]
-        )
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    side = min(max(canvas, *image.shape[-2:]), 512)
-    notes = list(digit.notes)
-    if side != canvas:
-        notes.append(f"Frames are given back at {side}x{side} pixels.")
-    if notes:
-        print(f"{path}: {' '.join(notes)}", file=sys.stderr)
-    return Start(digit.frame[None], side)
+    found = start_frame(start, scale, canvas, seed, invert, colour)
+    if found.notes:
+        print(f"{start}: {' '.join(found.notes)}", file=sys.stderr)
+    return found

@@ -3,6 +3,9 @@
 from ergosum.concepts.codec import AttributeCodec
 from ergosum.concepts.conditions import Values
 from ergosum.concepts.energy import ByParts, ConceptEnergy
+from ergosum.concepts.grown_codes import GrownCodes
+from ergosum.concepts.grown_model import Grown, GrownEnergy
+from ergosum.concepts.grown_task import GrownDensities
 from ergosum.concepts.local import LocalLifts
 from ergosum.concepts.model import Concepts
 from ergosum.concepts.objects import ObjectDensities, Objects
@@ -17,6 +20,10 @@ __all__ = [
     "ConceptDensities",
     "ConceptEnergy",
     "Concepts",
+    "Grown",
+    "GrownCodes",
+    "GrownDensities",
+    "GrownEnergy",
     "LocalLifts",
     "ObjectDensities",
     "Objects",

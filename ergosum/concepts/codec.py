@@ -55,12 +55,14 @@ class AttributeCodec(nn.Module):
             parts put together anew (`dream`); without, an encoder that never saw a grey sphere reads that it is none,
             by its colour. apart: weight of the cross-entropy with which values are guessed from the rest: the guessing
             network minimises it, the encoder maximises it; 0 for none. place: name of the attribute whose two numbers
-            say where something is, x to the right and y down; none if empty. channels, side: of an image, side a
-            multiple of 4.
+            say where something is, x to the right and y down; none if empty. recolour: probability that the encoder
+            sees an image in other colours while it learns (`recoloured`), so that what it reads holds in colours that
+            it never saw. beside: attributes that another code tells (`grown_codes.py`); their parts come before this
+            code's in what the decoder sees. channels, side: of an image, side a multiple of 4.
     Shape:
         images: (batch, channels, side, side) in [0, 1]. codes: (batch, D), D the sum over parts.
     Raises:
-        ValueError: if the place is no attribute of two numbers.
+        ValueError: if the place is no attribute of two numbers, or images without three colours are to be recoloured.
     """
 
     def __init__(
@@ -73,55 +75,71 @@ class AttributeCodec(nn.Module):
         sleep: float = 1.0,
         apart: float = 0.01,
         place: str = "",
+        recolour: float = 0.0,
+        beside: Sequence[Attribute] = (),
         channels: int = 3,
         side: int = 32,
     ) -> None:
         super().__init__()
-        self.attributes = tuple(Attribute(*a) for a in attributes)
-        self.tie, self.edges, self.sleep, self.apart = tie, edges, sleep, apart
-        sizes = [a.numbers or len(a.values) for a in self.attributes] + [rest]
+        self.attributes, self.beside = (tuple(Attribute(*a) for a in given) for given in (attributes, beside))
+        self.tie, self.edges, self.sleep, self.apart, self.recolour = tie, edges, sleep, apart, recolour
+        if not 0 <= recolour <= 1 or (recolour and self.attributes and channels != 3):
+            raise ValueError(
+                f"recolour: expected a probability, and 0 of images without three colours, got {recolour!r} of images "
+                f"of {channels}."
+            )
+        sizes = [part_size(a) for a in self.attributes] + [rest]
         ends = torch.tensor(sizes).cumsum(0).tolist()
         self.parts = tuple(slice(end - size, end) for size, end in zip(sizes, ends, strict=True))
         self.latent, self.coarse = ends[-1], reduced(side, 4)
-        found = [n for n, a in enumerate(self.attributes) if a.name == place and a.numbers == 2]
-        if place and self.attributes and not found:
-            raise ValueError(f"place: expected the name of an attribute of two numbers, or none, got {place!r}.")
-        self.place = self.parts[found[0]] if found else None
-        self.finder = None if self.place is None else _looking(channels, width, self.coarse, 4)
+        known = sum(part_size(a) for a in self.beside)
+        self.place = _place(place, (*self.beside, *self.attributes))
+        own = None if self.place is None else slice(self.place.start - known, self.place.stop - known)
+        self.sought = own if own is not None and own.start >= 0 else None
+        self.finder = None if self.sought is None else _looking(channels, width, self.coarse, 4)
         self.encoder = _looking(channels, width, self.coarse, 2 * self.latent)
-        self.decoder = _Decoder(self.latent, 2 * width if self.place else width, channels, self.coarse, self.place)
+        wide = 2 * width if self.place else width
+        self.decoder = _Decoder(known + self.latent, wide, channels, self.coarse, self.place)
         guesses = ends[-2] if len(ends) > 1 else 0
         self.guesser = _guessing(rest, guesses) if apart and guesses else None
         self.apply(_channels_last)
 
-    def posterior(self, images: Tensor, values: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of the codes of images, each (batch, D); where the place is told by values or found,
-        everything else is read in the image moved so that it is in the middle.
+    def posterior(
+        self, images: Tensor, values: Tensor | None = None, beside: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the codes of images, each (batch, D); where the place is told, by values or by a part
+        of `beside`, or found, everything else is read in the image moved so that it is in the middle.
         """
-        if self.finder is None or self.place is None:
-            mean, log_deviation = widen(self.encoder(2 * images - 1)).chunk(2, 1)
+        if self.finder is None or self.sought is None:
+            at = None if self.place is None or beside is None else beside[:, self.place]
+            mean, log_deviation = self._looked(images, at)
             return mean, log_deviation.clamp(-8, 3).exp()
         found, doubt = widen(self.finder(2 * images - 1)).chunk(2, 1)
-        at = found.detach() if values is None else torch.where(*self._place_told(values), found.detach())
-        mean, log_deviation = widen(self.encoder(2 * centred_at(images, at * (2 / 12**0.5)) - 1)).chunk(2, 1)
-        before, after = slice(0, self.place.start), slice(self.place.stop, None)
-        mean = torch.cat([mean[:, before], found, mean[:, after]], 1)
-        log_deviation = torch.cat([log_deviation[:, before], doubt, log_deviation[:, after]], 1)
+        at, own = found.detach(), self.sought
+        if values is not None:
+            at = torch.where(self.known(values)[:, own], self.towards(values)[0][:, own], at)
+        mean, log_deviation = self._looked(images, at)
+        mean = torch.cat([mean[:, : own.start], found, mean[:, own.stop :]], 1)
+        log_deviation = torch.cat([log_deviation[:, : own.start], doubt, log_deviation[:, own.stop :]], 1)
         return mean, log_deviation.clamp(-8, 3).exp()
 
-    def _place_told(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        centre, _ = self.towards(values)
-        column = next(c for c, p in zip(columns(self.attributes), self.parts, strict=False) if p == self.place)
-        return ~values[:, column].isnan().any(1, keepdim=True), centre[:, self.place]
+    def _looked(self, images: Tensor, at: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Mean and logarithm of the deviation, read in images moved so that a part that is a place is in the middle."""
+        seen = images if at is None else centred_at(images, at * (2 / 12**0.5))
+        mean, log_deviation = widen(self.encoder(2 * seen - 1)).chunk(2, 1)
+        return mean, log_deviation
 
-    def encode(self, images: Tensor, generator: Generator | None = None) -> Tensor:
-        """Codes: the posterior's mean, or with a generator a draw of it."""
-        mean, deviation = self.posterior(images)
+    def encode(self, images: Tensor, generator: Generator | None = None, beside: Tensor | None = None) -> Tensor:
+        """Codes: the posterior's mean, or with a generator a draw of it; `beside` holds the parts that another code
+        tells, (batch, their sum).
+        """
+        mean, deviation = self.posterior(images, None, beside)
         return mean if generator is None else mean + deviation * torch.randn(mean.shape, generator=generator).to(mean)
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Images, not clamped: near [0, 1]."""
-        return (widen(self.decoder(self.cleared(codes))) + 1) / 2
+    def decode(self, codes: Tensor, beside: Tensor | None = None) -> Tensor:
+        """Images, not clamped: near [0, 1]; `beside` as `encode`."""
+        seen = self.cleared(codes) if beside is None else torch.cat([beside, self.cleared(codes)], 1)
+        return (widen(self.decoder(seen)) + 1) / 2
 
     def cleared(self, codes: Tensor) -> Tensor:
         """Codes whose parts of named values are the corners that they were most likely drawn around."""
@@ -144,31 +162,69 @@ class AttributeCodec(nn.Module):
             deviation[:, part] = torch.where(known, SPREAD if attribute.values else FINE, 1.0)
         return centre, deviation
 
-    def told(self, images: Tensor, values: Tensor, generator: Generator) -> Tensor:
+    def told(self, images: Tensor, values: Tensor, generator: Generator, beside: Tensor | None = None) -> Tensor:
         """Codes as densities learn from them: of the posterior, but where values say, where these are told."""
-        return self._drawn(*self.posterior(images, values), values, generator, 1.0)
+        return self.drawn(*self.posterior(images, values, beside), values, generator)
 
-    def _drawn(self, mean: Tensor, deviation: Tensor, values: Tensor, generator: Generator, noise: float) -> Tensor:
+    def drawn(
+        self, mean: Tensor, deviation: Tensor, values: Tensor, generator: Generator, noise: float = 1.0
+    ) -> Tensor:
+        """Codes of images whose posterior is known; parts that values tell have so much of their noise."""
         centre, spread = self.towards(values)
-        known = torch.zeros_like(mean, dtype=torch.bool)
+        z = torch.randn(mean.shape, generator=generator).to(mean)
+        return torch.where(self.known(values), centre + noise * spread * z, mean + deviation * z)
+
+    def known(self, values: Tensor) -> Tensor:
+        """Which numbers of a code are of parts that values tell, (batch, D) bool."""
+        known = torch.zeros(len(values), self.latent, dtype=torch.bool, device=values.device)
         for column, part in zip(columns(self.attributes), self.parts, strict=False):
             known[:, part] = ~values[:, column].isnan().any(1, keepdim=True)
-        z = torch.randn(mean.shape, generator=generator).to(mean)
-        return torch.where(known, centre + noise * spread * z, mean + deviation * z)
+        return known
 
-    def loss(self, images: Tensor, values: Tensor, generator: Generator, divergence: float) -> tuple[Tensor, Tensor]:
-        """The loss, and the mean squared error alone, of pixels in [0, 1]."""
-        mean, deviation = self.posterior(images, values)
-        codes = self._drawn(mean, deviation, values, generator, 0.0)
-        made = self.decode(codes)
+    @torch.no_grad()
+    def start_from(self, older: "AttributeCodec") -> None:
+        """Start where another codec ended, whose attributes, after those beside it, this one's decoder sees first.
+
+        The new part begins at zero in the decoder, and at random in the encoder; the rest goes on where it has as many
+        numbers. A codec of other widths gives nothing.
+        """
+        held, shared = dict(older.named_parameters()), sum(part_size(a) for a in self.beside)
+        if any(
+            own.shape != held[name].shape for name, own in self.named_parameters() if name.startswith("decoder.stem")
+        ):
+            return
+        size = self.latent - self.parts[-1].start
+        same = size == older.latent - older.parts[-1].start
+        for name, own in self.named_parameters():
+            if name not in held:
+                continue
+            if own.shape == held[name].shape:
+                own.copy_(held[name])
+            elif name.startswith("decoder") and own.ndim == 2:  # of the code, in columns
+                own[:, shared : len(own[0]) - size] = 0
+                own[:, :shared] = held[name][:, :shared]
+                if same:
+                    own[:, -size:] = held[name][:, -size:]
+            elif name.startswith("encoder") and same:  # of means and deviations, in rows
+                mine, theirs = own.unflatten(0, (2, -1)), held[name].unflatten(0, (2, -1))
+                mine[:, -size:] = theirs[:, -size:]
+
+    def loss(
+        self, images: Tensor, values: Tensor, generator: Generator, divergence: float, beside: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The loss, and the mean squared error alone, of pixels in [0, 1]; `beside` as `encode`."""
+        mean, deviation = self.posterior(self._seen(images, generator), values, beside)
+        codes = self.drawn(mean, deviation, values, generator, 0.0)
+        made = self.decode(codes, beside)
         error = F.mse_loss(made, images)
         fine = sum(F.mse_loss(made.diff(dim=d), images.diff(dim=d)) for d in (2, 3))
         rest = self.parts[-1]
         kl = divergences(mean, deviation, torch.zeros_like(mean), torch.ones_like(mean))[:, rest].sum(1).mean()
         misread = self.misread(mean, deviation, values)
         if self.sleep:
-            dreamt, told = self.dream(codes, values, generator)
-            misread = misread + self.sleep * self.misread(*self.posterior(dreamt, told), told)
+            dreamt, told, others = self.dream(codes, values, generator, beside)
+            seen = self._seen(dreamt, generator)
+            misread = misread + self.sleep * self.misread(*self.posterior(seen, told, others), told)
         loss = error + self.edges * fine + divergence * (kl + self.tie * misread)
         if self.guesser is not None:
             loss = loss + self.apart * self.guessed(2 * codes[:, rest].detach() - codes[:, rest], values)
@@ -189,23 +245,35 @@ class AttributeCodec(nn.Module):
             told = told + (each * known).sum() / known.sum().clamp(min=1)
         return told
 
+    def _seen(self, images: Tensor, generator: Generator) -> Tensor:
+        """What the encoder sees of images while it learns."""
+        return recoloured(images, self.recolour, generator) if self.recolour else images
+
     def misread(self, mean: Tensor, deviation: Tensor, values: Tensor) -> Tensor:
         """The divergence of posteriors from where values say that codes lie, summed over their parts."""
         return divergences(mean, deviation, *self.towards(values))[:, : self.parts[-1].start].sum(1).mean()
 
     @torch.no_grad()
-    def dream(self, codes: Tensor, values: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Images decoded from parts of these codes (batch, D) put together anew, and their values: each attribute is
-        taken from another image, whatever the others are.
+    def dream(
+        self, codes: Tensor, values: Tensor, generator: Generator, beside: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Images decoded from parts of these codes (batch, D) put together anew, their values, and their parts
+        `beside`: each attribute is taken from another image, whatever the others are.
         """
-        count = len(codes)
-        orders = [torch.randperm(count, generator=generator, device=generator.device) for _ in self.parts]
-        orders = [order.to(codes.device) for order in orders]
+        orders = [self._order(codes, generator) for _ in self.parts]
         told = values.clone()
         for column, order in zip(columns(self.attributes), orders, strict=False):
             told[:, column] = values[order, column]
         parts = [codes[order, part] for order, part in zip(orders, self.parts, strict=True)]
-        return self.decode(torch.cat(parts, 1)).clamp(0, 1), told
+        others = beside
+        if beside is not None:
+            each = beside.split([part_size(a) for a in self.beside], 1)
+            others = torch.cat([part[self._order(codes, generator)] for part in each], 1)
+        return self.decode(torch.cat(parts, 1), others).clamp(0, 1), told, others
+
+    @staticmethod
+    def _order(codes: Tensor, generator: Generator) -> Tensor:
+        return torch.randperm(len(codes), generator=generator, device=generator.device).to(codes.device)
 
 
 def divergences(mean: Tensor, deviation: Tensor, centre: Tensor, spread: Tensor) -> Tensor:
@@ -214,17 +282,53 @@ def divergences(mean: Tensor, deviation: Tensor, centre: Tensor, spread: Tensor)
     return (((mean - centre) / spread).square() + ratio - 1 - ratio.log()) / 2
 
 
+def part_size(attribute: Attribute) -> int:
+    """Numbers of an attribute's part."""
+    return attribute.numbers or len(attribute.values)
+
+
+def recoloured(images: Tensor, probability: float, generator: Generator) -> Tensor:
+    """Images (n, 3, side, side), each with a probability in other colours; greys stay.
+
+    The difference of a pixel's channels from their mean goes through a random 3 x 3 matrix of deviation 0.8; the mean
+    stays, and what leaves [0, 1] is clamped.
+    """
+    n = len(images)
+    matrix = 0.8 * torch.randn(n, 3, 3, generator=generator).to(images)
+    chosen = (torch.rand(n, generator=generator) < probability).to(images.device)
+    grey = images.mean(1, keepdim=True)
+    mixed = (grey + torch.einsum("nij,njhw->nihw", matrix, images - grey)).clamp(0, 1)
+    return torch.where(chosen[:, None, None, None], mixed, images)
+
+
+def _place(name: str, attributes: Sequence[Attribute]) -> slice | None:
+    """Where the part of the attribute that says where something is lies among those of all attributes."""
+    at, found = 0, None
+    for attribute in attributes:
+        if attribute.name == name and attribute.numbers == 2:
+            found = slice(at, at + 2)
+        at += part_size(attribute)
+    if name and attributes and found is None:
+        raise ValueError(f"place: expected the name of an attribute of two numbers, or none, got {name!r}.")
+    return found
+
+
 def corners(value: Tensor, count: int) -> Tensor:
     """Corners of a simplex, (batch, count), of mean 0 and deviation 1 where values are uniform."""
     share = 1 / count
     return (F.one_hot(value, count) - share) / max(share * (1 - share), 1e-6) ** 0.5
 
 
-def nearest(part: Tensor) -> Tensor:
-    """The mean corner that a part (batch, count) was drawn around with deviation s, corners equally likely."""
+def probabilities(part: Tensor) -> Tensor:
+    """Of each corner, that a part (batch, count) was drawn around it with deviation s, corners equally likely."""
     share = 1 / part.shape[1]
-    scale = max(share * (1 - share), 1e-6) ** 0.5
-    return ((part / (SPREAD**2 * scale)).softmax(1) - share) / scale
+    return (part / (SPREAD**2 * max(share * (1 - share), 1e-6) ** 0.5)).softmax(1)
+
+
+def nearest(part: Tensor) -> Tensor:
+    """The mean corner that a part (batch, count) was drawn around."""
+    share = 1 / part.shape[1]
+    return (probabilities(part) - share) / max(share * (1 - share), 1e-6) ** 0.5
 
 
 def centred_at(images: Tensor, place: Tensor) -> Tensor:

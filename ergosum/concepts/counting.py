@@ -11,6 +11,7 @@ other values too. `told` and `sum` are drawn for 1, 2, 4, 8 objects. What is in 
 | `true images` | the renderer's images of objects at such places: what the rules themselves get right |
 """
 
+import collections.abc
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,15 +23,19 @@ from ergosum.concepts.local import LocalLifts, corners
 from ergosum.data.attributed import Attribute, columns
 from ergosum.density.figures import film_of
 from ergosum.density.formulas import meaning, vocabulary
-from ergosum.density.sampling import decoded, draw, shown_levels
+from ergosum.density.sampling import Passing, decoded, draw, drawing, shown_levels
 from ergosum.energy import Energy
 from ergosum.nodes import leaves
 from ergosum.report.page import figure
 from ergosum.report.strips import captioned, sheet
 from ergosum.report.tables import as_html, target, targets_html
+from ergosum.samplers.chain import finished
 from ergosum.training.task import Samples, Section, Table
 
-__all__ = ["TARGETS", "as_asked", "counted", "sample_objects", "score_counts", "sections", "spaced", "tables"]
+__all__ = [
+    "TARGETS", "as_asked", "counted", "sample_objects", "sampling_objects", "score_counts", "sections", "spaced",
+    "tables",
+]  # fmt: skip
 
 TARGETS = {
     "count": ("exact count, the least of all numbers of objects", 0.90, True),
@@ -226,11 +231,35 @@ def sample_objects(
         formula: empty for the background. find: the data's own rules, tables (objects, columns) of images, or None.
             Others: as `density.sampling.draw` and `meaning`.
     """
+    return finished(
+        sampling_objects(
+            models, formula, find, n=n, shares=shares, steps=steps, sigma=sigma, corrections=corrections,
+            particles=particles, seed=seed, runs=runs,
+        )
+    )  # fmt: skip
+
+
+def sampling_objects(
+    models: Sequence[nn.Module],
+    formula: str,
+    find: Finder | None,
+    *,
+    n: int,
+    shares: Sequence[float] | None,
+    steps: int,
+    sigma: float,
+    corrections: int | None,
+    particles: int,
+    seed: int,
+    runs: Sequence[str] = (),
+) -> collections.abc.Generator[Passing, None, Samples]:
+    """What `sample_objects` does, level by level: yields the draws at each level."""
     held: list[Any] = list(models)
     text = formula or "prior"
     energy = meaning(text, vocabulary(held, runs), shares)
-    drawn = draw(held, energy, n, torch.Generator().manual_seed(seed), steps=steps, sigma=sigma,
-                 corrections=corrections, particles=particles, film=True)  # fmt: skip
+    settings = {"steps": steps, "sigma": sigma, "corrections": corrections, "particles": particles}
+    generator = torch.Generator().manual_seed(seed)
+    drawn = yield from drawing(held, energy, n, generator, **settings, film=True)  # type: ignore[arg-type]
     first = held[0]
     images, some = decoded(first, drawn.x), min(n, SHOWN)
     numbers: dict[str, Any] = {"formula": str(energy), "n": n, "seed": seed, "levels": list(drawn.levels)}
@@ -251,7 +280,7 @@ def sample_objects(
             good = asked[:some].tolist()
             listed = [listed[0]._replace(title=title)]
     image = captioned(images[:some], captions, good, [title])
-    return Samples(image, numbers, listed, film_of(shown_levels(first, drawn)))
+    return Samples(image, numbers, listed, film_of(shown_levels(first, drawn)), images[:some], captions, good)
 
 
 def _rgb(images: Tensor) -> Tensor:

@@ -71,7 +71,8 @@ def infer(model: Concepts, x: Tensor, generator: Generator | None = None, draws:
 
 @torch.no_grad()
 def choose_levels(model: Concepts, x: Tensor, values: Tensor, generator: Generator | None = None) -> Tensor:
-    """The level at which each attribute of training images is read best, kept in `model.best`, (attributes,).
+    """The level at which each attribute of training images is read best, kept in `model.best`, (attributes,); one that
+    they do not tell keeps its own.
 
     Args:
         x: (n, *event). values: (n, columns), of training images.
@@ -81,6 +82,8 @@ def choose_levels(model: Concepts, x: Tensor, values: Tensor, generator: Generat
     levels = torch.linspace(0, 1, CANDIDATES).mul(torch.tensor(high / low).log()).exp().mul(low).tolist()
     for number, (attribute, column) in enumerate(zip(model.attributes, model.columns, strict=True)):
         known = ~values[:, column].isnan().any(1)
+        if not known.any():
+            continue
         own, truth = x[known], values[known][:, column]
         errors = []
         for sigma in levels:

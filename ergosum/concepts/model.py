@@ -68,10 +68,10 @@ class Concepts(Density):
         return self.encode(images, generator) if told is None else told(images, values, generator)
 
     def forward(  # type: ignore[override]
-        self, objective: Any, images: Tensor, c: Tensor, generator: Generator, progress: float, values: Tensor
+        self, objective: Any, points: Tensor, c: Tensor, generator: Generator, progress: float
     ) -> Losses:
-        """An objective's loss on images with values, under conditions c that tell some of them."""
-        return objective.loss(self.family, self.points(images, values, generator), c, generator, progress)
+        """An objective's loss on points of images with values, under conditions c that tell some of these."""
+        return objective.loss(self.family, points, c, generator, progress)
 
     @torch.no_grad()
     def count(self, values: Tensor) -> None:
@@ -82,7 +82,7 @@ class Concepts(Density):
             known = known[~known.isnan()].long()
             if attribute.values:
                 found.append(torch.bincount(known, minlength=len(attribute.values)) / max(1, len(known)))
-        self.shares.copy_(torch.cat(found))
+        self.shares.copy_(torch.cat([self.shares[:0], *found]))
 
     def condition(self, **values: str | int | Sequence[float]) -> Tensor:
         """The condition that tells these values, (columns,), as `told` of `data/attributed.py`."""

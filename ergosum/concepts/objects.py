@@ -4,13 +4,14 @@ A window is learned from images of single objects, around the place that they te
 have in common. `LocalLifts` puts them together: `at(0.3,0.6) & at(0.7,0.4)` are two objects there and nothing else.
 """
 
+import collections.abc
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
-from ergosum.concepts.counting import sample_objects, score_counts, tables
+from ergosum.concepts.counting import sampling_objects, score_counts, tables
 from ergosum.concepts.energy import ConceptEnergy
 from ergosum.concepts.finding import choose_object_levels, find
 from ergosum.concepts.finding_scores import finding_tables, score_finding
@@ -23,12 +24,14 @@ from ergosum.data.concept_scenes import ConceptScenes
 from ergosum.density.model import PRIOR, Entry
 from ergosum.density.objective import Objective
 from ergosum.density.objectives.denoising import DenoisingScore
+from ergosum.density.sampling import Passing
 from ergosum.density.space import Pixels
 from ergosum.density.task import FITTED
 from ergosum.energies.gaussian import Gaussian
 from ergosum.energy import Energy
 from ergosum.nodes import leaves
 from ergosum.part import Part
+from ergosum.samplers.chain import finished
 from ergosum.shapes import Batch, PerSample
 from ergosum.training.task import Losses, Samples, Section, Shelf, Table
 
@@ -245,14 +248,12 @@ class Objects(Concepts):
             made = torch.where(made.isnan(), row, made)
         return made
 
-    def forward(
-        self, objective: Any, images: Tensor, c: Tensor, generator: Generator, progress: float, values: Tensor
-    ) -> Losses:
-        """An objective's loss on the windows of images (n, channels, side, side), under conditions c that tell places
-        and some of the values.
+    def forward(self, objective: Any, points: Tensor, c: Tensor, generator: Generator, progress: float) -> Losses:
+        """An objective's loss on the windows of points of images (n, channels, side, side), under conditions c that
+        tell places and some of the values.
         """
         with torch.no_grad():
-            y = self.family.crops(self.encode(images, generator), c)
+            y = self.family.crops(points, c)
         return objective.loss(self.family.windows, y, self.family.told(c), generator, progress)
 
 
@@ -322,7 +323,20 @@ class ObjectDensities(ConceptDensities):
         runs: Sequence[str] = (), shelf: Shelf | None = None,
     ) -> Samples:  # fmt: skip
         """Draw a formula of objects at places, see `concepts/counting.py`."""
-        return sample_objects(
+        return finished(
+            self.sampling(
+                models, formula, n=n, shares=shares, steps=steps, sigma=sigma, corrections=corrections,
+                particles=particles, seed=seed, runs=runs, shelf=shelf,
+            )
+        )  # fmt: skip
+
+    def sampling(  # type: ignore[override]
+        self, models: Sequence[nn.Module], formula: str, *, n: int = 64, shares: Sequence[float] | None = None,
+        steps: int = 0, sigma: float = 0.0, corrections: int | None = None, particles: int = 1, seed: int = 0,
+        runs: Sequence[str] = (), shelf: Shelf | None = None,
+    ) -> collections.abc.Generator[Passing, None, Samples]:  # fmt: skip
+        """What `sample` does, level by level."""
+        return sampling_objects(
             models, formula, self.finder(), n=n, shares=shares, steps=steps, sigma=sigma, corrections=corrections,
             particles=particles, seed=seed, runs=runs,
         )  # fmt: skip

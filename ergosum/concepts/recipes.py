@@ -5,6 +5,9 @@ from typing import Any
 
 from ergosum.concepts.codec import AttributeCodec
 from ergosum.concepts.energy import ConceptEnergy
+from ergosum.concepts.grown_codes import GrownCodes
+from ergosum.concepts.grown_model import Grown
+from ergosum.concepts.grown_task import GrownDensities
 from ergosum.concepts.model import Concepts
 from ergosum.concepts.objects import ObjectDensities
 from ergosum.concepts.space import AttributeCodes
@@ -12,6 +15,7 @@ from ergosum.concepts.task import ConceptDensities
 from ergosum.data.avatars import Avatars
 from ergosum.data.coloured_digits import ColouredDigits
 from ergosum.data.concept_scenes import ConceptScenes
+from ergosum.data.partly_told import PartlyTold
 from ergosum.density.forms import InnerProduct
 from ergosum.density.objectives.denoising import DenoisingScore
 from ergosum.density.space import Pixels
@@ -35,6 +39,9 @@ def recipes() -> dict[str, Callable[[], Experiment]]:
         "concepts-faces": faces,
         "concepts-scenes": scenes,
         "concepts-objects": objects,
+        "concepts-place": place,
+        "concepts-shape": shape,
+        "concepts-colour": colour,
     }
 
 
@@ -75,7 +82,7 @@ def mnist() -> Experiment:
     """Concepts of coloured MNIST of which 81 of 100 pairs of digit and colour are never shown."""
     return in_parts(
         "concepts-mnist", "coloured MNIST, each digit in two of ten colours, drawn in all",
-        Part(ColouredDigits, source="mnist", support="partial"), Part(AttributeCodec, rest=12, tie=5.0), 7500,
+        Part(ColouredDigits, source="mnist", support="partial"), Part(AttributeCodec, rest=12, tie=5.0), 6000,
         0.5, 1e-4,
     )  # fmt: skip
 
@@ -123,4 +130,42 @@ def objects() -> Experiment:
         name="concepts-objects", shows="one to eight solids at places, from images of one", cost="5 CPU minutes",
         task=Part(ObjectDensities, data=data),
         optimiser=Optimiser(iterations=5000, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
+    )  # fmt: skip
+
+
+def place() -> Experiment:
+    """The first of three concepts that are learned one after another: where a purple cube is."""
+    only = {"shape": "cube", "colour": "purple", "size": "medium"}
+    data = Part(PartlyTold, data=Part(ConceptScenes, only=only, count=6000), told=("place",))
+    codec = Part(AttributeCodec, place="place", rest=4, width=24, sleep=0.0, apart=0.0, recolour=0.8)
+    return in_parts(
+        "concepts-place", "purple cubes by their place, to which shape and colour can be added", data, codec, 6000, 0.4
+    )
+
+
+def shape() -> Experiment:
+    """The second: the shape of purple solids, whose places nobody tells."""
+    only = {"colour": "purple", "size": "medium"}
+    return grown("concepts-shape", "concepts-place", "shape", "cube", only, recolour=0.8)
+
+
+def colour() -> Experiment:
+    """The third: the colour of solids, whose places and shapes nobody tells."""
+    return grown("concepts-colour", "concepts-shape", "colour", "purple", {"size": "medium"}, recolour=0.0)
+
+
+def grown(name: str, before: str, told: str, neutral: str, only: dict[str, str], recolour: float) -> Experiment:
+    """One more attribute for the model of a run."""
+    data = Part(PartlyTold, data=Part(ConceptScenes, only=only, count=6000), told=(told,))
+    space = Part(
+        GrownCodes,
+        codec=Part(AttributeCodec, place="place", rest=4, width=24, sleep=0.0, apart=0.0, recolour=recolour),
+        share=0.4,
+        batch=32,
+    )
+    model = Part(Grown, grown_from=f"runs/{before}", neutral=neutral, space=space)
+    return Experiment(
+        name=name, shows=f"{told} added to {before}, from images that tell nothing else; nothing older changes",
+        cost="not timed", task=Part(GrownDensities, data=data, model=model),
+        optimiser=Optimiser(iterations=6000, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
     )  # fmt: skip

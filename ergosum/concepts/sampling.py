@@ -1,26 +1,24 @@
 """Drawing formulas of concepts: images, what a reader sees in them, and the formula as a tree of energies."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ergosum.compose import leaves
 from ergosum.concepts.inference import infer
 from ergosum.concepts.model import Concepts
 from ergosum.data.attributed import Attribute, columns
-from ergosum.density.algebra import Complement, Lifted
+from ergosum.density.algebra import tree
 from ergosum.density.figures import film_of
-from ergosum.density.formulas import Vocabulary, holds, meaning, vocabulary
-from ergosum.density.sampling import decoded, draw, shown_levels
-from ergosum.energy import Energy
+from ergosum.density.formulas import Vocabulary, holds, kinds, meaning, vocabulary
+from ergosum.density.sampling import Passing, decoded, drawing, shown_levels
 from ergosum.formula import numbered
-from ergosum.nodes import Named, Node
 from ergosum.report.strips import captioned
+from ergosum.samplers.chain import finished
 from ergosum.training.task import Samples, Table
 
-__all__ = ["NEAR", "caption", "sample_concepts", "satisfied", "tree"]
+__all__ = ["NEAR", "caption", "sample_concepts", "sampling_concepts", "satisfied"]
 
 NEAR = 0.1
 """Distance, in sides of an image, within which a place counts as the one that was asked for: half of a large solid."""
@@ -66,29 +64,6 @@ def caption(attributes: Sequence[Attribute], row: Tensor, only: Sequence[str] = 
     return " ".join(told)
 
 
-def tree(energy: Energy, x: Tensor, depth: int = 0) -> list[tuple[str, float]]:
-    """A composition as indented lines, each with its term's mean energy at points x, in nats."""
-    with torch.no_grad():
-        lines = [("   " * depth + _sign(energy), energy(x).mean().item())]
-    for part in _below(energy):
-        lines += tree(part, x, depth + 1)
-    return lines
-
-
-def _below(energy: Energy) -> list[Energy]:
-    """The terms of a composition, without the priors that it is taken over."""
-    if isinstance(energy, Lifted):
-        return list(energy.terms)  # type: ignore[arg-type]
-    if isinstance(energy, Complement):
-        return [energy.term]
-    return list(energy) if isinstance(energy, Node) and not isinstance(energy, Named) else []
-
-
-def _sign(energy: Energy) -> str:
-    names = {"Lifted": "and", "Complement": "not", "Or": "or"}
-    return str(energy) if not _below(energy) else f"{names.get(type(energy).__name__, 'sum')}: {energy}"
-
-
 def sample_concepts(
     models: Sequence[nn.Module],
     formula: str,
@@ -109,13 +84,36 @@ def sample_concepts(
         formula: empty for the prior. read: the data's own reader of images, values (n, columns), or None. Others: as
             `density.sampling.draw` and `meaning`.
     """
+    return finished(
+        sampling_concepts(
+            models, formula, read, n=n, shares=shares, steps=steps, sigma=sigma, corrections=corrections,
+            particles=particles, seed=seed, runs=runs,
+        )
+    )  # fmt: skip
+
+
+def sampling_concepts(
+    models: Sequence[nn.Module],
+    formula: str,
+    read: Callable[[Tensor], Tensor | None],
+    *,
+    n: int,
+    shares: Sequence[float] | None,
+    steps: int,
+    sigma: float,
+    corrections: int | None,
+    particles: int,
+    seed: int,
+    runs: Sequence[str] = (),
+) -> Generator[Passing, None, Samples]:
+    """What `sample_concepts` does, level by level: yields the draws at each level."""
     densities: list[Any] = list(models)
     known = vocabulary(densities, runs)
     text = formula or "prior"
     energy = meaning(text, known, shares)
     generator = torch.Generator().manual_seed(seed)
-    drawn = draw(densities, energy, n, generator, steps=steps, sigma=sigma, corrections=corrections,
-                 particles=particles, film=True)  # fmt: skip
+    settings = {"steps": steps, "sigma": sigma, "corrections": corrections, "particles": particles}
+    drawn = yield from drawing(densities, energy, n, generator, **settings, film=True)  # type: ignore[arg-type]
     first: Concepts = densities[0]
     images = decoded(first, drawn.x)
     numbers: dict[str, Any] = {"formula": str(energy), "n": n, "seed": seed, "levels": list(drawn.levels),
@@ -129,7 +127,7 @@ def sample_concepts(
     numbers |= {"judge": judge, "satisfied": good.float().mean().item(), "read": _shares(first.attributes, values)}
     lines = tree(energy, drawn.x)
     tables = [Table(("term",), {"energy": 2}, [{"term": t, "energy": e} for t, e in lines], "Mean energy, in nats")]
-    named = _named(text, known)
+    named = kinds(text, known)
     rows = [
         {"read as": value, "share": share}
         for kind, told in numbers["read"].items() if kind in named for value, share in told.items()
@@ -139,14 +137,9 @@ def sample_concepts(
     some = min(n, SHOWN)
     captions = [caption(first.attributes, row, sorted(named)) for row in values[:some]]
     head = [title, *(f"{t}   {e:.1f}" for t, e in lines)]
-    image = captioned(images[:some], captions, [bool(g) for g in good[:some]], head)
-    return Samples(image, numbers, tables, film_of(shown_levels(first, drawn)))
-
-
-def _named(text: str, known: Vocabulary) -> set[str]:
-    """Attributes that a formula speaks of."""
-    read = {leaf.name for leaf in leaves(meaning(text, known))}
-    return {known[name].kind for name in read if name in known} - {""}
+    told = [bool(g) for g in good[:some]]
+    image = captioned(images[:some], captions, told, head)
+    return Samples(image, numbers, tables, film_of(shown_levels(first, drawn)), images[:some], captions, told, lines)
 
 
 def _shares(attributes: Sequence[Attribute], values: Tensor) -> dict[str, dict[str, float]]:

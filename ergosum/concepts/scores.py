@@ -115,10 +115,15 @@ class Asked(NamedTuple):
 
 
 def formulas(attributes: Sequence[Attribute]) -> dict[str, list[Asked]]:
-    """Formulas of every kind, of the attributes with the most values."""
+    """Formulas of every kind, of the attributes with the most values; none without named ones."""
     named = sorted((a for a in attributes if a.values), key=lambda a: -len(a.values))
+    if not named:
+        return {"or": [], "not": [], "nested": []}
     first, second = named[0], named[1] if len(named) > 1 else named[0]
     a, b = first.values[1 % len(first.values)], first.values[2 % len(first.values)]
+    if len(named) == 1:
+        nested = [Asked(f"~({a} | {b})")] if len(first.values) > 2 else []
+        return {"or": [Asked(f"{a} | {b}"), Asked(f"{a} | {b}", (0.9, 0.1))], "not": [Asked(f"~{a}")], "nested": nested}
     c = second.values[1 % len(second.values)]
     e = (named[2] if len(named) > 2 else first).values[0]
     d = e if len(named) > 2 else second.values[0]
@@ -212,21 +217,23 @@ def score_concepts(
     ]
     rows = {kind: [row for row in told["formulas"] if row["kind"] == kind] for kind in asked}
     told |= {
-        "or_tv": max(row["tv"] for row in rows["or"]), "or_p": min(row["p"] for row in rows["or"]),
-        "not_leak": max(1 - row["satisfied"] for row in rows["not"]), "not_tv": max(row["tv"] for row in rows["not"]),
-        "nested": min(row["satisfied"] for row in rows["nested"]),
-        "nested_tv": max(row["tv"] for row in rows["nested"]),
+        "or_tv": max((row["tv"] for row in rows["or"]), default=None),
+        "or_p": min((row["p"] for row in rows["or"]), default=None),
+        "not_leak": max((1 - row["satisfied"] for row in rows["not"]), default=None),
+        "not_tv": max((row["tv"] for row in rows["not"]), default=None),
+        "nested": min((row["satisfied"] for row in rows["nested"]), default=None),
+        "nested_tv": max((row["tv"] for row in rows["nested"]), default=None),
     }  # fmt: skip
     few = max(1, n // 10)
+    several = sum(bool(a.values) for a in attributes) > 1  # of fewer, few formulas say anything
     with silence():
-        tried = [
-            formula_row(one, known, attributes, read, of, few) for one in random_formulas(attributes, known, generator)
-        ]
+        given = random_formulas(attributes, known, generator) if several else []
+        tried = [formula_row(one, known, attributes, read, of, few) for one in given]
     told["random_formulas"] = tried
     told |= {
-        "random": sum(row["satisfied"] for row in tried) / len(tried),
-        "random_least": min(row["satisfied"] for row in tried),
-        "random_p": sum(row["p"] > 0.01 for row in tried) / len(tried),
+        "random": sum(row["satisfied"] for row in tried) / len(tried) if tried else None,
+        "random_least": min((row["satisfied"] for row in tried), default=None),
+        "random_p": sum(row["p"] > 0.01 for row in tried) / len(tried) if tried else None,
     }
     told |= _inferred(model, held, generator)
     told["targets"] = [

@@ -43,12 +43,31 @@ class AttributeCodes(Codes):
         """Standardised codes that a density learns: of parts whose values are told, where these say that they lie."""
         return (self.codec.told(images, values, generator) - self.centre) / self.spread
 
+    def shown(self, x: Tensor, values: Tensor | None = None) -> Tensor:
+        """The parts of all attributes as decoders see them, (batch, their sum): of points x, and where values (batch,
+        columns) are told, where these say that they lie.
+        """
+        codes = self.codec.cleared(x * self.spread + self.centre)
+        if values is not None:
+            codes = torch.where(self.codec.known(values), self.codec.towards(values)[0], codes)
+        return codes[:, : self.codec.parts[-1].start]
+
+    @torch.no_grad()
+    def posterior(self, images: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the codes of images with values, of which `drawn` draws."""
+        parts = [self.codec.posterior(a, b) for a, b in zip(images.split(500), values.split(500), strict=True)]
+        return torch.cat([mean for mean, _ in parts]), torch.cat([deviation for _, deviation in parts])
+
+    def drawn(self, mean: Tensor, deviation: Tensor, values: Tensor, generator: Generator) -> Tensor:
+        """Standardised codes as `told`, of known posteriors."""
+        return (self.codec.drawn(mean, deviation, values, generator) - self.centre) / self.spread
+
     @torch.no_grad()
     def settle_told(self, images: Tensor, values: Tensor) -> None:
         """Mean and deviation of such codes."""
         generator = torch.Generator().manual_seed(0)
         parts = zip(images.split(500), values.split(500), strict=True)
-        codes = torch.cat([self.codec.told(a, b, generator) for a, b in parts])
+        codes = torch.cat([self.told(a, b, generator) for a, b in parts]) * self.spread + self.centre
         self.centre.copy_(codes.mean(0))
         self.spread.copy_(codes.std(0).clamp(min=1e-3))
         self.settled.fill_(True)

@@ -1,5 +1,6 @@
 """The task of concepts: densities of images under any of their attributes' values, several at once, or none."""
 
+import collections.abc
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,19 +9,24 @@ from torch import Generator, Tensor, nn
 
 from ergosum.concepts.inference import choose_levels, infer
 from ergosum.concepts.model import Concepts
-from ergosum.concepts.sampling import sample_concepts
+from ergosum.concepts.sampling import sampling_concepts
 from ergosum.concepts.scores import score_concepts, tables
-from ergosum.data.attributed import AttributedData
+from ergosum.data.attributed import Attributed, AttributedData
 from ergosum.data.concept_scenes import ConceptScenes
 from ergosum.density.objective import Objective
 from ergosum.density.objectives.denoising import DenoisingScore
 from ergosum.density.offsets import absorb, fit_offsets
+from ergosum.density.sampling import Passing
 from ergosum.density.table import measure
 from ergosum.density.task import CALIBRATED, FITTED, ISLANDS, Densities, DensityBatch
 from ergosum.part import Part, parameters
+from ergosum.samplers.chain import finished
 from ergosum.training.task import Losses, Samples, Section, Shelf, Table
 
 __all__ = ["ConceptDensities"]
+
+KEPT = 20_000
+"""Images whose posteriors densities of codes learn from."""
 
 
 class Reading(NamedTuple):
@@ -50,6 +56,7 @@ class ConceptDensities(Densities):
         draws: int = 128,
     ) -> None:
         super().__init__(data, model, objective, drop, draws)  # type: ignore[arg-type]
+        self._posteriors: tuple[Tensor, Tensor, Tensor] | None = None
 
     def _about_data(self) -> dict[str, Any]:
         """Attributes, channels and side, which a recipe of a run that ships tells itself."""
@@ -79,7 +86,7 @@ class ConceptDensities(Densities):
     def _settle(self, model: Concepts) -> None:  # type: ignore[override]
         """Take what the space, the family and the vocabulary hold of the data themselves."""
         generator = torch.Generator().manual_seed(0)
-        record = self.images.attributed(FITTED, generator)
+        record = self._record(model, FITTED, generator)
         space: Any = model.space
         if hasattr(space, "settle_told"):
             space.settle_told(record.images, record.values)
@@ -91,6 +98,14 @@ class ConceptDensities(Densities):
         model.family.fit(points)
         model.count(record.values)
         self.objective.fit(points)
+
+    def _record(self, model: Concepts, n: int, generator: Generator) -> Attributed:
+        """Random images of the training part, and their values in the model's columns."""
+        return self.images.attributed(n, generator)
+
+    def _learned(self, model: Concepts, points: Tensor, values: Tensor) -> tuple[Any, Tensor, Tensor]:
+        """The family that training changes, and of points and values what it knows."""
+        return model.family, points, values
 
     def batch(self, n: int, generator: Generator) -> DensityBatch:
         """Images with their values."""
@@ -104,8 +119,25 @@ class ConceptDensities(Densities):
             return inner.space.told_loss(batch.images, batch.labels, generator)
         if inner.space.stages and not inner.space.settled:
             self._settle(inner)
-        c = self._conditions(inner, batch.labels, generator)
-        return model(self.objective, batch.images, c, generator, progress, values=batch.labels)
+        if hasattr(inner.space, "posterior"):
+            points, values = self._kept(inner, len(batch.images), generator)
+        else:
+            points, values = inner.points(batch.images, batch.labels, generator), batch.labels
+        c = self._conditions(inner, values, generator)
+        return model(self.objective, points, c, generator, progress)
+
+    def _kept(self, model: Concepts, n: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Codes of n of the images whose posteriors are kept since codes are settled, and their values: to encode every
+        batch anew would take twice as long as to learn from it.
+        """
+        space: Any = model.space
+        if self._posteriors is None:
+            record = self._record(model, KEPT, torch.Generator().manual_seed(1))
+            values = record.values.to(model.shares)
+            self._posteriors = (*space.posterior(record.images.to(model.shares), values), values)
+        rows = torch.randint(KEPT, (n,), generator=generator, device=generator.device)
+        mean, deviation, values = (kept[rows.to(kept.device)] for kept in self._posteriors)
+        return space.drawn(mean, deviation, values, generator), values
 
     def _conditions(self, model: Concepts, labels: Tensor, generator: Generator) -> Tensor:  # type: ignore[override]
         """A random subset of the values."""
@@ -118,16 +150,17 @@ class ConceptDensities(Densities):
         """
         if not self.draws:
             return False
-        known = self.images.attributed(CALIBRATED, generator)
+        known = self._record(model, CALIBRATED, generator)
         points = torch.cat([model.encode(part) for part in known.images.split(500)])
+        family, own, values = self._learned(model, points, known.values)
         if not getattr(self.objective, "time", 0.0):
             self.tell("fitting the offsets of values")
-            fit_offsets(model.family, points, known.values, generator=generator)
+            fit_offsets(family, own, values, generator=generator)
         self.tell("measuring log Z of the levels")
-        measure(model.family, n=2 * self.draws, islands=ISLANDS, generator=generator)
-        absorb(model.family)
+        measure(family, n=2 * self.draws, islands=ISLANDS, generator=generator)
+        absorb(family)
         self.tell("measuring log Z again, of what is left")
-        measure(model.family, n=self.draws, islands=ISLANDS, generator=generator)
+        measure(family, n=self.draws, islands=ISLANDS, generator=generator)
         self.tell("choosing the levels at which attributes are read")
         choose_levels(model, points, known.values, generator)
         return True
@@ -151,8 +184,21 @@ class ConceptDensities(Densities):
         runs: Sequence[str] = (), shelf: Shelf | None = None,
     ) -> Samples:  # fmt: skip
         """Draw a formula of concepts, see `concepts/sampling.py`."""
+        return finished(
+            self.sampling(
+                models, formula, n=n, shares=shares, steps=steps, sigma=sigma, corrections=corrections,
+                particles=particles, seed=seed, runs=runs, shelf=shelf,
+            )
+        )  # fmt: skip
+
+    def sampling(  # type: ignore[override]
+        self, models: Sequence[nn.Module], formula: str, *, n: int = 64, shares: Sequence[float] | None = None,
+        steps: int = 0, sigma: float = 0.0, corrections: int | None = None, particles: int = 1, seed: int = 0,
+        runs: Sequence[str] = (), shelf: Shelf | None = None,
+    ) -> collections.abc.Generator[Passing, None, Samples]:  # fmt: skip
+        """What `sample` does, level by level."""
         read = self.reader(shelf)
-        return sample_concepts(
+        return sampling_concepts(
             models, formula, read or (lambda images: None), n=n, shares=shares, steps=steps, sigma=sigma,
             corrections=corrections, particles=particles, seed=seed, runs=runs,
         )  # fmt: skip

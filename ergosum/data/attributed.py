@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Generator, Tensor
 
-__all__ = ["Attribute", "Attributed", "AttributedData", "columns", "told"]
+__all__ = ["Attribute", "Attributed", "AttributedData", "columns", "retold", "told"]
 
 
 class Attribute(NamedTuple):
@@ -62,6 +62,29 @@ def columns(attributes: Sequence[Attribute]) -> list[slice]:
         places.append(slice(at, at + attribute.width))
         at += attribute.width
     return places
+
+
+def retold(values: Tensor, attributes: Sequence[Attribute], wanted: Sequence[Attribute]) -> Tensor:
+    """A table of values (n, columns) as one of other attributes, found by their names; NaN where there are none.
+
+    Raises:
+        ValueError: if two attributes of one name differ.
+    """
+    held = {a.name: (a, column) for a, column in zip(attributes, columns(attributes), strict=True)}
+    made = values.new_full((len(values), sum(a.width for a in wanted)), torch.nan)
+    for attribute, column in zip(wanted, columns(wanted), strict=True):
+        known, own = held.get(attribute.name, (attribute, None))
+        if (tuple(known.values), known.numbers) != (tuple(attribute.values), attribute.numbers):
+            raise ValueError(
+                f"{attribute.name}: expected {_kind(attribute)}, as it was told before, got {_kind(known)}."
+            )
+        if own is not None:
+            made[:, column] = values[:, own]
+    return made
+
+
+def _kind(attribute: Attribute) -> str:
+    return f"values {', '.join(attribute.values)}" if attribute.values else f"{attribute.numbers} numbers"
 
 
 def told(attributes: Sequence[Attribute], **values: str | int | Sequence[float]) -> Tensor:

@@ -44,13 +44,13 @@ class ColouredDigits:
 
     def __init__(
         self,
-        source: Literal["digits", "mnist"] = "digits",
+        source: Literal["digits", "mnist-1000", "mnist"] = "digits",
         support: Literal["uniform", "non-uniform", "partial"] = "uniform",
         side: int = 28,
         split: Literal["train", "test"] = "train",
     ) -> None:
-        if source not in ("digits", "mnist"):
-            raise ValueError(f"source: expected 'digits' or 'mnist', got {source!r}.")
+        if source not in ("digits", "mnist-1000", "mnist"):
+            raise ValueError(f"source: expected 'digits', 'mnist-1000' or 'mnist', got {source!r}.")
         if support not in ("uniform", "non-uniform", "partial"):
             raise ValueError(f"support: expected 'uniform', 'non-uniform' or 'partial', got {support!r}.")
         self._digits = LabelledImages(source, side, 1, split)

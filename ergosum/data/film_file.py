@@ -85,7 +85,7 @@ class _Shot(NamedTuple):
     seconds: float
 
 
-def read_film(path: Path | str, side: int, *, background: float = 0.0) -> Film:
+def read_film(path: Path | str, side: int, *, background: float = 0.0, most: int | None = None) -> Film:
     """The frames of a film: the middle square of each, resized to `side` pixels (Lanczos).
 
     A film is one of these, told apart by its name:
@@ -100,21 +100,25 @@ def read_film(path: Path | str, side: int, *, background: float = 0.0) -> Film:
     - a video (MP4, MOV, WebM, MKV, AVI), where PyAV is installed: `pip install 'ergosum[video]'`.
 
     Args:
-        side: pixels of the result, >= 4. background: the grey in [0, 1] on which transparent frames are laid.
+        side: pixels of the result, >= 4. background: the grey in [0, 1] on which transparent frames are laid. most:
+            frames beyond which a film is refused, >= 2.
     Raises:
-        FileNotFoundError: if there is no such file or folder. ValueError: if `side` or `background` is out of range.
-        UnreadableFilm, an OSError: if it cannot be read; one of its frames cannot; it has one frame only, or more than
-        `MOST_FRAMES` or a GiB of them; frames differ in size; no frame differs from the next; or it holds NaN.
+        FileNotFoundError: if there is no such file or folder. ValueError: if `side`, `background` or `most` is out of
+        range. UnreadableFilm, an OSError: if it cannot be read; one of its frames cannot; it has one frame only, or
+        more than `most` or a GiB of them; frames differ in size; no frame differs from the next; or it holds NaN.
     """
     if side < LEAST_SIDE:
         raise ValueError(f"side: expected at least {LEAST_SIDE} pixels, got {side!r}.")
     if not 0 <= background <= 1:
         raise ValueError(f"background: expected a grey in 0 .. 1, got {background!r}.")
+    most = MOST_FRAMES if most is None else most
+    if most < 2:
+        raise ValueError(f"most: expected at least 2 frames, got {most!r}.")
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"No such film: {shown(path)}.")
     try:
-        return _film(_shots(path, side, background), side)
+        return _film(_shots(path, side, background), side, most)
     except UnreadableImage as error:
         raise UnreadableFilm(path, error.reason) from error
     except (OSError, ValueError) as error:
@@ -179,9 +183,9 @@ def _shots(path: Path, side: int, background: float) -> Iterator[_Shot]:
     return (_Shot(*square, seconds) for square, seconds in read_squares(path, side, background))
 
 
-def _film(shots: Iterator[_Shot], side: int) -> Film:
+def _film(shots: Iterator[_Shot], side: int, most: int) -> Film:
     """The film of what was read, checked; as soon as something is wrong, no more is read."""
-    most = min(MOST_FRAMES, _MOST_VALUES // (3 * side * side))
+    most = min(most, _MOST_VALUES // (3 * side * side))
     first = next(shots, None)
     if first is None:
         raise ValueError("it has no frames")

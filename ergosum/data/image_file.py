@@ -6,6 +6,7 @@ where that is enough, and what remains large is averaged down strip by strip bef
 animated image gives its first frame, and all of them to `read_squares`. Settings of Pillow stay as they are.
 """
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +22,8 @@ from ergosum.data.listing import shown
 from ergosum.data.placement import Placement
 
 __all__ = [
-    "LEAST_SIDE", "LONGEST", "MOST_PIXELS", "Square", "UnreadableImage", "as_square", "is_animated", "plain",
-    "read_image", "read_square", "read_squares",
+    "LEAST_SIDE", "LONGEST", "MOST_PIXELS", "Square", "UnreadableImage", "as_square", "decode_square", "is_animated",
+    "plain", "read_image", "read_square", "read_squares",
 ]  # fmt: skip
 
 LEAST_SIDE = 4
@@ -104,6 +105,22 @@ def read_square(path: Path | str, side: int, background: float = 0.0) -> Square:
         FileNotFoundError, IsADirectoryError, UnreadableImage: as `read_image`.
     """
     image, size, orientation = _decode(path, side)
+    return _placed(image, size, side, background, orientation)
+
+
+def decode_square(content: bytes, name: str, side: int, background: float = 0.0) -> Square:
+    """The middle square of an image that lies in memory, such as one of an archive, as `read_square` makes it.
+
+    Args:
+        content: of an image file. name: how an error calls it. side, background: as `read_square`.
+    Raises:
+        UnreadableImage: as `read_image`.
+    """
+    try:
+        with _quiet(), Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
+            image, size, orientation = _upright(opened, side)
+    except Exception as error:  # for damaged files Pillow raises nearly every exception that Python has
+        raise UnreadableImage(name, _reason(error)) from error
     return _placed(image, size, side, background, orientation)
 
 

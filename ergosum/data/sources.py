@@ -1,5 +1,5 @@
-"""Where digits come from: scikit-learn's bundled digits, MNIST's idx files, or a folder of images; and Fashion-MNIST in
-their stead.
+"""Where digits come from: scikit-learn's digits or a thousand of MNIST's, which are bundled, MNIST's idx files, or a
+folder of images; and Fashion-MNIST in their stead.
 
 Each source has fixed training and held-out parts. Nothing is downloaded unless MNIST or Fashion-MNIST is asked for and
 neither `ERGOSUM_DATA` nor the user's cache has it; a download is checked by its digest before it gets its final name.
@@ -31,8 +31,8 @@ from ergosum.data.listing import image_files, shown
 from ergosum.data.record import Digits
 from ergosum.data.split import split_files
 
-__all__ = ["FASHION_FILES", "MNIST_FILES", "SOURCES", "at_hand", "centre", "checksum", "cut", "default_source",
-           "fit_canvas", "load_digits", "load_image", "source_at_hand"]  # fmt: skip
+__all__ = ["FASHION_FILES", "MNIST_FILES", "SOURCES", "THOUSAND", "at_hand", "centre", "checksum", "cut",
+           "default_source", "fit_canvas", "load_digits", "load_image", "source_at_hand"]  # fmt: skip
 
 Split = Literal["train", "test"]
 
@@ -55,6 +55,10 @@ FASHION_FILES = ("fashion_mnist_sprite_900.npz", "fashion-mnist-sprite.png")
 """What may hold the 900 images: an archive with the array `images`, or the sprite as it is published."""
 FASHION_PIXELS = "86efcd8ae29baccc34638f6a479365dfbb1b54fe1c3cac41a71a694b9d4cd220"
 """sha256 of the 900 images' bytes one after the other, from whichever file."""
+THOUSAND = Path(__file__).parent / "digits" / "mnist-1000.npz"
+"""A thousand digits of MNIST's training part, which ship with the package (`thousand.py`)."""
+_HELD_OUT = 200
+"""Of these, the last that are held out: twenty of each class."""
 _BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, SyntaxError, EOFError, zlib.error, struct.error,
            zipfile.BadZipFile, Image.DecompressionBombError)  # fmt: skip
 """What gzip, NumPy and Pillow raise for broken files."""
@@ -129,6 +133,13 @@ def _bundled(split: Split) -> tuple[Tensor, Tensor]:
     labels = torch.from_numpy(classes).long()
     part = slice(-400, None) if split == "test" else slice(None, -400)
     return images[part], labels[part]
+
+
+def _thousand(split: Split) -> tuple[Tensor, Tensor]:
+    with np.load(THOUSAND) as held:
+        images, labels = torch.from_numpy(held["images"]), torch.from_numpy(held["labels"])
+    part = slice(-_HELD_OUT, None) if split == "test" else slice(None, -_HELD_OUT)
+    return images[part, None].float() / 255, labels[part].long()
 
 
 def _mnist(split: Split) -> tuple[Tensor, Tensor]:
@@ -310,6 +321,6 @@ def fit_canvas(image: Tensor, canvas: int) -> Tensor:
     return F.interpolate(image[None], (canvas, canvas), mode="bicubic", antialias=True)[0].clamp(0, 1)
 
 
-_LOADERS = {"digits": _bundled, "mnist": _mnist, "fashion": _fashion}
+_LOADERS = {"digits": _bundled, "mnist-1000": _thousand, "mnist": _mnist, "fashion": _fashion}
 SOURCES = tuple(_LOADERS)
 """Sources that have a name; a folder of images is one too."""

@@ -30,7 +30,7 @@ from ergosum.report.strips import sheet
 from ergosum.report.tables import as_html, targets_html
 from ergosum.training.task import Section
 
-__all__ = ["addition_sheet", "baseline_sheet", "components_sheet", "exchange_sheet", "maps_sheet",
+__all__ = ["addition_sheet", "baseline_sheet", "components_sheet", "exchange_sheet", "maps_sheet", "masks_shown",
            "recombination_sheet", "sections", "union_sheet"]  # fmt: skip
 
 SHOWN = 8
@@ -77,7 +77,7 @@ def baseline_sheet(model: ImageBaseline, images: Tensor) -> Image.Image:
     with torch.no_grad():
         rows = [("image", images), ("recomposed", model.eval().recompose(model.encode(images)))]
         if hasattr(model, "masks"):
-            rows.append(("masks", _flat(model.masks(images), images)))  # type: ignore[operator]
+            rows.append(("masks", masks_shown(model.masks(images), images)))  # type: ignore[operator]
     return sheet(rows, boxed=())
 
 
@@ -89,7 +89,7 @@ def components_sheet(model: ImageDecomposer, images: Tensor, generator: Generato
     images = images[:SHOWN]
     shown = decompose(model, images, generator)
     count = shown.latents.shape[1]
-    rows = [("image", images), ("recomposed", shown.whole), ("masks", _flat(shown.masks, images))]
+    rows = [("image", images), ("recomposed", shown.whole), ("masks", masks_shown(shown.masks, images))]
     share = shown.masks[:, :, None]
     counts = shown.alone * share + NOTHING * (1 - share)
     rows += [(name, counts[:, k]) for k, name in enumerate(_names(model, count))]
@@ -171,7 +171,7 @@ def union_sheet(
     weighted = [share._replace(weight=weight) for share, weight in zip(shares, weights, strict=True)]
     made, masks = recombine(weighted, generator)
     rows = [("image A", images[0][:SHOWN]), ("image B, of the other model", images[1][:SHOWN])]
-    rows += [("all of A, objects of B", made), ("its masks", _flat(masks, made))]
+    rows += [("all of A, objects of B", made), ("its masks", masks_shown(masks, made))]
     rows += [("uncalibrated", recombine(shares, generator)[0])]
     return sheet(rows, boxed=())
 
@@ -184,7 +184,7 @@ def _names(model: ImageDecomposer, count: int) -> tuple[str, ...]:
 def _all_of_both(model: ImageDecomposer, a: Tensor, b: Tensor, generator: Generator) -> list[tuple[str, Tensor]]:
     both = combine(a, b, globals=model.globals)
     made = recompose(model, both, generator)
-    return [("all of both", made), ("its masks", _flat(masks_of(model, both, made), made))]
+    return [("all of both", made), ("its masks", masks_shown(masks_of(model, both, made), made))]
 
 
 def _exchanged(own: Tensor, donor: Tensor, k: int) -> Tensor:
@@ -197,7 +197,8 @@ def _grey(maps: Tensor) -> Tensor:
     return maps[:, None].expand(-1, 3, -1, -1)
 
 
-def _flat(masks: Tensor, images: Tensor) -> Tensor:
+def masks_shown(masks: Tensor, images: Tensor) -> Tensor:
+    """The component that holds most of each pixel, in colours, (batch, 3, side, side)."""
     winner = masks.argmax(1, keepdim=True) == torch.arange(masks.shape[1])[:, None, None]
     none = images.new_zeros(len(images), 0)
     return overlay(ImageRecord(images, none, winner, none))

@@ -16,13 +16,18 @@ from ergosum.decomposition.baselines.baseline import ImageBaseline
 from ergosum.decomposition.model import ImageDecomposer
 from ergosum.decomposition.objective import RecompositionLoss, RecompositionObjective
 from ergosum.part import Part, parameters, within
+from ergosum.training.runfolder import load_predictor
 from ergosum.training.task import Losses, Section, Shelf, Table, Task
 
-__all__ = ["HELD_OUT", "Coding", "OfImages", "Recomposition"]
+__all__ = ["HELD_OUT", "Coding", "OfImages", "Recomposition", "decomposer_of", "load_decomposer"]
 
 
 HELD_OUT = 1_000_000
 """Seeds of held-out images start here; training images are drawn with smaller ones."""
+
+
+TOGETHER = 8
+"""Held-out images that are drawn with one seed where they are called by their number."""
 
 
 class NoisedBatch(NamedTuple):
@@ -61,6 +66,11 @@ class OfImages(Task):
     def held_out(self, n: int, generator: Generator) -> ImageRecord:
         """Images that training never sees."""
         return self.dataset("test").draw(n, generator)
+
+    def held_out_image(self, number: int) -> Tensor:
+        """One held-out image by its number from 0, (1, 3, side, side); eight are drawn with one seed."""
+        generator = Generator().manual_seed(HELD_OUT + number // TOGETHER)
+        return self.held_out(TOGETHER, generator).images[number % TOGETHER][None]
 
     @cached_property
     def stored(self) -> Stored:
@@ -218,6 +228,29 @@ class Coding(OfImages):
     def locate(self, model: nn.Module, batch: ImageBatch) -> str:
         """Which part first leaves the finite numbers."""
         return model.locate(batch.images)  # type: ignore[operator]
+
+
+def load_decomposer(name: str, trust: tuple[str, ...] = ()) -> tuple[OfImages, ImageDecomposer]:
+    """Task and model of a run or card that decomposes images.
+
+    Args:
+        trust: modules outside of the package that its recipe may name.
+    Raises:
+        ValueError: if it was trained for something else. FileNotFoundError: if there is no such run or card.
+    """
+    experiment, model = load_predictor(name, trust)
+    return decomposer_of(name, experiment.built(), model)
+
+
+def decomposer_of(name: str, task: Task, model: nn.Module) -> tuple[OfImages, ImageDecomposer]:
+    """The task and model of `name`, which have been loaded, if they decompose images; errors as `load_decomposer`."""
+    if isinstance(model, ImageBaseline):
+        raise ValueError(
+            f"{name} is a {type(model).__name__}, a baseline that is only trained and scored; expected a decomposer."
+        )
+    if not isinstance(task, OfImages) or not isinstance(model, ImageDecomposer):
+        raise ValueError(f"{name} does not decompose images; expected a run such as tetrominoes.")
+    return task, model
 
 
 def _with_objects(data: Part[ImageDataset], objects: int) -> Part[ImageDataset]:

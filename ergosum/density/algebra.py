@@ -32,7 +32,7 @@ from ergosum.leaves import leaf_values
 from ergosum.nodes import Named, Node, leaves, warn
 from ergosum.shapes import Batch
 
-__all__ = ["Complement", "Lifted", "complement", "lifted"]
+__all__ = ["Complement", "Lifted", "complement", "lifted", "tree"]
 
 FLOOR = 1e-3
 """Least probability that x is not of a condition; below it the complement's density is not exact."""
@@ -201,3 +201,26 @@ def _one_temperature(node: str, parts: Sequence[Energy]) -> float:
             "compose in units, a.in_units()."
         )
     return told.pop()
+
+
+def tree(energy: Energy, x: Tensor, depth: int = 0) -> list[tuple[str, float]]:
+    """A composition as indented lines, each with its term's mean energy at points x, in nats."""
+    with torch.no_grad():
+        lines = [("   " * depth + _sign(energy), energy(x).mean().item())]
+    for part in _below(energy):
+        lines += tree(part, x, depth + 1)
+    return lines
+
+
+def _below(energy: Energy) -> list[Energy]:
+    """The terms of a composition, without the priors that it is taken over."""
+    if isinstance(energy, Lifted):
+        return list(energy.terms)  # type: ignore[arg-type]
+    if isinstance(energy, Complement):
+        return [energy.term]
+    return list(energy) if isinstance(energy, Node) and not isinstance(energy, Named) else []
+
+
+def _sign(energy: Energy) -> str:
+    names = {"Lifted": "and", "Complement": "not", "Or": "or"}
+    return str(energy) if not _below(energy) else f"{names.get(type(energy).__name__, 'sum')}: {energy}"

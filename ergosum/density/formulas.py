@@ -31,7 +31,7 @@ from ergosum.energy import Energy, as_energy, summed
 from ergosum.formula import numbered, parse_formula
 from ergosum.nodes import Named, Node, silence
 
-__all__ = ["Entry", "Vocabulary", "Worlds", "holds", "meaning", "vocabulary", "worlds"]
+__all__ = ["Entry", "Vocabulary", "Worlds", "holds", "kinds", "meaning", "vocabulary", "worlds"]
 
 Vocabulary = dict[str, Entry]
 """What a formula may name."""
@@ -209,6 +209,12 @@ def _complement(inner: Energy, known: Vocabulary) -> Energy:
         with silence():  # the posterior of a conjunction is what counts, not its log Z
             return complement(_of(inner, known), named[0].prior, share)
     return complement(named[0].energy, named[0].prior, share)
+
+
+def kinds(formula: str, known: Vocabulary) -> set[str]:
+    """What the names of a formula are values of, such as colour and place; errors as `meaning`."""
+    read, known = _read(formula, known, None)
+    return {known[leaf.name].kind for leaf in leaves(read)} - {""}
 
 
 class Worlds(NamedTuple):

@@ -6,6 +6,7 @@ the finite steps leave; a conjunction is drawn with more of them, and with weigh
 for (`samplers/ladder.py` says why).
 """
 
+import collections.abc
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,20 +15,24 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
-from ergosum.density.algebra import Lifted
+from ergosum.density.algebra import Lifted, tree
 from ergosum.density.chains import Recipe, run_chains
 from ergosum.density.figures import film_of, grid
-from ergosum.density.formulas import PRIOR, Vocabulary, meaning, vocabulary
+from ergosum.density.formulas import PRIOR, Vocabulary, holds, meaning, vocabulary
 from ergosum.density.model import Density
 from ergosum.energy import Energy
 from ergosum.nodes import Node
+from ergosum.samplers.chain import finished
 from ergosum.samplers.ladder import NoiseLadder
 from ergosum.samplers.langevin import Langevin
 from ergosum.samplers.mala import Mala
 from ergosum.samplers.reverse import levels
 from ergosum.training.task import Samples, Shelf, Table
 
-__all__ = ["Drawn", "decoded", "draw", "draw_classes", "of_condition", "sample_densities", "shown_levels"]
+__all__ = [
+    "Drawn", "Passing", "decoded", "draw", "draw_classes", "drawing", "of_condition", "sample_densities",
+    "sampling_densities", "shown_at", "shown_levels",
+]  # fmt: skip
 
 LEVELS = 60
 """Noise levels of a ladder where none are asked for."""
@@ -55,6 +60,20 @@ class Drawn(NamedTuple):
     ess: list[float]
 
 
+class Passing(NamedTuple):
+    """Draws on their way down.
+
+    Attributes:
+        number: of the level, from 0; of chains, 0. sigma: the level; 0 for the last, denoised draws, and for chains.
+    Shape:
+        x: (at most 512, *event), points of the space; of particles the first of each draw.
+    """
+
+    number: int
+    sigma: float
+    x: Tensor
+
+
 def draw(
     models: Sequence[Density],
     energy: Energy,
@@ -79,9 +98,35 @@ def draw(
     Raises:
         ValueError: for settings out of range, or models without noise levels and a recipe of chains.
     """
+    return finished(
+        drawing(
+            models, energy, n, generator, steps=steps, sigma=sigma, corrections=corrections, particles=particles,
+            film=film, recipe=recipe,
+        )
+    )  # fmt: skip
+
+
+def drawing(
+    models: Sequence[Density],
+    energy: Energy,
+    n: int,
+    generator: Generator | None = None,
+    *,
+    steps: int = 0,
+    sigma: float = 0.0,
+    corrections: int | None = None,
+    particles: int = 1,
+    film: bool = False,
+    recipe: Recipe | None = None,
+) -> collections.abc.Generator[Passing, None, Drawn]:
+    """What `draw` does, level by level: yields the draws at each level, and returns the result. Errors as there."""
     levelled = all(hasattr(model.family, "lowest") for model in models)
     if not levelled:
-        return _by_chains(models, energy, n, generator, steps, recipe, film, sigma or corrections or particles - 1)
+        return (
+            yield from _by_chains(
+                models, energy, n, generator, steps, recipe, film, sigma or corrections or particles - 1
+            )
+        )
     steps = steps or LEVELS
     for what, value, least in (("n", n, 1), ("steps", steps, 2), ("particles", particles, 1)):
         if value < least:
@@ -99,7 +144,10 @@ def draw(
         x = family.mean + spread * noise
         # islands are resampled among themselves, so that draws stay independent
         run = ladder if particles == 1 else replace(ladder, islands=count)
-        rungs = list(run.descend(energy, x, generator=generator))
+        rungs = []
+        for rung in run.descend(energy, x, generator=generator):
+            rungs.append(rung)
+            yield Passing(len(rungs) - 1, rung.sigma, rung.x.detach()[::particles])
         last = rungs[-1]
         found.append(last.x if particles == 1 else last.x[_chosen(last.log_weight, count, generator)])
         kept.append([r.x[::particles].detach() for r in rungs] if film else [])
@@ -146,14 +194,17 @@ def shown_levels(model: Density, drawn: Drawn) -> list[Tensor]:
 
     At high levels that is nearly the mean of all data, and at the lowest the draws themselves. Of chains, their points.
     """
-    if not drawn.levels:
-        return [decoded(model, x) for x in drawn.film]
-    family, frames = model.family, []
-    variance = float(family.deviation) ** 2
-    for number, x in enumerate(drawn.film):
-        sigma = drawn.levels[number] if number < len(drawn.levels) else 0.0
-        frames.append(decoded(model, family.mean + (x - family.mean) * variance / (variance + sigma**2)))
-    return frames
+    sigmas = [*drawn.levels, 0.0]
+    return [shown_at(model, x, sigmas[number] if drawn.levels else 0.0) for number, x in enumerate(drawn.film)]
+
+
+@torch.no_grad()
+def shown_at(model: Density, x: Tensor, sigma: float) -> Tensor:
+    """Images of draws at one level, as `shown_levels` has them; at 0 those of the points themselves."""
+    if sigma == 0:
+        return decoded(model, x)
+    family, variance = model.family, float(model.family.deviation) ** 2
+    return decoded(model, family.mean + (x - family.mean) * variance / (variance + sigma**2))
 
 
 @torch.no_grad()
@@ -184,6 +235,31 @@ def sample_densities(
         formula: empty for the condition, or without that for the prior. digits: whether images are upright digits, so
             that the shelf's reader can say which. Others: as `draw` and `meaning`.
     """
+    return finished(
+        sampling_densities(
+            models, formula, n, shares, condition, steps, sigma, corrections, particles, seed, runs, shelf, digits,
+            recipe,
+        )
+    )  # fmt: skip
+
+
+def sampling_densities(
+    models: Sequence[nn.Module],
+    formula: str,
+    n: int,
+    shares: Sequence[float] | None,
+    condition: str,
+    steps: int,
+    sigma: float,
+    corrections: int | None,
+    particles: int,
+    seed: int,
+    runs: Sequence[str] = (),
+    shelf: Shelf | None = None,
+    digits: bool = False,
+    recipe: Recipe | None = None,
+) -> collections.abc.Generator[Passing, None, Samples]:
+    """What `sample_densities` does, level by level: yields the draws at each level."""
     densities = [_density(model) for model in models]
     known = vocabulary(densities, runs)
     if formula and condition:
@@ -192,7 +268,7 @@ def sample_densities(
     energy = meaning(text, known, shares)
     generator = torch.Generator().manual_seed(seed)
     settings = {"steps": steps, "sigma": sigma, "corrections": corrections, "particles": particles, "recipe": recipe}
-    drawn = draw(densities, energy, n, generator, **settings, film=True)  # type: ignore[arg-type]
+    drawn = yield from drawing(densities, energy, n, generator, **settings, film=True)  # type: ignore[arg-type]
     frames = shown_levels(densities[0], drawn)
     numbers: dict[str, Any] = {
         "formula": str(energy), "n": n, "seed": seed, "levels": list(drawn.levels),
@@ -200,21 +276,36 @@ def sample_densities(
     }  # fmt: skip
     if drawn.ess:
         numbers["ess"] = drawn.ess
-    tables = []
+    tables, captions, good = [], [], []
+    lines = tree(energy, drawn.x)
     if digits and shelf is not None:
-        numbers["read"] = _read(shelf, frames[-1], densities[0].names)
+        names = densities[0].names
+        answers = _answers(shelf, frames[-1])
+        numbers["read"] = _shares(answers, names)
+        captions = [names[answer] for answer in answers.tolist()]
+        good = holds(text, known, lambda name: _is(answers, names, name)).tolist()
         rows = [{"read as": name, "share": share} for name, share in numbers["read"].items()]
         title = f"{energy}, n = {n}, seed = {seed}, as a classifier of digits reads the draws"
         tables.append(Table(("read as",), {"share": 3}, rows, title))
-    return Samples(grid(frames[-1]), numbers, tables, film_of(frames))
+    return Samples(grid(frames[-1]), numbers, tables, film_of(frames), frames[-1], captions, good, lines)
 
 
-def _read(shelf: Shelf, images: Tensor, names: Sequence[str]) -> dict[str, float]:
-    """Shares of classes that the shipped reader sees."""
-    with torch.no_grad():
-        answers = torch.cat([shelf.classifier("upright")(part) for part in images.split(CHUNK)]).argmax(1)
+@torch.no_grad()
+def _answers(shelf: Shelf, images: Tensor) -> Tensor:
+    """The class that the shipped reader sees in each image, (n,)."""
+    return torch.cat([shelf.classifier("upright")(part) for part in images.split(CHUNK)]).argmax(1)
+
+
+def _shares(answers: Tensor, names: Sequence[str]) -> dict[str, float]:
+    """Shares of classes among answers."""
     counts = answers.bincount(minlength=len(names))
-    return {name: count / len(images) for name, count in zip(names, counts.tolist(), strict=True)}
+    return {name: count / len(answers) for name, count in zip(names, counts.tolist(), strict=True)}
+
+
+def _is(answers: Tensor, names: Sequence[str], name: str) -> Tensor:
+    """Whether images were read as what a name of a formula stands for; all of them are of the prior."""
+    own = name.rpartition(".")[2]
+    return answers == names.index(own) if own in names else torch.ones_like(answers, dtype=torch.bool)
 
 
 def _density(model: nn.Module) -> Density:
@@ -226,7 +317,7 @@ def _density(model: nn.Module) -> Density:
 def _by_chains(
     models: Sequence[Density], energy: Energy, n: int, generator: Generator | None, steps: int, recipe: Recipe | None,
     film: bool, levelled: Any,
-) -> Drawn:  # fmt: skip
+) -> collections.abc.Generator[Passing, None, Drawn]:  # fmt: skip
     """Draws of energies without noise levels."""
     told = next(type(model.family).__name__ for model in models if not hasattr(model.family, "lowest"))
     if n < 1 or steps < 0:
@@ -239,6 +330,7 @@ def _by_chains(
     for start in range(0, n, CHUNK):
         count = min(CHUNK, n - start)
         found.append(run_chains(recipe, energy, models[0].space.event, count, generator, steps))
+        yield Passing(0, 0.0, found[-1][-1])
     films = [torch.cat(points) for points in zip(*found, strict=True)]
     return Drawn(films[-1], films if film else [], (), [])
 

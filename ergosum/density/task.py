@@ -1,8 +1,9 @@
 """The task of densities: energies of images, by any objective."""
 
+import collections.abc
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
@@ -17,7 +18,11 @@ from ergosum.density.objectives.denoising import DenoisingScore
 from ergosum.density.offsets import absorb, fit_offsets
 from ergosum.density.table import measure
 from ergosum.part import Part, parameters
+from ergosum.samplers.chain import finished
 from ergosum.training.task import Losses, Samples, Section, Shelf, Table, Task
+
+if TYPE_CHECKING:
+    from ergosum.density.sampling import Passing
 
 __all__ = ["Densities", "DensityBatch"]
 
@@ -216,10 +221,23 @@ class Densities(Task):
         shelf: Shelf | None = None,
     ) -> Samples:
         """Draw a formula of classes of densities, see `density/sampling.py`."""
-        from ergosum.density.chains import chain_recipe
-        from ergosum.density.sampling import sample_densities
+        return finished(
+            self.sampling(
+                models, formula, n=n, shares=shares, condition=condition, steps=steps, sigma=sigma,
+                corrections=corrections, particles=particles, seed=seed, runs=runs, shelf=shelf,
+            )
+        )  # fmt: skip
 
-        return sample_densities(
+    def sampling(
+        self, models: Sequence[nn.Module], formula: str, *, n: int = 64, shares: Sequence[float] | None = None,
+        condition: str = "", steps: int = 0, sigma: float = 0.0, corrections: int | None = None, particles: int = 1,
+        seed: int = 0, runs: Sequence[str] = (), shelf: Shelf | None = None,
+    ) -> "collections.abc.Generator[Passing, None, Samples]":  # fmt: skip
+        """What `sample` does, level by level."""
+        from ergosum.density.chains import chain_recipe
+        from ergosum.density.sampling import sampling_densities
+
+        return sampling_densities(
             models, formula, n, shares, condition, steps, sigma, corrections, particles, seed, runs, shelf,
             self.of_digits, chain_recipe(self.objective),
         )  # fmt: skip
@@ -252,7 +270,7 @@ class Densities(Task):
     @property
     def of_digits(self) -> bool:
         """Whether images are upright digits, which a reader ships for."""
-        return self.takes_source and set(str(self.data.get("source")).split("+")) <= {"digits", "mnist"}
+        return self.takes_source and set(str(self.data.get("source")).split("+")) <= {"digits", "mnist-1000", "mnist"}
 
     def about(self) -> dict[str, str]:
         """Source and digest of the images."""

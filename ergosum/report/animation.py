@@ -8,9 +8,9 @@ from PIL import Image
 from torch import Tensor
 
 from ergosum.files import write_atomically
-from ergosum.report.strips import pixels
+from ergosum.report.strips import pixels, strip
 
-__all__ = ["HOLD", "encode_animation", "save_animation", "save_strip"]
+__all__ = ["HOLD", "encode_animation", "save_animation", "save_frames", "save_strip"]
 
 HOLD = 4
 """The first and the last frame stand this many times as long as the others."""
@@ -66,6 +66,21 @@ def save_strip(image: Image.Image, path: Path) -> None:
     if Path(path).suffix.lower() != ".png":
         raise ValueError(f"Strips are written as .png, not as {Path(path).suffix!r}.")
     write_atomically(Path(path), lambda p: image.save(p, "PNG"))
+
+
+def save_frames(frames: Tensor, path: Path) -> None:
+    """Write a sequence at a size for the eye: as a strip (`.png`) of about 112 pixels, or an animation (`.gif`) of 168.
+
+    Shape:
+        frames: (time, 3, side, side) in [0, 1].
+    Raises:
+        ValueError: if the suffix is another. OSError: if the file cannot be written.
+    """
+    side = frames.shape[-1]
+    if Path(path).suffix.lower() == ".gif":
+        save_animation(frames, path, zoom=max(1, 168 // side))
+    else:
+        save_strip(strip(frames, zoom=max(1, 112 // side)), path)
 
 
 def _as_images(frames: Tensor | Sequence[Image.Image], zoom: int) -> list[Image.Image]:

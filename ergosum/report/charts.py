@@ -11,7 +11,7 @@ from html import escape
 
 from ergosum.report.numerals import decimals_for, is_number, number
 
-__all__ = ["STYLE", "heat_map", "lines", "training_curve"]
+__all__ = ["STYLE", "compare_training", "heat_map", "lines", "training_curve"]
 
 STYLE = """
 .chart { --c0: #2458b8; --c1: #c2571a; --c2: #23835f; --c3: #8a4fa8; --c4: #8c7420; --c5: #b83a6b; --c6: #5d6673;
@@ -70,6 +70,36 @@ def training_curve(
     ends = [(name, points[-1], 6 if name == beside else 0) for name, points in curves.items()]
     parts.append(plot.end_labels(ends, "prediction"))
     return _svg(width, height, f"Training: error of the prediction and of {beside}", parts)
+
+
+def compare_training(runs: Mapping[str, Sequence[Mapping[str, float]]], width: int = 980, height: int = 340) -> str:
+    """The errors of several runs, falling, on a logarithmic axis, each labelled at its end.
+
+    Args:
+        runs: name -> lines of `metrics.jsonl` with `iteration` and `error`; runs without an error that can stand on a
+        logarithmic axis are left out. width, height: of the image, in pixels.
+    """
+    curves = {
+        name: _thin(
+            [
+                (float(u["iteration"]), float(u["error"]))
+                for u in updates
+                if is_number(u.get("error")) and u["error"] > 0
+            ]
+        )
+        for name, updates in runs.items()
+    }
+    curves = {name: _thin(points) for name, points in curves.items() if points}
+    if not curves:
+        return ""
+    longest = max(map(_text_width, curves))
+    plot = _Plot.around(curves.values(), width, height, right=min(260, 34 + longest), logarithmic=True)
+    parts = [plot.axes("updates", "error (logarithmic)")]
+    for colour, points in zip(_cycled(curves), curves.values(), strict=True):
+        parts.append(f'<polyline class="line bold s{colour}" points="{plot.path(points)}"/>')
+    ends = [(name, curves[name][-1], colour) for colour, name in zip(_cycled(curves), curves, strict=True)]
+    parts.append(plot.end_labels(ends, ""))
+    return _svg(width, height, f"Training: errors of {', '.join(curves)}", parts)
 
 
 def lines(
@@ -200,8 +230,8 @@ class _Plot:
             edge, x = self.x(point[0]), self.width - self.right
             parts.append(f'<polyline class="lead" points="{edge + 5:.1f},{wish:.1f} {x + 14},{y:.1f}"/>')
             weight = " strong" if name == emphasis else ""
-            style = f' style="fill: var(--c{colour})" class="label{weight}"'
-            parts.append(f'<text{style} x="{x + 18}" y="{y + 4.5:.1f}">{escape(name)}</text>')
+            kind = f"label f{colour}{weight}"
+            parts.append(f'<text class="{kind}" x="{x + 18}" y="{y + 4.5:.1f}">{escape(name)}</text>')
         return "".join(parts)
 
 
@@ -213,6 +243,11 @@ def _svg(width: float, height: float, label: str, parts: Sequence[str]) -> str:
 
 def _text(x: float, y: float, text: str, kind: str, anchor: str) -> str:
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _cycled(curves: Iterable[str]) -> list[int]:
+    """A colour for each curve."""
+    return [place % COLOURS for place, _ in enumerate(curves)]
 
 
 def _text_width(text: str) -> int:

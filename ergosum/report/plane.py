@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ergosum.energy import Energy
 from ergosum.samplers.chain import Chain
 
-__all__ = ["Grid", "draw_densities", "draw_plane", "on_grid"]
+__all__ = ["Grid", "draw_densities", "draw_plane", "film_plane", "on_grid"]
 
 INK, PAPER, ACCENT, TRACES = "#24272c", "#ffffff", "#c2571a", ("#2458b8", "#c2571a", "#23835f")
 
@@ -87,6 +87,29 @@ def draw_densities(grids: Sequence[Grid], titles: Sequence[str], draws: Sequence
         axis.set_xticks([])
         axis.set_yticks([])
     return _image(figure)
+
+
+def film_plane(grid: Grid, draws: Tensor, most: int = 40, side: int = 320) -> list[Image.Image]:
+    """The density with all chains on it, draw after draw, at most so many of them, evenly spread.
+
+    Args:
+        side: of a frame in pixels.
+    Shape:
+        draws: (draws, chains, 2).
+    """
+    root = grid.probability.sqrt()
+    share = (root / root.max()).flip(0)[..., None]
+    paper, deep = (torch.tensor(colour, dtype=torch.float64) for colour in ((255, 255, 255), (36, 88, 184)))
+    pixels = (paper + 0.75 * share * (deep - paper)).round().byte().numpy()
+    ground = Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR)
+    frames = []
+    for number in torch.linspace(0, len(draws) - 1, min(most, len(draws))).round().long().tolist():
+        frame = ground.copy()
+        pen = ImageDraw.Draw(frame)
+        for x, y in ((draws[number] / grid.extent + 1) / 2 * side).tolist():
+            pen.ellipse((x - 1.5, side - y - 1.5, x + 1.5, side - y + 1.5), fill=INK)
+        frames.append(frame)
+    return frames
 
 
 def _density(axis, grid: Grid) -> None:  # noqa: ANN001  # a matplotlib axis

@@ -4,6 +4,7 @@ Chains run in blocks of `BLOCK`, each with a generator of its own, so that sever
 out and find what one process finds.
 """
 
+import collections.abc
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -21,19 +22,30 @@ from ergosum.energies.ring import Ring
 from ergosum.energies.well import DoubleWell
 from ergosum.energy import Energy
 from ergosum.formula import parse_formula
-from ergosum.report.plane import Grid, draw_plane, on_grid
+from ergosum.report.plane import Grid, draw_plane, film_plane, on_grid
 from ergosum.report.processes import gathered, processes
-from ergosum.samplers.chain import Chain, sample
+from ergosum.samplers.broken import HalfNoise, NoReverse, SharedTest
+from ergosum.samplers.chain import Chain, finished, sampling
 from ergosum.samplers.descent import Descent
 from ergosum.samplers.hmc import Hmc
 from ergosum.samplers.langevin import Langevin
 from ergosum.samplers.mala import Mala
-from ergosum.samplers.state import Sampler
+from ergosum.samplers.state import Sampler, Step
 from ergosum.samplers.tempering import ParallelTempering
 from ergosum.samplers.underdamped import UnderdampedLangevin
 from ergosum.samplers.warmup import warm_up
 
-__all__ = ["BLOCK", "PLANE", "SAMPLERS", "PlanarRun", "planar_names", "sample_plane"]
+__all__ = [
+    "BLOCK",
+    "BROKEN",
+    "PLANE",
+    "SAMPLERS",
+    "PlanarRun",
+    "diagnosed",
+    "planar_names",
+    "sample_plane",
+    "sampling_plane",
+]
 
 BLOCK = 200
 """Chains of a block."""
@@ -69,17 +81,30 @@ SAMPLERS: dict[str, Any] = {
 """Samplers by name, with the step size that they start from."""
 
 
+BROKEN: dict[str, Any] = {
+    "half-noise": HalfNoise(step_size=0.05),
+    "no-reverse": NoReverse(step_size=0.2),
+    "shared-test": SharedTest(step_size=0.2),
+}
+"""Samplers with the mistakes that are made most, to see what bias looks like."""
+
+
 def planar_names() -> Mapping[str, Energy]:
     """The planar energies, built."""
     return {name: make() for name, make in PLANE.items()}
 
 
 class PlanarRun(NamedTuple):
-    """A run in the plane: its image, its chains, and its numbers."""
+    """A run in the plane: its image, its chains, its numbers, and the density."""
 
     image: Image.Image
     chain: Chain
     numbers: dict[str, Any]
+    grid: Grid
+
+    def film(self, most: int = 40) -> list[Image.Image]:
+        """The chains as they move, at most so many frames."""
+        return film_plane(self.grid, self.chain.draws, most)
 
 
 def sample_plane(
@@ -103,41 +128,61 @@ def sample_plane(
     Raises:
         ValueError: for an unknown sampler or numbers out of range; FormulaError for a formula that cannot be read.
     """
-    if isinstance(sampler, str) and sampler not in SAMPLERS:
-        raise ValueError(f"There is no sampler {sampler!r}; expected one of {', '.join(SAMPLERS)}, or your own.")
+    return finished(sampling_plane(formula, sampler, steps, chains, seed, step_size, extent, progress))
+
+
+def sampling_plane(
+    formula: str,
+    sampler: str | Sampler = "mala",
+    steps: int = 500,
+    chains: int = 200,
+    seed: int = 0,
+    step_size: float | None = None,
+    extent: float = 4.0,
+    progress: bool = False,
+) -> collections.abc.Generator[tuple[Grid, Tensor] | Step, None, PlanarRun | None]:
+    """What `sample_plane` does, step by step.
+
+    Yields the density with where the chains of the first block start, (chains, 2), before anything is sampled; then
+    every step. Returns the run.
+    """
+    known = SAMPLERS | BROKEN
+    if isinstance(sampler, str) and sampler not in known:
+        raise ValueError(f"There is no sampler {sampler!r}; expected one of {', '.join(known)}, or your own.")
     if steps < 10 or chains < 2 or not extent > 0:
         raise ValueError(f"Expected steps >= 10, chains >= 2 and extent > 0, got {steps}, {chains} and {extent}.")
     energy = parse_formula(formula, planar_names())
-    kernel = SAMPLERS[sampler] if isinstance(sampler, str) else sampler
+    kernel = known[sampler] if isinstance(sampler, str) else sampler
     name = sampler if isinstance(sampler, str) else type(sampler).__name__
     rank, world = processes()
     mine: dict[int, Chain] = {}
+    grid = on_grid(energy, extent)
     for number, size in enumerate([BLOCK] * (chains // BLOCK) + ([chains % BLOCK] if chains % BLOCK else [])):
         if number and number % world != rank:
             continue
         generator = Generator().manual_seed(seed if number == 0 else block_seed(seed, number))
         start = extent / 2 * torch.randn(size, 2, generator=generator, dtype=torch.float64)
         if number == 0:  # every process warms up on the first block
+            yield grid, start
             kernel, begin = _prepared(kernel, energy, start, step_size, generator)
             if rank:
                 continue
         else:
             begin = start
-        mine[number] = sample(
+        mine[number] = yield from sampling(
             kernel, energy, begin, steps, discard=steps // 5, generator=generator, progress=progress and rank == 0
         )
     blocks = gathered(mine)
     if blocks is None:
         return None
     chain = _joined([blocks[number] for number in sorted(blocks)])
-    grid = on_grid(energy, extent)
     reach = max(extent, 1.25 * chain.draws.abs().max().item())
-    numbers = _numbers(chain, energy, on_grid(energy, reach, 400))
+    numbers = diagnosed(chain, energy, on_grid(energy, reach, 400))
     if name == "descent":
         numbers |= {"ess": None, "rhat": None, "z": None}  # a minimum is no sample
     numbers |= {"formula": str(energy), "sampler": name, "steps": steps, "chains": chains, "seed": seed,
                 "step_size": _step_size(kernel)}  # fmt: skip
-    return PlanarRun(draw_plane(grid, chain, str(energy), _text(numbers)), chain, numbers)
+    return PlanarRun(draw_plane(grid, chain, str(energy), _text(numbers)), chain, numbers, grid)
 
 
 def _joined(blocks: list[Chain]) -> Chain:
@@ -171,8 +216,10 @@ def _step_size(kernel: Any) -> float:
     return float(getattr(kernel.kernel if isinstance(kernel, ParallelTempering) else kernel, "step_size", float("nan")))
 
 
-def _numbers(chain: Chain, energy: Energy, grid: Grid) -> dict[str, Any]:
-    """What the chains say beside what quadrature says, in Monte-Carlo standard errors."""
+def diagnosed(chain: Chain, energy: Energy, grid: Grid) -> dict[str, Any]:
+    """What the chains say beside what quadrature says: acceptance, ESS, R-hat, and means of x, y and the energy with
+    their distance z from the truth in Monte-Carlo standard errors.
+    """
     with torch.no_grad():
         at_draws = energy(chain.draws.flatten(0, 1)).unflatten(0, chain.draws.shape[:2])
         at_points = energy(grid.points.flatten(0, 1)).reshape(grid.probability.shape)

@@ -1,6 +1,7 @@
 """Contact sheets: what a dataset looks like."""
 
 from collections.abc import Callable
+from inspect import Parameter
 from pathlib import Path
 from typing import Any
 
@@ -261,10 +262,14 @@ def _with_masks(drawn: ImageRecord, name: str) -> list[tuple[str, Tensor]]:
     return [(name, drawn.images), ("masks", overlay(drawn))]
 
 
-def _labelled(found: Any, source: str, canvas: int) -> Part[Any]:
-    """A class of images with classes or attributes, of a source and a size where it takes them."""
-    given = {"source": source, **({"side": canvas} if canvas else {})}
-    return Part(found, **{name: value for name, value in given.items() if name in parameters(found)})
+def _given(found: Any, source: str = "", canvas: int = 0, path: str = "") -> Part[Any]:
+    """A class with the source, the size and the file that are given, where it takes them."""
+    given = {"source": source, "side": canvas, "canvas": canvas, "path": path, "folder": path}
+    known = parameters(found)
+    needs = next((name for name in ("path", "folder") if name in known), "")
+    if needs and not path and known[needs].default is Parameter.empty:
+        raise ValueError(f"{found.__name__} reads a file or folder: add --path PATH.")
+    return Part(found, **{name: value for name, value in given.items() if value and name in known})
 
 
 def _scenes(variant: str) -> Callable[[str, int, int], Image.Image]:
@@ -288,14 +293,14 @@ SHEETS: dict[str, Callable[[str, int, int], Image.Image]] = {
 """Datasets with a sheet of their own; `images`, `classes`, `attributes`, `pairs` and `clips` draw all others."""
 
 
-def sheet_of(name: str, trust: tuple[str, ...] = ()) -> Callable[[str, int, int], Image.Image]:
+def sheet_of(name: str, trust: tuple[str, ...] = (), path: str = "") -> Callable[[str, int, int], Image.Image]:
     """What draws the sheet of a dataset: source, seed and canvas -> image; a canvas of 0 is the dataset's own.
 
     Args:
         name: one of `SHEETS`, a folder of images, a class of `ergosum.data` or of your own by its name, or several
-            joined by '+'. trust: modules of your own that may be imported.
+            joined by '+'. trust: modules of your own that may be imported. path: of what a class reads.
     Raises:
-        ValueError: if there is no such dataset.
+        ValueError: if there is no such dataset, or a class reads a file and none is given.
     """
     folder = bool(name) and Path(name).is_dir()
     known = name if name in SHEETS or "." in name or class_called(name) is None else name.lower()
@@ -303,13 +308,15 @@ def sheet_of(name: str, trust: tuple[str, ...] = ()) -> Callable[[str, int, int]
         return lambda source, seed, canvas: SHEETS[known](source, seed, canvas or 28)
     found = None if folder or "+" in name else class_called(name, trust)
     if found is not None and hasattr(found, "pairs"):
-        return lambda source, seed, canvas: pairs(Part(found, **({"canvas": canvas} if canvas else {})), seed)
+        return lambda source, seed, canvas: pairs(_given(found, "", canvas, path), seed)
     if found is not None and hasattr(found, "clips"):
-        return lambda source, seed, canvas: clips(Part(found, **({"canvas": canvas} if canvas else {})), seed)
+        return lambda source, seed, canvas: clips(_given(found, "", canvas, path), seed)
+    if found is not None and "path" in parameters(found) and hasattr(found, "draw"):
+        return lambda source, seed, canvas: images(_given(found, "", canvas, path), seed)
     if found is not None and hasattr(found, "labelled"):
-        return lambda source, seed, canvas: classes(_labelled(found, source, canvas), seed)
+        return lambda source, seed, canvas: classes(_given(found, source, canvas, path), seed)
     if found is not None and hasattr(found, "attributed"):
-        return lambda source, seed, canvas: attributes(_labelled(found, source, canvas), seed)
+        return lambda source, seed, canvas: attributes(_given(found, source, canvas, path), seed)
     try:
         data = dataset(name, None, trust=trust)
     except FileNotFoundError as error:

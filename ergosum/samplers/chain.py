@@ -5,10 +5,11 @@ at: for that unit, sample `energy.in_units()`. Randomness comes from `generator`
 torch's global generator.
 """
 
+import collections.abc
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -37,12 +38,26 @@ __all__ = [
     "Step",
     "Varying",
     "differentiable_steps",
+    "finished",
     "resumed",
     "run",
     "sample",
+    "sampling",
     "slope",
     "start",
 ]
+
+
+Result = TypeVar("Result")
+
+
+def finished(running: collections.abc.Generator[Any, None, Result]) -> Result:
+    """What a generator returns when it has run to its end; what it yields on the way is passed over."""
+    while True:
+        try:
+            next(running)
+        except StopIteration as end:
+            return end.value
 
 
 def differentiable_steps(
@@ -242,6 +257,26 @@ def sample(
         >>> chain.draws.shape
         torch.Size([8, 4, 2])
     """
+    return finished(
+        sampling(
+            sampler, energy, x, steps, keep=keep, discard=discard, generator=generator, progress=progress, check=check
+        )
+    )
+
+
+def sampling(
+    sampler: Sampler,
+    energy: Term | Varying,
+    x: Batch | State,
+    steps: int,
+    *,
+    keep: int = 1,
+    discard: int = 0,
+    generator: Generator | None = None,
+    progress: bool = False,
+    check: bool = True,
+) -> collections.abc.Generator[Step, None, Chain]:
+    """What `sample` does, step by step: yields every step, and returns the chain. Arguments and errors as there."""
     if steps < 1 or keep < 1 or not 0 <= discard <= steps - keep:
         raise ValueError(
             f"sample: of {steps} steps, every {keep}th after the first {discard} keeps nothing; expected steps >= 1, "
@@ -255,6 +290,7 @@ def sample(
     running = run(sampler, energy, x, steps, generator=generator, check=check)
     with frozen(energy):
         for step in _shown(running, steps, type(sampler).__name__) if progress else running:
+            yield step
             if tells_start and energies and energies[-1] is None:
                 energies[-1] = step.info.energy
             if step.n <= discard:

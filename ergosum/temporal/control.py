@@ -7,7 +7,7 @@ Two ways for several factors to move in one frame:
   each.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -23,8 +23,9 @@ from ergosum.samplers.descent import Descent
 from ergosum.shapes import Frames, Images
 from ergosum.temporal.beside import Beside
 from ergosum.temporal.timeline import Timeline, parse_timeline
+from ergosum.training.runfolder import load_predictor
 
-__all__ = ["Bank", "as_moves"]
+__all__ = ["Bank", "as_moves", "load_bank"]
 
 SIDE = 28
 """Side of a frame in pixels where a predictor does not tell."""
@@ -191,11 +192,35 @@ class Bank:
         Raises:
             ValueError: if the timeline uses a factor that the bank does not hold, or the start is no batch of images.
         """
+        return torch.stack(list(self.frames(start, timeline, how, substeps)), 1)
+
+    def frames(
+        self, start: Images, timeline: Timeline | str, how: Literal["split", "sum"] = "split", substeps: int = 4
+    ) -> Iterator[Images]:
+        """The frames of `play` as they are made, the start first, each (batch, 3, side, side); errors as there."""
         timeline = parse_timeline(timeline) if isinstance(timeline, str) else timeline
         missing = [f for f in timeline.factors if f not in self.members]
         if missing:
             raise ValueError(f"No energy for {', '.join(missing)}; this bank holds {', '.join(self.factors)}.")
-        frames = [as_images(start, self._expected)]
+        frame = as_images(start, self._expected)
+        yield frame
         for moves in timeline:
-            frames.append(self.advance(frames[-1], moves, how, substeps))
-        return torch.stack(frames, 1)
+            frame = self.advance(frame, moves, how, substeps)
+            yield frame
+
+
+def load_bank(runs: Iterable[str], trust: tuple[str, ...] = (), beside: Beside | None = None) -> Bank:
+    """The energies of runs and cards, to steer with, and what acts beside them.
+
+    Args:
+        trust: modules outside of the package that recipes may name.
+    Raises:
+        ValueError: if one of them is no model of sequences. FileNotFoundError: if there is no such run or card.
+    """
+    models = []
+    for run in runs:
+        model = load_predictor(run, trust)[1]
+        if not hasattr(model, "predict"):
+            raise ValueError(f"{run} decomposes images and cannot steer a sequence; see `ergosum decompose`.")
+        models.append(model)
+    return Bank(models, beside)

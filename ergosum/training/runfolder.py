@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ergosum.files import read_json, write_atomically, write_json
 from ergosum.training.experiment import Experiment, from_dict, to_dict
+from ergosum.training.hub import fetched, is_on_hub
 from ergosum.training.task import Task
 
 __all__ = ["CARDS", "load_predictor", "load_recipe", "load_weights", "locate", "owned", "save_recipe", "save_weights"]
@@ -25,18 +26,20 @@ CARDS = Path(__file__).parents[1] / "zoo" / "cards"
 
 
 def locate(name: str | Path, cards: Path = CARDS) -> Path:
-    """The run folder at a path, or the card of that name.
+    """The run folder at a path, the card of that name, or the folder on a hub, `hf://USER/NAME` (`hub.fetched`).
 
     Raises:
-        FileNotFoundError: if there is neither.
+        FileNotFoundError: if there is none. ImportError: for a name on a hub, without huggingface_hub.
     """
+    if is_on_hub(name):
+        return fetched(name)
     for folder in (Path(name), cards / name):
         if (folder / "recipe.json").is_file():
             return folder
     if Path(name).exists():
         raise FileNotFoundError(f"{name} is not a run folder: it has no recipe.json.")
     known = ", ".join(sorted(p.parent.name for p in cards.glob("*/recipe.json")))
-    raise FileNotFoundError(f"There is no card or run folder {str(name)!r}; the cards are {known}.")
+    raise FileNotFoundError(f"There is no card or run folder {str(name)!r}; the cards are {known}, and hf://USER/NAME.")
 
 
 @contextmanager
@@ -135,7 +138,7 @@ def save_recipe(folder: Path, experiment: Experiment) -> None:
 def load_predictor(
     run: str | Path, trust: tuple[str, ...] = (), task: Task | None = None
 ) -> tuple[Experiment, nn.Module]:
-    """Experiment and trained model of a run folder (a path) or of a card (its name), in evaluation mode.
+    """Experiment and trained model of a run folder (a path), a card (its name) or hf://USER/NAME, in evaluation mode.
 
     Args:
         trust: modules outside of the package that its recipe may name. task: of a run that was trained from a task

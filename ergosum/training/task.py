@@ -66,14 +66,23 @@ class Section(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """What a task drew from a formula of trained energies: a picture, what `--json` prints, tables for a person, and
-    the frames of a film of how it was drawn, where there is one.
+    """What a task drew from a formula of trained energies.
+
+    Attributes:
+        image: a picture of all. numbers: what `--json` prints. tables: for a person. film: frames of how it was drawn,
+            where there are any. draws: images (n, C, side, side), where draws are images; captions: what is read in
+            each; good: whether that is what the formula asks for, None where nobody can tell. terms: those of the
+            formula, as an indented line each, with their mean energies.
     """
 
     image: "Image.Image"
     numbers: dict[str, Any]
     tables: Sequence[Table] = ()
     film: "Sequence[Image.Image]" = ()
+    draws: Tensor | None = None
+    captions: Sequence[str] = ()
+    good: Sequence[bool | None] = ()
+    terms: Sequence[tuple[str, float]] = ()
 
 
 class Shelf(Protocol):
@@ -97,7 +106,8 @@ class Task:
     `ergosum sample FORMULA --model RUN ...` calls: `sample(models, formula, *, ...) -> Samples`. Its keyword arguments
     are the options of the command that it takes (`n`, `steps`, `shares`, `temperature`, `choose`, `seed`, ...); `start`
     is a function from the side of a frame in pixels to a frame (1, 3, side, side), `runs` what the models are called,
-    and `shelf` what ships.
+    and `shelf` what ships. Where draws can be watched, `sampling` with the same arguments is a generator that yields
+    them on their way and returns what `sample` returns.
     """
 
     device: str = "cpu"

@@ -24,10 +24,10 @@ def names() -> list[str]:
 
 
 def find(name: str | Path) -> Path:
-    """The folder of a card, or of a run given by its path.
+    """The folder of a card, of a run given by its path, or of one on a hub, `hf://USER/NAME`, which is fetched.
 
     Raises:
-        FileNotFoundError: if there is neither.
+        FileNotFoundError: if there is none. ImportError: for a name on a hub, without huggingface_hub.
     """
     return locate(name, CARDS)
 

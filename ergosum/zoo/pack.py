@@ -17,7 +17,7 @@ from ergosum.training.experiment import Experiment
 from ergosum.training.runfolder import load_predictor, load_recipe, load_weights, save_recipe, save_weights
 from ergosum.zoo.card import Runs, lineage, write_card
 
-__all__ = ["main", "pack", "pack_baseline"]
+__all__ = ["as_card", "main", "pack", "pack_baseline"]
 
 
 def pack(
@@ -31,7 +31,7 @@ def pack(
     """
     folder = zoo.CARDS / name
     runs = lineage(run)
-    save_recipe(folder, _as_card(load_recipe(run), folder, runs))
+    save_recipe(folder, as_card(load_recipe(run), folder, runs))
     weights = load_weights(run / "model.safetensors")
     save_weights(folder / "model.safetensors", _halved(weights) if half else weights)
     write_json(folder / "run.json", runs[-1] | ({"before": runs[:-1]} if len(runs) > 1 else {}))
@@ -53,7 +53,7 @@ def pack(
     return folder
 
 
-def _as_card(recipe: Experiment, folder: Path, runs: Runs) -> Experiment:
+def as_card(recipe: Experiment, folder: Path, runs: Runs) -> Experiment:
     """The recipe under the card's name; of several runs, the last one's own line would tell the last step alone."""
     task = {"active": ()} if "active" in recipe.task.settings() else {}  # type: ignore[union-attr]
     card = recipe.but(name=folder.name, run={"warm_start": ""}, task=task)

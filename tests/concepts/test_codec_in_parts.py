@@ -71,7 +71,7 @@ def test_dreams_are_parts_put_together_anew():
     values = torch.stack([torch.arange(6.0) % 3, torch.linspace(0, 1, 6), torch.linspace(1, 0, 6)], 1)
     codes, _ = codec.towards(values)
     codes[:, 5:] = torch.arange(6.0)[:, None]
-    images, told = codec.dream(codes, values, Generator().manual_seed(1))
+    images, told, _ = codec.dream(codes, values, Generator().manual_seed(1))
     assert sorted(told[:, 0].tolist()) == sorted(values[:, 0].tolist()) and not torch.equal(told, values)
     torch.testing.assert_close(told[:, 1], 1 - told[:, 2])  # the numbers of a place stay together
     assert not torch.equal(told[:, 0].argsort(), told[:, 1].argsort())

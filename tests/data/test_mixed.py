@@ -104,7 +104,7 @@ def test_a_folder_whose_name_has_a_plus_is_a_folder(tmp_path):
 
 @pytest.mark.parametrize("name, unknown", [("letters", "letters"), ("digits+letters", "letters"), ("digits+", "")])
 def test_an_unknown_name_is_answered_with_those_that_there_are(name, unknown):
-    expected = "tetrominoes, shapes, scenes, toy, lighting, still, digits, mnist, fashion"
+    expected = "tetrominoes, shapes, scenes, toy, lighting, still, digits, mnist-1000, mnist, fashion"
     with pytest.raises(
         FileNotFoundError, match=f"No such folder of images: '{unknown}'. Expected a folder, {expected}"
     ):

@@ -371,7 +371,7 @@ def test_a_folder_whose_name_holds_a_plus_is_one_source(tmp_path):
 def test_a_folder_without_images_and_an_unknown_source_are_told_apart(tmp_path):
     with pytest.raises(FileNotFoundError, match="No images in"):
         load_digits(str(tmp_path), "train")
-    with pytest.raises(ValueError, match="Unknown source 'digit': expected digits, mnist, fashion, a folder"):
+    with pytest.raises(ValueError, match="Unknown source 'digit': expected digits, mnist-1000, mnist, fashion, a"):
         load_digits("digit", "train")
 
 

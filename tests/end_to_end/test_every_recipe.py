@@ -20,7 +20,7 @@ def marked(names, quick):
 
 
 @pytest.mark.parametrize("name", marked(RECIPES, QUICK))
-def test_the_run_of_every_recipe_is_scored_and_reported(name, learn, tmp_path, capsys, monkeypatch):
+def test_the_run_of_every_recipe_is_scored_and_reported(name, learn, grown_from, tmp_path, capsys, monkeypatch):
     for shelf in ("CARDS", "BASELINES"):  # the run alone: companions and baselines take longer
         monkeypatch.setattr(zoo, shelf, tmp_path / "none")
     run = tmp_path / name
@@ -28,7 +28,7 @@ def test_the_run_of_every_recipe_is_scored_and_reported(name, learn, tmp_path, c
     if name.startswith("shared"):
         learn(tmp_path / "unsupervised", "unsupervised")
         changes = {"run": {"warm_start": str(tmp_path / "unsupervised")}}
-    learn(run, name, **changes)
+    learn(run, name, **changes, **grown_from(name))
     if name != "joint":  # the reference of composition, which is not scored itself
         assert main(["score", str(run), "--n", "2", "--source", "digits"]) == 0
         assert len(capsys.readouterr().out.splitlines()) >= 3

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ergosum.data import ClipFolder, DigitSequences, MovingScenes, MovingShapes
+import field_files as files
+
+from ergosum.data import ClipFolder, DigitSequences, MovingMnist, MovingScenes, MovingShapes
 from ergosum.part import Part
 
 
@@ -26,6 +28,12 @@ CLIPS: dict[str, Row] = {
     "ClipFolder": Row(
         lambda folder: Part(ClipFolder, path=folder, canvas=12),
         ({"canvas": 3}, {"split": "none"}, {"steps": 0}, {"background": 2.0}),
+    ),
+    "MovingMnist": Row(
+        lambda folder: Part(
+            MovingMnist, path=files.once(folder.with_name("moving_mnist.npy"), files.moving_mnist), canvas=16
+        ),
+        ({"canvas": 3}, {"split": "none"}),
     ),
     "MovingShapes": Row(
         lambda _: Part(MovingShapes, canvas=12),

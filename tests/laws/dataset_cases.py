@@ -4,7 +4,25 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ergosum.data import Glyphs, ImageFolder, Mixed, Scenes, Shapes, Tetrominoes
+import field_files as files
+
+from ergosum.data import (
+    Cars3D,
+    Clevr,
+    DSprites,
+    Glyphs,
+    HuggingFaceImages,
+    ImageFolder,
+    ImageShards,
+    Mixed,
+    MnistFiles,
+    Mpi3D,
+    MultiObject,
+    Scenes,
+    Shapes,
+    Shapes3D,
+    Tetrominoes,
+)
 from ergosum.data.record import ImageRecord
 from ergosum.part import Part
 
@@ -27,6 +45,13 @@ def _rendered(data: Any, drawn: ImageRecord, i: int) -> ImageRecord:
     return data.render(drawn.attributes[i : i + 1], drawn.factors[i : i + 1])
 
 
+def _of_files(cls: Any, name: str, make: Callable[[Path], Path], **settings: Any) -> Callable[[Path], Part[Any]]:
+    """The part of a dataset whose files are made once, beside the folder of images."""
+    return lambda folder: Part(cls, path=files.once(folder.with_name(name), make), **settings)
+
+
+IN_FILES = ({"side": 3}, {"split": "none"})
+"""What every dataset of images in a file refuses."""
 DATASETS: dict[str, Row] = {
     "Tetrominoes": Row(
         lambda _: Part(Tetrominoes, objects=(1, 3)),
@@ -55,4 +80,19 @@ DATASETS: dict[str, Row] = {
         ),
         ({"sets": (Part(Tetrominoes),)},),
     ),
+    "DSprites": Row(_of_files(DSprites, "dsprites.npz", files.dsprites, side=16), IN_FILES),
+    "Shapes3D": Row(_of_files(Shapes3D, "shapes.h5", files.shapes3d, side=12), IN_FILES),
+    "Mpi3D": Row(_of_files(Mpi3D, "mpi3d.npz", files.mpi3d_file, side=8), IN_FILES),
+    "Cars3D": Row(_of_files(Cars3D, "cars", files.cars3d, side=20), IN_FILES),
+    "Clevr": Row(_of_files(Clevr, "clevr", files.clevr, side=16), (*IN_FILES, {"most": -1})),
+    "MultiObject": Row(
+        _of_files(MultiObject, "tetrominoes.tfrecords", files.multi_object),
+        (*IN_FILES, {"count": -1}, {"most": -1}, {"window": (0, 0, 36)}),
+    ),
+    "MnistFiles": Row(_of_files(MnistFiles, "mnist", files.mnist_files), (*IN_FILES, {"names": ("a", "b")})),
+    "HuggingFaceImages": Row(
+        _of_files(HuggingFaceImages, "saved", lambda path: files.saved(path, train=files.table(60)), side=12),
+        (*IN_FILES, {"image": "picture"}, {"label": "class"}),
+    ),
+    "ImageShards": Row(_of_files(ImageShards, "shards", files.shards, side=10), (*IN_FILES, {"names": ("a", "b")})),
 }

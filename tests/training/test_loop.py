@@ -51,6 +51,7 @@ def lockstep(learn, tmp_path_factory):
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_takes_three_steps_and_can_be_used(name, learn, tmp_path, request):
     changes = {"run": {"warm_start": str(request.getfixturevalue("lockstep"))}} if name.startswith("shared") else {}
+    changes |= request.getfixturevalue("grown_from")(name)
     updates = learn(tmp_path, name, **changes)
     assert [u.iteration for u in updates] == [1, 2, 3]
     assert all(math.isfinite(u.loss) and math.isfinite(u.error) for u in updates)

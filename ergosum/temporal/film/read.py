@@ -19,16 +19,17 @@ import torch
 from torch import Tensor
 
 from ergosum.data.images_given import as_images
+from ergosum.part import Part
 from ergosum.shapes import Frames, Images
 from ergosum.temporal.control import Bank
 from ergosum.temporal.film.evidence import ACTS, SPEED, ErrorModel, Fits, Weights, weigh
-from ergosum.temporal.film.explained import act_of, fit_pairs
-from ergosum.temporal.film.pixels import filled
+from ergosum.temporal.film.explained import act_of, calibrate, explained_by, fit_pairs
+from ergosum.temporal.film.pixels import filled, pixel_noise
 from ergosum.temporal.film.segments import Segmentation
 from ergosum.temporal.reading import Act
 from ergosum.temporal.timeline import Segment, Timeline
 
-__all__ = ["FilmReading", "Stretch", "read_film_moves", "read_films", "replay", "transferred"]
+__all__ = ["FilmReading", "Stretch", "read_as", "read_film_moves", "read_films", "replay", "transferred"]
 
 
 class Stretch(NamedTuple):
@@ -110,6 +111,39 @@ class FilmReading:
             "segments": [s._asdict() for s in self.stretches],
             "frames": rows,
         }
+
+
+def read_as(
+    bank: Bank,
+    frames: Images,
+    data: Sequence[Part[Any]],
+    *,
+    noise: float | None = None,
+    seen: Tensor | None = None,
+    most: int | None = None,
+    pairs: int = 64,
+    seed: int = 0,
+    progress: Callable[[str, int, int], object] | None = None,
+) -> FilmReading:
+    """The moves of one film, with the error that the energies leave on their own held-out data as the yardstick.
+
+    Args:
+        frames: (time, 3, side, side). data: of the energies' recipes. noise: standard deviation of the pixels, None to
+            estimate it. seen: as `read_films`. most: energies at once. pairs: of the data, >= 16, drawn with `seed`.
+            progress: called with what is done, `calibrate` or `read`, the pairs done and all of them.
+    Raises:
+        ValueError: as `calibrate` and `read_films`.
+    """
+    noise = pixel_noise(frames, seen) if noise is None else noise
+
+    def told(stage: str) -> Callable[[int, int], object]:
+        return lambda done, of: None if progress is None else progress(stage, done, of)
+
+    generator = torch.Generator().manual_seed(seed)
+    model = calibrate(
+        bank, explained_by(data), generator, pairs, noise=noise, seen=seen, most=most, progress=told("calibrate")
+    )
+    return read_film_moves(bank, frames, model, seen=seen, most=most, progress=told("read"))
 
 
 def read_film_moves(bank: Bank, frames: Images, model: ErrorModel, **settings: Any) -> FilmReading:
