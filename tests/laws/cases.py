@@ -175,7 +175,6 @@ ELSEWHERE = {
     "ObjectDensities": "concepts/test_counting.py",
     "Objects": "concepts/test_counting.py",
     "Values": "concepts/test_conditions_of_values.py",
-    "WindowEnergy": "concepts/test_finding_objects.py",
     "ColouredDigits": "data/test_coloured_digits.py",
     "ConceptScenes": "data/test_concept_scenes.py",
     "PartlyTold": "data/test_partly_told.py",
