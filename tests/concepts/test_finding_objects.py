@@ -77,7 +77,7 @@ def known(sigma: float = 0.05) -> Objects:
     return model
 
 
-def drawn(model: Objects, values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def drawn(model: Objects, values: torch.Tensor, generator: torch.Generator, spread: float = SPREAD) -> torch.Tensor:
     """Images (n, 1, SIDE, SIDE) of bumps with values (n, K, 3), in the middle of windows that do not overlap."""
     x = FLOOR * torch.randn(len(values), 1, SIDE, SIDE, generator=generator)
     told = model.family.told(values)
@@ -85,7 +85,7 @@ def drawn(model: Objects, values: torch.Tensor, generator: torch.Generator) -> t
         for row in rows[~rows.isnan().any(1)]:
             top, left = (row[[2, 1]] * SIDE - WINDOW / 2).round().long().tolist()
             mean = bump(row[None]).view(WINDOW, WINDOW)
-            noise = SPREAD * torch.randn(WINDOW, WINDOW, generator=generator)
+            noise = spread * torch.randn(WINDOW, WINDOW, generator=generator)
             image[0, top : top + WINDOW, left : left + WINDOW] = mean + noise
     return x
 
@@ -141,6 +141,15 @@ def test_an_object_beside_another_is_found_in_what_the_first_leaves_over():
     values = torch.tensor([[1.0, 5.5 / SIDE, 0.5], [0.0, 9.5 / SIDE, 0.5]]).expand(20, 2, 3)
     told = compared(model, values, find(model, x, generator))
     assert told["number"] >= 0.9 and told["found"] >= 0.95 and told["tint"] == 1
+
+
+def test_what_is_found_is_taken_away_and_not_found_again():
+    model, generator = known(), torch.Generator().manual_seed(0)
+    spread = 0.3  # windows so loose that those half beside an object would pass for another one
+    model.family.windows.variance = spread**2
+    values = torch.tensor([[[1.0, 0.5, 0.5]]]).expand(12, 1, 3)
+    found = find(model, drawn(model, values, generator, spread), generator)
+    assert [len(objects) for objects in found] == [1] * 12
 
 
 def test_another_background_is_exchanged_with_its_shadows_and_objects_stay():
