@@ -40,6 +40,18 @@ HEADS = {
     "or_tv_9": "OR .9/.1, TV", "not_leak": "NOT, leak", "not_tv": "NOT, TV", "nested": "nested",
     "seconds_64": "s per 64", "gradients": "gradients",
 }  # fmt: skip
+COUNTS = (
+    ("exact count", "lifts", "exact"), ("solids found where asked", "lifts", "placed"),
+    ("solids beyond those asked, per image", "lifts", "extra"),
+    ("exact count, shape and colour told of each", "told", "exact"), ("solids right in all that is told", "told", "right"),
+    ("exact count, plain sum of the same energies", "sum", "exact"),
+    ("exact count, renderer's images (the rules alone)", "true images", "exact"),
+    ("right in all, renderer's images", "true images", "right"),
+)  # fmt: skip
+FOUND = {
+    "number": "number right", "found": "solids found", "extra": "beyond, per image", "median": "median error [pixels]",
+    "within": "within a pixel", "shape": "shape right", "colour": "colour right",
+}  # fmt: skip
 COIND = {"and": "AND", "not_digit": "NOT digit", "not_colour": "NOT colour"}
 
 
@@ -54,6 +66,11 @@ def main() -> None:
         scores = {card: next(iter(s.values())) for card, s in found.items()}
         replace_block(PAGE, "cards", cards(scores))
         replace_block(PAGE, "formulas", formulas(scores))
+    objects = zoo.CARDS / "concepts-objects" / "scores.json"
+    if objects.is_file():
+        told = next(iter(read_json(objects).values()))
+        replace_block(PAGE, "counts", counts(told))
+        replace_block(PAGE, "finding", finding(told))
     if (RESULTS / "concepts").is_dir():
         replace_block(PAGE, "rivals", rivals(RESULTS / "concepts"))
     supports = sorted(RESULTS.glob("concepts-mnist-*"))
@@ -92,6 +109,25 @@ def formulas(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
         "",
         "Of the same scores; p of the chi-square test that the draws have the shares that were asked for.",
     ]
+
+
+def counts(told: Mapping[str, Any]) -> list[str]:
+    """Exact counts by number of objects, ours and the plain sum's."""
+    asked = sorted({row["asked"] for row in told["counts"]})
+    lines = ["| asked | " + " | ".join(map(str, asked)) + " |", "|---|" + "---|" * len(asked)]
+    for title, kind, key in COUNTS:
+        cells = {row["asked"]: row[key] for row in told["counts"] if row["row"] == kind}
+        lines.append(f"| {title} | " + " | ".join(number(cells.get(k)) for k in asked) + " |")
+    return [*lines, "", f"`ergosum score concepts-objects --n {told['n']}`, seed {told['seed']}, one training run."]
+
+
+def finding(told: Mapping[str, Any]) -> list[str]:
+    """What is found in images of one and of two objects."""
+    lines = ["| images | " + " | ".join(FOUND.values()) + " |", "|---|" + "---|" * len(FOUND)]
+    for name, row in told["finding"].items():
+        cells = [number(row.get(key), 2 if key == "median" else 3) for key in FOUND]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return [*lines, "", f"The same score: {told['n']} images of the test part in each row."]
 
 
 def rivals(folder: Path) -> list[str]:

@@ -22,11 +22,10 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from ergosum.concepts.local import corners, cut
-from ergosum.energies.gaussian import Gaussian
 
-__all__ = ["FoundObject", "choose_object_levels", "find"]
+__all__ = ["FoundObject", "choose_object_levels", "exchanged", "find"]
 
-DRAWS = 4
+DRAWS = 2
 """Of noise, for each image."""
 MOST = 8
 """Objects after which no more are looked for."""
@@ -38,6 +37,8 @@ CANDIDATES = 8
 """Levels that are tried, evenly in log sigma."""
 UPPER = 1.5
 """The highest of them, in deviations of windows."""
+LIKE = 0.1
+"""Difference of channels, in shares of their mean, up to which a pixel has the colour of the background."""
 CHUNK = 4
 """Images whose windows are all evaluated together."""
 
@@ -60,42 +61,39 @@ def find(
     model: Any,
     x: Tensor,
     generator: Generator | None = None,
-    background: Gaussian | None = None,
     most: int = MOST,
     draws: int = DRAWS,
 ) -> list[list[FoundObject]]:
     """The objects in images, those first whose log-ratio is largest.
 
     Args:
-        model: `Objects`. x: (n, *event), points of its space. background: of these images, independent normals;
-            the model's own if None. most: objects of an image, at most. draws: of noise for each image, averaged over.
+        model: `Objects`. x: (n, *event), points of its space, on the background that it knows (`exchanged` puts images
+            of another one there). most: objects of an image, at most. draws: of noise for each image, averaged over.
     """
-    return [row for part in x.split(CHUNK) for row in _found(model, part, generator, background, most, draws)]
+    return [row for part in x.split(CHUNK) for row in _found(model, part, generator, most, draws)]
 
 
-def _found(
-    model: Any, x: Tensor, generator: Generator | None, background: Gaussian | None, most: int, draws: int
-) -> list[list[FoundObject]]:
-    sigma, ground = float(model.best[_place(model)]), background or model.family.ground
+def _found(model: Any, x: Tensor, generator: Generator | None, most: int, draws: int) -> list[list[FoundObject]]:
+    sigma = float(model.best[_place(model)])
     found: list[list[FoundObject]] = [[] for _ in x]
     rest, active = x.clone(), torch.arange(len(x))
     grid = every_place(model)
     free = torch.ones(len(x), len(grid), dtype=torch.bool)
     for _ in range(most):
         noisy = noised(rest[active], sigma, draws, generator)
-        told = _ratios(model, noisy, sigma, rows_at(model, grid)[None], ground)
+        told = _ratios(model, noisy, sigma, rows_at(model, grid)[None])
         told = told.masked_fill(~free[active], -torch.inf)
         odds, best = told.logsumexp(1) - math.log(len(grid)), told.argmax(1)
         going = odds > 0
         active, noisy, odds, best = active[going], noisy[:, going], odds[going], best[going]
         if not len(active):
             break
-        rows = rows_at(model, _refined(model, noisy, sigma, grid[best], ground))
-        rows, probabilities = _named(model, rest[active], rows, generator, ground, draws)
+        rows = rows_at(model, _refined(model, noisy, sigma, grid[best]))
+        rows, probabilities = _named(model, rest[active], rows, generator, draws)
         for number, image in enumerate(active.tolist()):
             own = {name: p[number] for name, p in probabilities.items()}
             found[image].append(FoundObject(odds[number].item(), rows[number], own))
-        rest[active] = _without(model, rest[active], noisy[0], sigma, rows, ground)
+        rest[active] = _without(model, rest[active], noisy[0], sigma, rows)
         away = (grid[None] - rows[:, None, model.family.place]).abs().amax(2) * model.side
         free[active] &= away >= model.family.window / 2
     return found
@@ -125,42 +123,42 @@ def _place(model: Any) -> int:
     return next(n for n, a in enumerate(model.attributes) if a.numbers == 2)
 
 
-def _ratios(model: Any, noisy: Tensor, sigma: float, values: Tensor, ground: Gaussian) -> Tensor:
+def _ratios(model: Any, noisy: Tensor, sigma: float, values: Tensor) -> Tensor:
     """Log-ratios (n, K) of objects with values (n or 1, K, columns) in noisy images (draws, n, *event), averaged."""
-    member = model.family(values, ground).at_noise(sigma)
+    member = model.family(values).at_noise(sigma)
     return torch.stack([member.ratios(part) for part in noisy]).mean(0)
 
 
-def _refined(model: Any, noisy: Tensor, sigma: float, places: Tensor, ground: Gaussian) -> Tensor:
+def _refined(model: Any, noisy: Tensor, sigma: float, places: Tensor) -> Tensor:
     """Places (n, 2) to parts of a pixel: the mean of those nearby, weighed by their ratios."""
     line = torch.arange(-AROUND, AROUND + 1e-6, 1 / FINE) / model.side
     least = model.family.window / 2 / model.side
     tries = (places[:, None] + torch.cartesian_prod(line, line)).clamp(least, 1 - least)
     values = rows_at(model, tries.flatten(0, 1)).unflatten(0, tries.shape[:2])
-    weight = _ratios(model, noisy, sigma, values, ground).softmax(1)
+    weight = _ratios(model, noisy, sigma, values).softmax(1)
     return (weight[..., None] * tries).sum(1)
 
 
 def _named(
-    model: Any, x: Tensor, rows: Tensor, generator: Generator | None, ground: Gaussian, draws: int
+    model: Any, x: Tensor, rows: Tensor, generator: Generator | None, draws: int
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Rows with the likeliest named values, and the probabilities of all, by Bayes' rule in the windows."""
     told, probabilities = rows.clone(), {}
     for number, (attribute, column) in enumerate(zip(model.attributes, model.columns, strict=True)):
         if attribute.values:
             sigma = float(model.best[number])
-            each = value_ratios(model, noised(x, sigma, draws, generator), sigma, rows, number, ground)
+            each = value_ratios(model, noised(x, sigma, draws, generator), sigma, rows, number)
             probabilities[attribute.name] = p = (each + log_shares(model, number)).softmax(1)
             told[:, column] = p.argmax(1, keepdim=True).float()
     return told, probabilities
 
 
-def value_ratios(model: Any, noisy: Tensor, sigma: float, rows: Tensor, number: int, ground: Gaussian) -> Tensor:
+def value_ratios(model: Any, noisy: Tensor, sigma: float, rows: Tensor, number: int) -> Tensor:
     """Log-ratios (n, values) of objects with each value of an attribute, at the places of rows (n, columns)."""
     count, column = len(model.attributes[number].values), model.columns[number]
     values = rows[:, None].repeat(1, count, 1)
     values[..., column] = torch.arange(count).float()[:, None]
-    return _ratios(model, noisy, sigma, values, ground)
+    return _ratios(model, noisy, sigma, values)
 
 
 def log_shares(model: Any, number: int) -> Tensor:
@@ -169,9 +167,9 @@ def log_shares(model: Any, number: int) -> Tensor:
     return model.shares[before : before + len(model.attributes[number].values)].clamp(min=1e-12).log()
 
 
-def _without(model: Any, x: Tensor, noisy: Tensor, sigma: float, rows: Tensor, ground: Gaussian) -> Tensor:
+def _without(model: Any, x: Tensor, noisy: Tensor, sigma: float, rows: Tensor) -> Tensor:
     """Images (n, *event) less what an object in each explains: its window's mean given the noisy window."""
-    y, window = noisy - ground.mean, model.family.window
+    y, window = noisy - model.family.mean, model.family.window
     windows = cut(y, rows[:, None, model.family.place], window).flatten(1)
     member = model.family.windows.at_noise(sigma)(model.family.told(rows))
     explained = (windows - sigma**2 * member.gradient(windows)).unflatten(1, (-1, window, window))
@@ -183,6 +181,22 @@ def _without(model: Any, x: Tensor, noisy: Tensor, sigma: float, rows: Tensor, g
     return left
 
 
+def exchanged(images: Tensor, background: Tensor, other: Tensor) -> Tensor:
+    """Images whose background is exchanged for another one: pixels of its colour, lit or in shadow, that is where all
+    channels are about the same share of it, become the other's. Objects, of other colours, stay as they are.
+
+    Shape:
+        images: (n, channels, side, side) in [0, 1], of two channels or more. background, other: (channels, side, side).
+    Raises:
+        ValueError: of grey images, in which no colour tells background from objects.
+    """
+    if images.shape[1] < 2:
+        raise ValueError("exchanged: expected images of two channels or more, got grey ones.")
+    share = images / background.clamp(min=1 / 255)
+    spread = share.amax(1, keepdim=True) - share.amin(1, keepdim=True)
+    return torch.where(spread <= LIKE * share.mean(1, keepdim=True), other, images)
+
+
 @torch.no_grad()
 def choose_object_levels(model: Any, x: Tensor, values: Tensor, generator: Generator | None = None) -> Tensor:
     """The levels at which the place and each other attribute are read best, by their log loss in training images of
@@ -191,7 +205,7 @@ def choose_object_levels(model: Any, x: Tensor, values: Tensor, generator: Gener
     Args:
         x: (n, *event). values: (n, columns).
     """
-    family, ground = model.family, model.family.ground
+    family = model.family
     low, high = family.lowest, min(family.highest, UPPER * float(family.deviation))
     levels = torch.linspace(0, 1, CANDIDATES).mul(math.log(high / low)).exp().mul(low).clamp(low, high).tolist()
     grid = every_place(model)
@@ -204,10 +218,10 @@ def choose_object_levels(model: Any, x: Tensor, values: Tensor, generator: Gener
         for sigma in levels:
             noisy = noised(x, sigma, 1, generator)
             if attribute.values:
-                told = value_ratios(model, noisy, sigma, bare, number, ground) + log_shares(model, number)
+                told = value_ratios(model, noisy, sigma, bare, number) + log_shares(model, number)
                 errors.append(F.cross_entropy(told, values[:, model.columns[number]][:, 0].long()).item())
             else:
-                parts = [_ratios(model, part, sigma, wide[None], ground) for part in noisy.split(CHUNK, 1)]
+                parts = [_ratios(model, part, sigma, wide[None]) for part in noisy.split(CHUNK, 1)]
                 errors.append(F.cross_entropy(torch.cat(parts), truth).item())
         model.best[number] = levels[min(range(len(levels)), key=errors.__getitem__)]
     return model.best

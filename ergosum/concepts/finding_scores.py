@@ -1,13 +1,12 @@
 """How well objects are found in images that nobody drew from the energies: how many, where, and what they are.
 
-| row | images |
-|---|---|
-| `one`, `two` | of the test part, with one and two objects each |
-| `one, other`, `two, other` | the same under another light and on another floor; the background is that of those images, their median (`background_of`), nothing else is told |
+Images are of the test part, with `one` object or `two` each. Those called `other` show the same under light from
+another side and on another floor: the median of these images, in which nothing is told of the objects, is taken for
+their floor, and exchanged for that of training, shadows included (`finding.exchanged`).
 
 Found objects are matched with true ones so that the distances add up to the least; pairs further apart than a tenth of
 the image are no match.
-"""  # fmt: skip # noqa: E501
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,10 +15,8 @@ import torch
 from torch import Tensor
 
 from ergosum.concepts.counting import REACH
-from ergosum.concepts.finding import FoundObject, find
-from ergosum.concepts.local import background_of
+from ergosum.concepts.finding import FoundObject, exchanged, find, log_shares
 from ergosum.data.attributed import columns
-from ergosum.energies.gaussian import Gaussian
 from ergosum.part import Part, parameters
 from ergosum.training.task import Table
 
@@ -42,17 +39,18 @@ def score_finding(model: Any, data: Part[Any], n: int, seed: int) -> dict[str, d
     made: dict[str, dict[str, float]] = {}
     for name, settings in ROWS.items():
         record = data.but(split="test", count=n, **settings).build().at(torch.arange(n))
-        x = model.encode(record.images)
-        own = None if "variant" not in settings else Gaussian(*background_of(x))
-        found = find(model, x, torch.Generator().manual_seed(2_000_000 + seed), own)
+        images = record.images
+        if "variant" in settings:
+            images = exchanged(images, images.median(0).values, model.decode(model.family.mean[None])[0])
+        found = find(model, model.encode(images), torch.Generator().manual_seed(2_000_000 + seed))
         made[name] = compared(model, record.values, found)
     return made
 
 
 def compared(model: Any, wanted: Tensor, found: list[list[FoundObject]]) -> dict[str, float]:
     """Share of images with the right `number` of objects; of all true objects the share that is `found`, of those the
-    `median` distance in pixels, the share `within` a pixel and with the right value of each attribute; objects found
-    beyond those in an image (`extra`).
+    `median` distance in pixels, the share `within` a pixel and that with the right value of each attribute that varies
+    in training; objects found beyond those in an image (`extra`).
 
     Shape:
         wanted: (n, K, columns), NaN where there is no object.
@@ -61,7 +59,8 @@ def compared(model: Any, wanted: Tensor, found: list[list[FoundObject]]) -> dict
 
     spots = columns(model.attributes)
     place = next(c for a, c in zip(model.attributes, spots, strict=True) if a.numbers == 2)
-    named = [(a.name, c) for a, c in zip(model.attributes, spots, strict=True) if len(a.values) > 1]
+    varied = [a.name for n, a in enumerate(model.attributes) if a.values and log_shares(model, n).exp().max() < 1]
+    named = [(a.name, c) for a, c in zip(model.attributes, spots, strict=True) if a.name in varied]
     number, true, extra, gaps, right = 0, 0, 0, [], {name: 0 for name, _ in named}
     for rows, objects in zip(wanted, found, strict=True):
         rows = rows[~rows[:, place].isnan().any(1)]

@@ -83,22 +83,16 @@ class ObjectsEnergy(nn.Module):
         """A level that the windows have, see `LevelEnergy.checked`."""
         return self.windows.checked(sigma)
 
-    @property
-    def ground(self) -> Gaussian:
-        """The background: independent normals."""
-        return Gaussian(self.mean, self.variance)
-
-    def forward(self, values: Tensor, ground: Gaussian | None = None) -> LocalLifts:
+    def forward(self, values: Tensor) -> LocalLifts:
         """Images with these objects: without noise, windows are at their lowest level.
 
-        Args:
-            ground: another background than the family's own.
         Shape:
             values: (K, columns) for all samples or (n, K, columns), NaN where nothing is told; an object without a
             place is none.
         """
         held = values if values.ndim == 3 else values[None]
-        return LocalLifts(ground or self.ground, self.windows, held[..., self.place], self.told(held), self.window)
+        ground = Gaussian(self.mean, self.variance)
+        return LocalLifts(ground, self.windows, held[..., self.place], self.told(held), self.window)
 
     def prior(self) -> LocalLifts:
         """Images without objects."""
@@ -280,10 +274,10 @@ class ObjectDensities(ConceptDensities):
         self,
         data: Part[AttributedData] = Part(ConceptScenes),  # noqa: B008
         model: Part[Objects] = Part(Objects),  # noqa: B008
-        objective: Part[Objective] = Part(DenoisingScore, time=0.0),  # noqa: B008
+        objective: Part[Objective] = Part(DenoisingScore, time=0.25, begin=0.6),  # noqa: B008
         drop: float = 0.2,
         counts: int = 8,
-        readings: int = 128,
+        readings: int = 64,
     ) -> None:
         super().__init__(data, model, objective, drop, draws=0)  # type: ignore[arg-type]
         if not self.objective.levels:
@@ -384,8 +378,8 @@ class ObjectDensities(ConceptDensities):
     def score(
         self, name: str, model: nn.Module, n: int, seed: int, *, source: str = "", shelf: Shelf | None = None
     ) -> dict[str, Any]:
-        """Counts in n draws of each number, see `concepts/counting.py`, and objects found in 2 n images of each kind,
-        see `concepts/finding_scores.py`.
+        """Counts in n draws of each number, see `concepts/counting.py`, and objects found in n images of each kind, see
+        `concepts/finding_scores.py`.
         """
         data = self.data.build(split="test")
         if not (hasattr(data, "found") and hasattr(data, "drawn")):
@@ -394,7 +388,7 @@ class ObjectDensities(ConceptDensities):
                 "draws them; it has not both."
             )
         told = score_counts(name, model.eval(), data, n, seed, self.counts)  # type: ignore[arg-type]
-        found = score_finding(model, self.data, 2 * n, seed)
+        found = score_finding(model, self.data, n, seed)
         return told | ({"finding": found} if found else {})
 
     def tables(self, scores: Mapping[str, Any]) -> list[Table]:

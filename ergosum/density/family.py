@@ -152,20 +152,20 @@ class LevelEnergy(Conditional):
         return AtLevel(self, self.checked(sigma))
 
     def checked(self, sigma: float) -> float:
-        """A level that the family has; 0 is the lowest.
+        """A level that the family has; 0 is the lowest, and so is what half precision makes of it.
 
         Raises:
             ValueError: if it is out of range.
         """
         if sigma == 0:
             return self.lowest
-        slack = 1e-6
+        slack = 2**-10
         if not self.lowest * (1 - slack) <= sigma <= self.highest * (1 + slack):
             raise ValueError(
                 f"sigma: expected a noise level from {self.lowest:g} to {self.highest:g}, which this energy was "
                 f"trained on, got {sigma:g}."
             )
-        return float(sigma)
+        return min(max(float(sigma), self.lowest), self.highest)
 
     def normalised(self, sigma: float) -> bool:
         """Whether the table shows that members are normalised at a level, within its tolerance."""

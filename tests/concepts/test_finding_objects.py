@@ -8,10 +8,9 @@ import torch
 
 from ergosum.cli import main
 from ergosum.concepts import ObjectDensities, Objects, WindowEnergy
-from ergosum.concepts.finding import choose_object_levels, every_place, find
+from ergosum.concepts.finding import FoundObject, choose_object_levels, every_place, exchanged, find
 from ergosum.concepts.finding_scores import compared, finding_tables
 from ergosum.data.attributed import Attribute
-from ergosum.energies.gaussian import Gaussian
 from ergosum.energy import Conditional, Energy
 from ergosum.part import Part
 
@@ -78,7 +77,7 @@ def known(sigma: float = 0.05) -> Objects:
     return model
 
 
-def drawn(model: Objects, values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def drawn(model: Objects, values: torch.Tensor, generator: torch.Generator, spread: float = SPREAD) -> torch.Tensor:
     """Images (n, 1, SIDE, SIDE) of bumps with values (n, K, 3), in the middle of windows that do not overlap."""
     x = FLOOR * torch.randn(len(values), 1, SIDE, SIDE, generator=generator)
     told = model.family.told(values)
@@ -86,7 +85,7 @@ def drawn(model: Objects, values: torch.Tensor, generator: torch.Generator) -> t
         for row in rows[~rows.isnan().any(1)]:
             top, left = (row[[2, 1]] * SIDE - WINDOW / 2).round().long().tolist()
             mean = bump(row[None]).view(WINDOW, WINDOW)
-            noise = SPREAD * torch.randn(WINDOW, WINDOW, generator=generator)
+            noise = spread * torch.randn(WINDOW, WINDOW, generator=generator)
             image[0, top : top + WINDOW, left : left + WINDOW] = mean + noise
     return x
 
@@ -144,13 +143,26 @@ def test_an_object_beside_another_is_found_in_what_the_first_leaves_over():
     assert told["number"] >= 0.9 and told["found"] >= 0.95 and told["tint"] == 1
 
 
-def test_another_background_is_taken_into_account():
+def test_what_is_found_is_taken_away_and_not_found_again():
     model, generator = known(), torch.Generator().manual_seed(0)
-    values = torch.tensor([[[1.0, 0.4, 0.6]]]).expand(8, 1, 3)
-    x = drawn(model, values, generator) + 0.6
-    moved = Gaussian(torch.full((1, SIDE, SIDE), 0.6), torch.full((1, SIDE, SIDE), FLOOR**2))
-    assert compared(model, values, find(model, x, generator, moved))["number"] == 1
-    assert compared(model, values, find(model, x, generator, most=2))["number"] < 0.5
+    spread = 0.3  # windows so loose that those half beside an object would pass for another one
+    model.family.windows.variance = spread**2
+    values = torch.tensor([[[1.0, 0.5, 0.5]]]).expand(12, 1, 3)
+    found = find(model, drawn(model, values, generator, spread), generator)
+    assert [len(objects) for objects in found] == [1] * 12
+
+
+def test_another_background_is_exchanged_with_its_shadows_and_objects_stay():
+    floor, own = torch.full((3, 4, 4), 0.5), torch.tensor([0.7, 0.6, 0.4])[:, None, None].expand(3, 4, 4)
+    image = own.clone()
+    image[:, 1, 1] *= 0.5  # in shadow
+    image[:, 2, 2] = torch.tensor([0.4, 0.4, 0.4])  # grey, which the floor is not
+    made = exchanged(image[None], own, floor)[0]
+    wanted = floor.clone()
+    wanted[:, 2, 2] = 0.4
+    torch.testing.assert_close(made, wanted)
+    with pytest.raises(ValueError, match="expected images of two channels or more, got grey ones"):
+        exchanged(image[None, :1], own[:1], floor[:1])
 
 
 def test_levels_are_those_at_which_training_images_are_read_best():
@@ -179,8 +191,6 @@ def test_objects_found_are_compared_with_true_ones():
 
 
 def _object(row: torch.Tensor):
-    from ergosum.concepts.finding import FoundObject
-
     return FoundObject(1.0, row, {"tint": torch.tensor([0.5, 0.5])})
 
 
@@ -190,6 +200,23 @@ def test_every_place_is_the_middle_of_a_whole_window():
     assert places.min() == WINDOW / 2 / SIDE and places.max() == 1 - WINDOW / 2 / SIDE
     within = known().family.told(torch.cat([torch.zeros(len(places), 1), places], 1))[:, 3:]
     assert within.unique().tolist() == [0.5]
+
+
+def test_windows_are_told_where_in_their_middle_pixel_an_object_lies():
+    told = known().family.told(torch.tensor([[1.0, 0.4, 0.6]]))
+    # 6.4 and 9.6 pixels: windows begin at 3 and 7, their middles are at 6 and 10, objects .4 before and after these
+    torch.testing.assert_close(told, torch.tensor([[1.0, 0.4, 0.6, 0.9, 0.1]]))
+
+
+def test_training_always_tells_the_place_and_sometimes_the_values():
+    task = ObjectDensities()
+    values = torch.rand(400, 3, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.25
+    values[:, 0] = 1
+    model = Objects(ATTRIBUTES, channels=1, side=SIDE, window=WINDOW)
+    kept = task._conditions(model, values, torch.Generator().manual_seed(0))
+    assert (kept[:, 1:] == values[:, 1:]).all()
+    # nothing is told of .2; of the others one or both of tint and place, half and half: 1 - .2 - .8 / 4 tints
+    assert kept[:, 0].isfinite().float().mean().item() == pytest.approx(0.6, abs=4.5 * (0.24 / 400) ** 0.5)
 
 
 def test_what_is_found_is_told_row_by_row():

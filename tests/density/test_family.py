@@ -140,6 +140,13 @@ def test_a_level_out_of_range_is_refused(sigma):
         rough("scalar").at_noise(sigma)
 
 
+@pytest.mark.parametrize("sigma", [0.03, 0.04, 15.0, 3.3])
+def test_levels_kept_in_half_precision_are_levels(sigma):
+    family = rough("scalar")
+    kept = family.checked(float(torch.tensor(sigma).half()))
+    assert family.lowest <= kept <= family.highest and kept == pytest.approx(sigma, rel=2**-11)
+
+
 def test_wrong_levels_data_and_classes_are_refused():
     with pytest.raises(ValueError, match="0 < lowest < highest"):
         LevelEnergy((2,), lowest=1.0, highest=0.5)
