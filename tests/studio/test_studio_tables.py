@@ -199,7 +199,7 @@ def test_a_broken_sampler_is_seen_to_be_biased(client):
 def test_the_temperature_widens_a_normal_in_proportion(client):
     state = {"formula": "slanted", "steps": 60, "chains": 9}
     square = {t: told(client, "landscape", {**state, "temperature": t}, "numbers")[-2] for t in (0.5, 1.0)}
-    assert square[0.5]["square_true"] == pytest.approx(square[1.0]["square_true"] / 2, rel=1e-3)
+    assert square[0.5]["square_true"] == pytest.approx(square[1.0]["square_true"] / 2, rel=5e-3)  # cut off at 4
 
 
 def test_a_film_of_chains_is_what_the_command_draws(client, tmp_path, capsys):

@@ -53,6 +53,8 @@ export function mount(table, told) {
       return found && { which: found[1], name: found[2], place: found[3] === undefined ? null : [Number(found[3]), Number(found[4])] };
     }).filter(Boolean);
   }
+  // Nothing chosen is told by a dash, so that a link without a choice means all of A.
+  function keep() { remember("decompose", { ...asked(), take: written() || "-" }); }
   const key = (which) => (which === "A" ? "a" : "b");
 
   async function read(which) {
@@ -90,7 +92,7 @@ export function mount(table, told) {
 
   async function add() {
     for (const old of table.querySelectorAll(".sum .problem, [data-field=''] .problem, .note")) old.remove();
-    remember("decompose", asked());
+    keep();
     showChosen();
     if (!chosen.length) {
       running.stop();
@@ -121,7 +123,7 @@ export function mount(table, told) {
   function card(which, part) {
     const made = el("button", { type: "button", class: "part", "data-part": `${which}:${part.name}`, draggable: true },
       el("img", { src: part.image, alt: "", draggable: false }), el("span", { class: "name", text: part.name }),
-      el("span", { class: "share-of", text: `${(100 * part.share).toFixed(0)} %` }));
+      el("span", { class: "share-of", text: `${(100 * part.share).toFixed(0)} %` }), el("span", { class: "hidden", text: ` of image ${which}` }));
     made.addEventListener("click", () => toggle(which, part.name));
     made.addEventListener("dragstart", (event) => {
       event.dataTransfer.setData("text/part", `${which}:${part.name}`);
@@ -135,7 +137,6 @@ export function mount(table, told) {
     const [which, name] = button.dataset.part.split(":");
     const taken = chosen.some((c) => c.which === which && c.name === name);
     button.setAttribute("aria-pressed", String(taken));
-    button.setAttribute("aria-label", `${name} of image ${which}, ${taken ? "in the sum" : "not in the sum"}`);
   }
   function showChosen() {
     for (const button of table.querySelectorAll(".part")) showCard(button);
@@ -285,10 +286,10 @@ export function mount(table, told) {
         state.model = params.get("model") || told.begin.model;
         state.a = params.get("a") || told.begin.a;
         state.b = params.get("b") || told.begin.b;
-        state.take = params.get("take") ?? "";
-        chosen = parsed(state.take);
+        state.take = params.get("take");
+        chosen = parsed(state.take ?? "");
       } else if (shown) {
-        remember("decompose", asked());
+        keep();
         return;
       }
       begin();

@@ -7,7 +7,7 @@ const TERM = new RegExp(String.raw`(?:(${NUMBER})\s*([*:])\s*)?(~(?:\[[^\]]*\])?
 // Every name of a formula: where it stands with its sign and number, and what those are.
 export function terms(text) {
   return [...text.matchAll(TERM)].map((found) => ({
-    start: found.index, end: found.index + found[0].length,
+    start: found.index + found[0].search(/\S/), end: found.index + found[0].length,
     weight: found[1] === undefined ? 1 : Number(found[1]), by: found[2] || "*", not: found[3] || "", name: found[4],
   }));
 }

@@ -3,6 +3,7 @@
 import { el, say } from "./dom.js";
 
 const STILL = "still";
+const TWICE = 500; // milliseconds within which a bar that is pressed twice turns round
 const MOVE = /^([A-Za-z_][\w-]*?)(?:\*([+-]?\d*\.?\d+))?$/;
 
 const round = (value) => Math.round(value * 10000) / 10000;
@@ -73,6 +74,7 @@ export class Timeline {
     this.bars = [];
     this.factors = [];
     this.chosen = null;
+    this.pressed = null;
     this.tracks = el("div", { class: "tracks" });
     this.tools = el("div", { class: "bar-tools", role: "group", "aria-label": "Chosen bar" });
   }
@@ -127,7 +129,6 @@ export class Timeline {
     made.style.setProperty("--first", bar.first + 1);
     made.style.setProperty("--frames", bar.frames);
     made.addEventListener("pointerdown", (event) => this.drag(event, bar, made));
-    made.addEventListener("dblclick", () => this.flip(bar));
     made.addEventListener("focus", () => this.choose(bar));
     made.addEventListener("keydown", (event) => this.key(event, bar));
     return made;
@@ -226,15 +227,22 @@ export class Timeline {
     const grip = event.target.classList.contains("grip") ? event.target : null;
     const start = { ...bar };
     const wide = lane.getBoundingClientRect().width / this.columns;
+    let moves = false;
     this.follow(event, (moved) => {
       const by = Math.round((moved.clientX - event.clientX) / wide);
+      moves = moves || by !== 0;
       if (!grip) this.live(bar, { first: start.first + by });
       else if (grip.classList.contains("end")) this.live(bar, { frames: Math.max(1, start.frames + by) });
       else {
         const first = Math.max(0, Math.min(start.first + start.frames - 1, start.first + by));
         this.live(bar, { first, frames: start.frames + start.first - first });
       }
-    }, () => this.draw());
+    }, () => {
+      const again = this.pressed && this.pressed.bar === bar && performance.now() - this.pressed.when < TWICE;
+      this.pressed = moves || again ? null : { bar, when: performance.now() };
+      if (moves) this.draw();
+      else if (again) this.flip(bar);
+    });
   }
 
   // While a bar is dragged its element stays the same, so that the pointer keeps it.
