@@ -33,7 +33,7 @@ export function mount(table, told) {
   table.innerHTML = FRAME;
   const at = (selector) => table.querySelector(selector);
   const running = new api.Running("decompose");
-  const reading = { A: new api.Running("parts"), B: new api.Running("parts") };
+  const reading = { A: new api.Running("parts", "A"), B: new api.Running("parts", "B") };
   const state = { ...told.begin, take: null };
   const parts = { A: [], B: [] };
   let globals = 1;
@@ -207,7 +207,7 @@ export function mount(table, told) {
     if (busy) return;
     busy = true;
     try {
-      for await (const [kind, event] of api.stream("decompose", asked())) {
+      for await (const [kind, event] of api.stream("decompose", asked(), undefined, "live")) {
         if (kind === "sum") { shown = event; look(); }
       }
     } catch { /* told when the mark is let go */ } finally { busy = false; }
