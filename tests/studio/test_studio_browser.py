@@ -258,6 +258,19 @@ def test_a_formula_of_chips_is_drawn_and_judged(page):
     assert "but the formula ends" in told.text and "^" in told.text
 
 
+def test_a_place_is_told_by_a_click(page):
+    page.open("concepts?model=solids&formula=red&n=1&steps=10")
+    page.until(lambda: "draws are" in page.text(".verdict"))
+    frame = page.one(".frame")
+    page.js("arguments[0].scrollIntoView({block: 'center'})", frame)
+    ActionChains(page.driver).move_to_element_with_offset(frame, -29, 29).click().perform()
+    page.until(lambda: re.fullmatch(r"red & at\(0\.2\d*,0\.7\d*\)", page.state["formula"]))
+    assert len(page.all(".frame span")) == 1
+    page.until(lambda: "draws are" in page.text(".verdict"))
+    page.all(".draws canvas")[0].click()
+    page.until(lambda: page.state["formula"].count("at(") == 2)
+
+
 def test_a_component_is_dragged_from_b_into_the_sum_and_moved(page):
     page.open("decompose?" + PIECES)
     page.until(lambda: len(page.all(".part")) == 8 and page.all(".made[src]"))
