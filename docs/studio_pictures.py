@@ -94,7 +94,9 @@ def pictured(driver: webdriver.Chrome) -> bytes:
     image = Image.open(io.BytesIO(driver.get_screenshot_as_png())).convert("RGB")
     resize(driver, HEIGHT)
     buffer = io.BytesIO()
-    image.quantize(96, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    image.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE).save(
+        buffer, "PNG", optimize=True
+    )
     return buffer.getvalue()
 
 

@@ -11,7 +11,7 @@ from ergosum.concepts.model import Concepts
 from ergosum.data.attributed import Attribute, columns
 from ergosum.density.algebra import tree
 from ergosum.density.figures import film_of
-from ergosum.density.formulas import Vocabulary, holds, kinds, meaning, vocabulary
+from ergosum.density.formulas import PRIOR, Vocabulary, holds, kinds, meaning, vocabulary
 from ergosum.density.sampling import Passing, decoded, drawing, shown_levels
 from ergosum.formula import numbered
 from ergosum.report.strips import captioned
@@ -42,6 +42,8 @@ def satisfied(formula: str, known: Vocabulary, attributes: Sequence[Attribute], 
             column = places[two if attribute == "at" else attribute]
             return (values[:, column] - torch.tensor(numbers)).norm(dim=1) <= NEAR
         own = name.rpartition(".")[2]
+        if own == PRIOR:
+            return torch.ones(len(values), dtype=torch.bool)
         attribute = next(a for a in attributes if own in a.values)
         return values[:, places[attribute.name]][:, 0] == attribute.values.index(own)
 

@@ -80,14 +80,8 @@ def compare_training(runs: Mapping[str, Sequence[Mapping[str, float]]], width: i
         logarithmic axis are left out. width, height: of the image, in pixels.
     """
     curves = {
-        name: _thin(
-            [
-                (float(u["iteration"]), float(u["error"]))
-                for u in updates
-                if is_number(u.get("error")) and u["error"] > 0
-            ]
-        )
-        for name, updates in runs.items()
+        name: [(float(u["iteration"]), float(u["error"])) for u in log if is_number(u.get("error")) and u["error"] > 0]
+        for name, log in runs.items()
     }
     curves = {name: _thin(points) for name, points in curves.items() if points}
     if not curves:

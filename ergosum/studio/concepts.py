@@ -117,7 +117,8 @@ class Concepts:
             raise Refused(told if len(told) < 400 else f"{told[:380]} ... Names: {names[:200]}", "formula") from error
         except ValueError as error:
             raise Refused(str(error), "formula") from error
-        yield Event("verdict", _verdict(made))
+        judge = "the data's own reader" if getattr(density, "attributes", ()) else "a classifier of digits"
+        yield Event("verdict", _verdict(made, judge))
         draws = made.draws.numpy() if made.draws is not None else None
         return Drawn(made.image, [_png(frame) for frame in made.film], draws, list(made.captions), state.formula)
 
@@ -189,13 +190,13 @@ def _joined(images: "Tensor") -> "Image.Image":
     return whole
 
 
-def _verdict(made: "Samples") -> dict[str, Any]:
+def _verdict(made: "Samples", judge: str) -> dict[str, Any]:
     """What is read in each draw, whether that was asked for, and each term's energy."""
     good = list(made.good)
     told = [g for g in good if g is not None]
     return {
         "captions": list(made.captions), "good": good, "satisfied": sum(told) / len(told) if told else None,
-        "judge": made.numbers.get("judge", "a classifier of digits" if made.captions else ""),
+        "judge": "the model itself, by Bayes' rule," if "Bayes" in made.numbers.get("judge", "") else judge,
         "terms": [[len(line) - len(line.lstrip()), line.strip(), round(value, 2)] for line, value in made.terms],
         "formula": made.numbers["formula"],
     }  # fmt: skip

@@ -47,11 +47,14 @@ class Job:
     """A computation and what it has to tell.
 
     Args:
-        steps: yields events, returns the result. owner: whose it is. done: called with the result.
+        steps: yields events, returns the result. owner: whose it is. done: called with the result. lane: where it is
+            shown; a new job ends the one before in its lane, None for none.
     """
 
-    def __init__(self, steps: Generator[Event, None, Any], owner: object, done: Callable[[Any], None]) -> None:
-        self.steps, self.owner, self.done = steps, owner, done
+    def __init__(
+        self, steps: Generator[Event, None, Any], owner: object, done: Callable[[Any], None], lane: object = None
+    ) -> None:
+        self.steps, self.owner, self.done, self.lane = steps, owner, done, lane
         self.ready: deque[Event] = deque()
         self.loop = asyncio.get_running_loop()
         self.news = asyncio.Event()
@@ -94,15 +97,18 @@ class Worker:
         self.thread.start()
 
     def submit(self, job: Job) -> Job:
-        """Take on a job.
+        """Take on a job, in place of the one in its lane.
 
         Raises:
             TooMany: if its owner, or everyone together, has enough waiting.
         """
         with self.changed:
-            if sum(other.owner is job.owner for other in self.jobs) >= EACH:
+            for other in self.jobs:
+                other.cancelled = other.cancelled or (job.lane is not None and other.lane == job.lane)
+            wanted = [other for other in self.jobs if not other.cancelled]
+            if sum(other.owner is job.owner for other in wanted) >= EACH:
                 raise TooMany(f"{EACH} computations of yours are running; stop one, or wait for it.")
-            if len(self.jobs) >= ALL:
+            if len(wanted) >= ALL:
                 raise TooMany("Too many computations are waiting; try again in a moment.")
             self.jobs.append(job)
             self.changed.notify()

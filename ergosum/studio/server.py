@@ -130,11 +130,13 @@ def _routes(app: FastAPI) -> None:
         steps: Generator[Event, None, Any],
         slow: bool,
         done: Callable[[Any], None] = lambda result: None,
+        shown: str = "",
     ) -> tuple[Worker, Job]:
-        """A computation under way, with the worker that takes its steps."""
-        studio = held(request)
+        """A computation under way, with the worker that takes its steps; `shown` is where on the page it is."""
+        studio, session = held(request), request.state.session
         worker = studio.slow if slow else studio.quick
-        return worker, worker.submit(Job(steps, request.state.session, done))
+        page = request.headers.get("x-page", "")
+        return worker, worker.submit(Job(steps, session, done, (id(session), page, shown) if page and shown else None))
 
     @app.get("/", response_class=HTMLResponse)
     async def page() -> Response:
@@ -194,7 +196,8 @@ def _routes(app: FastAPI) -> None:
         table, state, key = await asked(request, name)
         session: Session = request.state.session
         steps = table.run(state, _place(request))
-        worker, job = begun(request, steps, table.slow, lambda result: session.remember(key, result))
+        shown = f"{name} {request.headers.get('x-place', '')}"
+        worker, job = begun(request, steps, table.slow, lambda result: session.remember(key, result), shown)
         return Stream(worker, job)
 
     @app.post("/api/{name}/code")

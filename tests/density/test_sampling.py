@@ -13,11 +13,12 @@ from ergosum.density.algebra import Complement, Lifted
 from ergosum.density.chains import chain_recipe
 from ergosum.density.formulas import meaning, vocabulary
 from ergosum.density.objectives import ContrastiveDivergence, FromData, FromNoise, Jem, Replay
-from ergosum.density.sampling import draw, of_condition, sample_densities, shown_levels
+from ergosum.density.sampling import decoded, draw, drawing, of_condition, sample_densities, shown_at, shown_levels
 from ergosum.energy import as_energy
 from ergosum.nets.levels import LevelMlp
 from ergosum.part import Part
 from ergosum.samplers.presets import ShortRun
+from ergosum.training.runfolder import load_predictor
 
 MODEL = Exact()
 KNOWN = vocabulary([MODEL])
@@ -187,3 +188,24 @@ def test_energies_without_levels_are_drawn_by_the_chains_of_their_recipe():
     for options, said in [({}, "trained without chains"), ({"recipe": recipe, "sigma": 1.0}, "no noise levels: sigma")]:
         with pytest.raises(ValueError, match=said):
             draw([model], bowl, 3, generator, **options)
+
+
+def test_draws_can_be_watched_on_their_way_down(rng):
+    """The mnist-density card: what is yielded are the levels that the film has, and the end is that of `draw`."""
+    density = load_predictor("mnist-density")[1]
+    energy = density.energies()["three"]
+    seen, running = [], drawing([density], energy, 2, torch.Generator().manual_seed(1), steps=3, film=True)
+    while True:
+        try:
+            seen.append(next(running))
+        except StopIteration as end:
+            watched = end.value
+            break
+    whole = draw([density], energy, 2, torch.Generator().manual_seed(1), steps=3, film=True)
+    assert torch.equal(watched.x, whole.x) and [passing.number for passing in seen] == [0, 1, 2, 3]
+    assert [passing.sigma for passing in seen] == [*whole.levels, 0.0]
+    for passing, x in zip(seen, whole.film, strict=True):
+        assert torch.equal(passing.x, x)
+    frames = shown_levels(density, whole)
+    assert torch.equal(shown_at(density, seen[1].x, seen[1].sigma), frames[1])
+    assert torch.equal(decoded(density, whole.x), frames[-1])

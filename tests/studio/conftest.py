@@ -21,12 +21,13 @@ NEEDED = os.environ.get("ERGOSUM_NEEDS_BROWSER") == "1"
 
 
 @pytest.fixture(scope="session")
-def root(trained, tmp_path_factory):
-    """A folder of runs: two tiny ones, one with a report, one within a folder, and traps that lead outside."""
+def root(trained, learn, tmp_path_factory):
+    """A folder of tiny runs: one with a report, one within a folder, one of concepts; and traps that lead outside."""
     outside = tmp_path_factory.mktemp("outside")
     root = tmp_path_factory.mktemp("studio") / "runs"
     shutil.copytree(trained, root / "colour")
     shutil.copytree(trained, root / "group" / "again")
+    learn(root / "solids", "concepts-latents")
     (root / "colour" / "report.html").write_text("<script>alert(1)</script><p>A report.</p>")
     recipe = json.loads((root / "group/again/recipe.json").read_text())
     recipe["optimiser"]["iterations"] = 99

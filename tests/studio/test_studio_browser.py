@@ -63,6 +63,13 @@ class Page:
         self.js("arguments[0].scrollIntoView({block: 'center'})", element)
         element.click()
 
+    def write(self, selector, text):
+        """Replace what a field holds, and confirm it."""
+        self.press(selector)
+        self.one(selector).send_keys(Keys.CONTROL + "a")
+        ActionChains(self.driver).key_up(Keys.CONTROL).perform()
+        self.one(selector).send_keys(text, Keys.ENTER)
+
     def drag(self, element, by, to=None):
         """From an element by so many pixels, or onto the middle of another and from there."""
         self.js("arguments[0].scrollIntoView({block: 'center'})", element if to is None else to)
@@ -80,6 +87,10 @@ class Page:
         """What the address says."""
         query = self.driver.current_url.partition("?")[2]
         return dict(urllib.parse.parse_qsl(query))
+
+    def place_of(self, part):
+        """Where the address has a component of the sum."""
+        return tuple(map(float, re.search(rf"{part}@([-\d.]+),([-\d.]+)", self.state["take"]).groups()))
 
     def frames(self):
         return len(self.all(".made li"))
@@ -179,15 +190,13 @@ def test_a_file_that_cannot_be_read_is_told_beside_where_it_was_given(page, tmp_
     page.one(".file").send_keys(str(tmp_path / "broken.png"))
     told = page.until(lambda: page.all("[data-field~=start] .problem"))[0]
     assert "it is none of PNG" in told.text and told.get_attribute("role") == "alert"
-    page.one(".timeline").clear()
-    page.one(".timeline").send_keys("hue:3", Keys.ENTER)
+    page.write(".timeline", "hue:3")
     told = page.until(lambda: page.all("[data-field=timeline] .problem"))[0]
     assert "unknown factor 'hue'" in told.text
     described = page.one(".timeline")
     assert described.get_attribute("aria-invalid") == "true"
     assert described.get_attribute("aria-describedby") == told.get_attribute("id")
-    page.one(".timeline").clear()
-    page.one(".timeline").send_keys("colour:1", Keys.ENTER)
+    page.write(".timeline", "colour:1")
     page.until(lambda: page.frames() == 2 and not page.all(".problem"))
 
 
@@ -241,10 +250,22 @@ def test_a_formula_of_chips_is_drawn_and_judged(page):
     page.until(lambda: page.state["formula"] == "three | seven | nine")
     page.all(".term input")[1].send_keys(Keys.ARROW_RIGHT)
     page.until(lambda: page.state["formula"] == "three | 1.05:seven | nine")
-    page.one(".formula").clear()
-    page.one(".formula").send_keys("three &", Keys.ENTER)
+    page.write(".formula", "three &")
     told = page.until(lambda: page.all("[data-field=formula] .problem"))[0]
     assert "but the formula ends" in told.text and "^" in told.text
+
+
+def test_a_place_is_told_by_a_click(page):
+    page.open("concepts?model=solids&formula=red&n=1&steps=10")
+    page.until(lambda: "draws are" in page.text(".verdict"))
+    frame = page.one(".frame")
+    page.js("arguments[0].scrollIntoView({block: 'center'})", frame)
+    ActionChains(page.driver).move_to_element_with_offset(frame, -29, 29).click().perform()
+    page.until(lambda: re.fullmatch(r"red & at\(0\.2\d*,0\.7\d*\)", page.state["formula"]))
+    assert len(page.all(".frame span")) == 1
+    page.until(lambda: "draws are" in page.text(".verdict"))
+    page.all(".draws canvas")[0].click()
+    page.until(lambda: page.state["formula"].count("at(") == 2)
 
 
 def test_a_component_is_dragged_from_b_into_the_sum_and_moved(page):
@@ -256,15 +277,15 @@ def test_a_component_is_dragged_from_b_into_the_sum_and_moved(page):
     page.until(lambda: " B:two@" in page.state["take"])
     page.until(lambda: page.one(".made").get_attribute("src") != before)
     assert page.one("[data-part='B:two']").get_attribute("aria-pressed") == "true"
-    x, y = map(float, re.search(r"B:two@([-\d.]+),([-\d.]+)", page.state["take"]).groups())
+    x, y = place = page.place_of("B:two")
     side = page.one(".sum").size["width"]
     assert abs(x - 80 / side) < 0.08 and abs(y + 120 / side) < 0.08
     page.drag(page.one("[data-mark='B:two']"), (-60, 30))
-    page.until(lambda: f"@{x}," not in page.state["take"])
-    moved = re.search(r"B:two@([-\d.]+),([-\d.]+)", page.state["take"]).groups()
-    assert abs(float(moved[0]) - (x - 120 / side)) < 0.08 and abs(float(moved[1]) - (y + 60 / side)) < 0.08
+    page.until(lambda: page.place_of("B:two") != place)
+    u, v = page.place_of("B:two")
+    assert abs(u - (x - 120 / side)) < 0.08 and abs(v - (y + 60 / side)) < 0.08
     page.one("[data-mark='B:two']").send_keys(Keys.ARROW_RIGHT)
-    page.until(lambda: moved[0] not in page.state["take"].partition("B:two@")[2])
+    page.until(lambda: page.place_of("B:two") == (pytest.approx(u + 0.06, abs=0.011), v))
     page.one("[data-part='A:one']").send_keys(Keys.SPACE)
     page.until(lambda: "A:one" not in page.state["take"])
     page.press(".none")

@@ -156,6 +156,35 @@ def test_errors_are_told_in_plain_words_and_without_paths(worker, error, message
     assert "/etc" not in refused["message"] and bool(caplog.records) == isinstance(error, KeyError)
 
 
+def test_a_new_job_ends_the_one_before_at_its_place_alone(worker):
+    closed = []
+
+    async def main():
+        places = (("page", "plane"), ("page", "other"), None)
+        held = [worker.submit(Job(steps(str(p), 10**6, [], closed), "me", print, p)) for p in places]
+        while not held[0].ready:
+            await asyncio.sleep(0.01)
+        await taken(worker, worker.submit(Job(steps("new", 2, []), "me", print, ("page", "plane"))))
+        while not held[0].ended:
+            await asyncio.sleep(0.01)
+        assert not held[1].ended and not held[2].ended
+        for job in held:
+            worker.cancel(job)
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+    assert closed[0] == str(("page", "plane"))
+
+
+def test_jobs_that_were_ended_do_not_count(worker):
+    async def main():
+        held = [worker.submit(Job(steps(str(n), 10**6, []), "me", print)) for n in range(jobs.EACH)]
+        for job in held:
+            worker.cancel(job)
+        await taken(worker, worker.submit(Job(steps("new", 2, []), "me", print)))
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
 def test_one_session_cannot_fill_the_row(worker):
     gate = threading.Event()
 

@@ -265,7 +265,7 @@ def test_the_oldest_uploads_and_sessions_go_first():
 
 
 def test_there_is_no_such_table_or_download(client):
-    assert "There is no table 'chnge'" in client.post("/api/chnge/run", json={}).json()["error"]
+    assert "There is no table 'nothing'" in client.post("/api/nothing/run", json={}).json()["error"]
     assert "There is no download .exe of change" in client.post("/api/change/file/exe", json={}).json()["error"]
     assert client.post("/api/film/file/png", json={}).status_code == 404
     assert client.get("/nothing").status_code == 404

@@ -231,6 +231,17 @@ def test_draws_go_down_the_levels_and_are_read(client):
     assert Image.open(io.BytesIO(download(client, "concepts", CONCEPTS, "gif"))).n_frames > 1
 
 
+def test_concepts_tell_their_names_by_kind_and_take_places(client):
+    state = {"model": "solids", "formula": "red & at(0.3,0.7)", "n": 2, "steps": 2}
+    found = dict(events(client.post("/api/concepts/run", json=state)))
+    assert found["names"]["kinds"]["shape"] == ["sphere", "cube", "cylinder"] and found["names"]["places"] == ["at"]
+    assert len(found["verdict"]["captions"]) == 2 and found["verdict"]["judge"] == "the data's own reader"
+    (verdict,) = told(client, "concepts", {**state, "formula": "prior"}, "verdict")
+    assert all(verdict["good"])
+    (refused,) = told(client, "concepts", {**state, "formula": "red & blue"}, "refused")
+    assert refused["field"] == "formula" and "nothing satisfies this" in refused["message"]
+
+
 def test_an_image_is_taken_apart_into_components_that_cover_it(client):
     found = events(client.post("/api/parts/run", json={"model": "tetrominoes", "image": "held-out:2"}))
     assert [kind for kind, _ in found] == ["image", "whole", *["part"] * 4, "done"]
@@ -267,7 +278,7 @@ def test_downloads_of_a_sum_hold_the_masks_and_grow_by_one_component_a_frame(cli
 def test_runs_are_listed_with_how_far_they_are(client):
     ((kind, listed), *_) = events(client.post("/api/runs/run", json={}))
     runs = {run["name"]: run for run in listed["runs"]}
-    assert kind == "runs" and set(runs) == {"colour", "foreign", "group/again"}
+    assert kind == "runs" and set(runs) == {"colour", "foreign", "group/again", "solids"}
     assert runs["colour"]["updates"] == 3 and runs["colour"]["of"] == 3 and runs["group/again"]["of"] == 99
     assert runs["colour"]["report"] and not runs["group/again"]["report"] and not runs["colour"]["training"]
     assert {card["name"] for card in listed["cards"]} >= {"digits-colour", "tetrominoes"}

@@ -22,8 +22,11 @@ async function answered(asking) {
   return reply;
 }
 
-const post = (path, state, signal) => answered(fetch(path, {
-  method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(state), signal,
+// A new computation ends the one before at the same place of the same page, even before the server sees it abandoned.
+const PAGE = [...crypto.getRandomValues(new Uint32Array(3))].map((n) => n.toString(36)).join("");
+
+const post = (path, state, signal, place = "") => answered(fetch(path, {
+  method: "POST", headers: { "Content-Type": "application/json", "X-Page": PAGE, "X-Place": place }, body: JSON.stringify(state), signal,
 }));
 
 export const options = async () => (await answered(fetch("/api/options"))).json();
@@ -38,8 +41,8 @@ export async function upload(file) {
 }
 
 // Yields [kind, told] for each event.
-export async function* stream(table, state, signal) {
-  const reply = await post(`/api/${table}/run`, state, signal);
+export async function* stream(table, state, signal, place = "") {
+  const reply = await post(`/api/${table}/run`, state, signal, place);
   const reader = reply.body.getReader();
   const decoder = new TextDecoder();
   let text = "";
@@ -64,8 +67,9 @@ export async function* stream(table, state, signal) {
 
 // One computation of a table at a time: a new one ends the one before.
 export class Running {
-  constructor(table) {
+  constructor(table, place = "") {
     this.table = table;
+    this.place = place;
     this.ending = null;
   }
 
@@ -80,7 +84,7 @@ export class Running {
     const ending = new AbortController();
     this.ending = ending;
     try {
-      for await (const [kind, told] of stream(this.table, state, ending.signal)) {
+      for await (const [kind, told] of stream(this.table, state, ending.signal, this.place)) {
         if (ending.signal.aborted) return false;
         if (on[kind]) on[kind](told);
       }

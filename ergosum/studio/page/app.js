@@ -26,6 +26,7 @@ function show(told) {
     if (link.dataset.table === name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  document.querySelector("nav a[aria-current]").scrollIntoView({ block: "nearest", inline: "nearest" });
   document.title = `${document.querySelector(`nav a[data-table=${name}]`).textContent} · ergosum studio`;
   if (!shown[name]) shown[name] = MOUNTS[name](document.getElementById(`table-${name}`), told.tables[name], told.tables);
   shown[name].show(params);

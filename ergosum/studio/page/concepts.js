@@ -29,7 +29,7 @@ const FRAME = `
       <button type="button" class="bracket" title="Put the formula in brackets">( )</button>
     </div>
     <div class="names"></div>
-    <div class="places" hidden><h3>A place, by a click on the frame</h3>
+    <div class="places" hidden><h3>A place, by a click on a draw or here</h3>
       <button type="button" class="frame" aria-label="Frame of an image; press to add a place in its middle"></button></div>
   </div>
   <div><div data-field="n"><label class="slider">Draws <input type="range" class="n" min="1" max="36" step="1"><output></output></label></div>
@@ -76,6 +76,7 @@ export function mount(table, told) {
     if (cells.length !== event.n) {
       cells = Array.from({ length: event.n }, (_, k) => {
         const canvas = el("canvas", { role: "img", "aria-label": `Draw ${k + 1}` });
+        canvas.addEventListener("click", (e) => placed(e, canvas));
         const caption = el("span", { class: "caption" });
         return { canvas, caption, item: el("li", {}, canvas, caption) };
       });
@@ -120,6 +121,12 @@ export function mount(table, told) {
       el("h3", { text: kind }), el("div", { class: "chips" }, ...["prior"].concat(names).filter((name, n) => n || kind === Object.keys(event.kinds)[0]).map(chip)))));
     at(".places").hidden = !event.places.length;
     table.dataset.place = event.places[0] || "";
+    table.classList.toggle("placing", event.places.length > 0);
+    if (table.dataset.kinds !== Object.keys(event.kinds).join()) {
+      table.dataset.kinds = Object.keys(event.kinds).join();
+      at(`[name=concepts-join][value=${Object.keys(event.kinds).length > 1 ? "and" : "or"}]`).checked = true;
+    }
+    showPlaces();
   }
 
   function chip(name) {
@@ -140,16 +147,20 @@ export function mount(table, told) {
       if (name) add(name);
     });
   }
-  at(".frame").addEventListener("click", (event) => {
-    const box = at(".frame").getBoundingClientRect();
+  // A click tells a place, as shares of the image from its upper left corner; the keyboard tells the middle.
+  function placed(event, target) {
+    if (!table.dataset.place) return;
+    const box = target.getBoundingClientRect();
     const inside = event.detail ? [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height] : [0.5, 0.5];
     const [x, y] = inside.map((v) => Math.round(100 * Math.min(1, Math.max(0, v))) / 100);
     add(`${table.dataset.place}(${x},${y})`);
-  });
+  }
+  at(".frame").addEventListener("click", (event) => placed(event, at(".frame")));
 
   function showTerms() {
     at(".formula").value = state.formula;
     const found = terms(state.formula);
+    showPlaces();
     at(".terms").replaceChildren(...found.map((term, number) => {
       const value = el("output", { text: term.weight.toFixed(2) });
       const slider = el("input", { type: "range", min: "0.05", max: "3", step: "0.05", value: String(term.weight), "aria-label": `${shared(term) ? "Share" : "Weight"} of ${term.name}` });
@@ -163,6 +174,14 @@ export function mount(table, told) {
         onclick: () => edit(changed(state.formula, term, { not: term.not ? "" : "~" })) });
       return el("div", { class: "term" }, negate, el("span", { class: "name", text: term.name }), slider, value,
         el("button", { type: "button", class: "remove", text: "×", "aria-label": `Remove ${term.name}`, onclick: () => edit(without(state.formula, term) || "prior") }));
+    }));
+  }
+  function showPlaces() {
+    at(".frame").replaceChildren(...[...state.formula.matchAll(/\((\d*\.?\d+),\s*(\d*\.?\d+)\)/g)].map(([, x, y]) => {
+      const mark = el("span", {});
+      mark.style.left = `${100 * x}%`;
+      mark.style.top = `${100 * y}%`;
+      return mark;
     }));
   }
   // Of alternatives, a number in front of a name is its share.

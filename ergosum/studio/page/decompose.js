@@ -33,7 +33,7 @@ export function mount(table, told) {
   table.innerHTML = FRAME;
   const at = (selector) => table.querySelector(selector);
   const running = new api.Running("decompose");
-  const reading = { A: new api.Running("parts"), B: new api.Running("parts") };
+  const reading = { A: new api.Running("parts", "A"), B: new api.Running("parts", "B") };
   const state = { ...told.begin, take: null };
   const parts = { A: [], B: [] };
   let globals = 1;
@@ -123,7 +123,7 @@ export function mount(table, told) {
   function card(which, part) {
     const made = el("button", { type: "button", class: "part", "data-part": `${which}:${part.name}`, draggable: true },
       el("img", { src: part.image, alt: "", draggable: false }), el("span", { class: "name", text: part.name }),
-      el("span", { class: "share-of", text: `${(100 * part.share).toFixed(0)} %` }));
+      el("span", { class: "share-of", text: `${(100 * part.share).toFixed(0)} %` }), el("span", { class: "hidden", text: ` of image ${which}` }));
     made.addEventListener("click", () => toggle(which, part.name));
     made.addEventListener("dragstart", (event) => {
       event.dataTransfer.setData("text/part", `${which}:${part.name}`);
@@ -137,7 +137,6 @@ export function mount(table, told) {
     const [which, name] = button.dataset.part.split(":");
     const taken = chosen.some((c) => c.which === which && c.name === name);
     button.setAttribute("aria-pressed", String(taken));
-    button.setAttribute("aria-label", `${name} of image ${which}, ${taken ? "in the sum" : "not in the sum"}`);
   }
   function showChosen() {
     for (const button of table.querySelectorAll(".part")) showCard(button);
@@ -208,7 +207,7 @@ export function mount(table, told) {
     if (busy) return;
     busy = true;
     try {
-      for await (const [kind, event] of api.stream("decompose", asked())) {
+      for await (const [kind, event] of api.stream("decompose", asked(), undefined, "live")) {
         if (kind === "sum") { shown = event; look(); }
       }
     } catch { /* told when the mark is let go */ } finally { busy = false; }

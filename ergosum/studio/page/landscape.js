@@ -107,10 +107,12 @@ export function mount(table, told) {
     }
     const worst = Math.max(...event.z.map((z) => Math.abs(z ?? 0)));
     const right = worst < 4;
-    at(".verdict").textContent = right
-      ? `Within ${worst.toFixed(1)} standard errors of the truth in mean x, y and energy.`
-      : `Off by ${worst.toFixed(1)} standard errors in mean x, y or energy: biased, or not yet mixed.`;
-    at(".verdict").classList.toggle("bad", !right);
+    const mixed = event.rhat < 1.1;
+    at(".verdict").textContent = (right
+      ? `Within ${worst.toFixed(1)} standard errors of the truth in mean x, y and energy`
+      : `Off by ${worst.toFixed(1)} standard errors in mean x, y or energy: ${mixed ? "biased" : "biased, or not mixed"}`)
+      + (right && !mixed ? "; but the chains have not mixed, as R-hat tells: each knows a part alone." : ".");
+    at(".verdict").classList.toggle("bad", !right || !mixed);
   }
 
   // Formula
