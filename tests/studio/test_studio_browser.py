@@ -227,6 +227,9 @@ def test_an_energy_is_dropped_on_the_plane_and_weighed_and_negated(page):
     page.until(lambda: page.state["formula"] == "ring & 0.5*~box & ~top")
     page.all(".term input")[2].send_keys(Keys.ARROW_RIGHT)
     page.until(lambda: page.state["formula"] == "ring & 0.5*~box & 1.05*~top")
+    page.all(".term .remove")[0].click()
+    page.until(lambda: page.all("[data-field=formula] .problem"))
+    assert "negation alone" in page.text("[data-field=formula] .problem")
 
 
 def test_a_broken_sampler_is_called_biased(page):
