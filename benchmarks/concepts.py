@@ -1,11 +1,11 @@
-r"""How do others compose concepts, in the same codes, with as many weights and the same CPU minutes?
+r"""How do others compose concepts, in the same codes and the same CPU minutes?
 
 Every row learns energies of the codes of one trained autoencoder (`--codec`, a run or card of a recipe of concepts; its
-minutes are not counted), on the same batches, with as many weights as the sum over parts has, in the same CPU minutes,
-on one thread. What it draws is read by the data's own reader. E(c) is the energy under a condition c, E_0 that of all
-data, s the shares of alternatives.
+minutes are not counted), on the same batches, in the same CPU minutes, on one thread. What it draws is read by the
+data's own reader. E(c) is the energy under a condition c, E_0 that of all data, s the shares of alternatives.
 
-- parts: a sum over parts of the code, by denoising and time score. AND $E(c_1, c_2)$, OR $-\log \sum s_i e^{-E_i}$, NOT
+- parts: a sum over parts of the code, of which those that values tell are known and the rest is learned by denoising
+  and time score; all other rows have a network with more weights. AND $E(c_1, c_2)$, OR $-\log \sum s_i e^{-E_i}$, NOT
   the complement $-\log (p - \pi p_c)$. This library.
 - whole: one energy of the whole code, trained alike. AND $E_0 + \sum (E_i - E_0)$ with 4 corrections; others as parts.
 - whole-smc: the same with 8 particles for each draw, one of which is kept by its weights.

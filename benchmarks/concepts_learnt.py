@@ -1,4 +1,4 @@
-"""The energies that the rows of `concepts.py` learn: in the codes of one run, with as many weights and minutes each."""
+"""The energies that the rows of `concepts.py` learn: in the codes of one run, in the same minutes each."""
 
 import math
 import shutil
@@ -11,7 +11,7 @@ from densities import timed
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from ergosum.concepts import ConceptDensities, ConceptEnergy, Concepts, Values
+from ergosum.concepts import ConceptDensities, ConceptEnergy, Concepts, Values, WholeEnergy
 from ergosum.data.attributed import Attribute, columns
 from ergosum.density import InnerProduct
 from ergosum.density.family import LevelEnergy
@@ -32,8 +32,8 @@ from ergosum.training.task import DivergenceError, Losses
 
 __all__ = ["LEARNT", "Codec", "codec_of", "learnt"]
 
-CODE, BLOCKS = 128, 3
-"""Width of the code of level and condition, and residual blocks, of every network but the sum over parts."""
+CODE, WIDTH, BLOCKS = 128, 256, 3
+"""Width of the code of level and condition, of layers, and residual blocks, of every network but that of the parts."""
 LEVELS = Optimiser(batch=128, rate=2e-3, ema=0.998, clip=100.0)
 CHAINS = Optimiser(batch=64, rate=7e-4, ema=0.995, clip=100.0)
 REPLAY: Part[Any] = Part(
@@ -46,7 +46,7 @@ class Static(Conditional):
     """$E(x | c) = -f(x, c)$ without noise levels, of values of attributes: what chains are trained with.
 
     Args:
-        event, attributes, parts: as `ConceptEnergy`. width: of a layer.
+        event, attributes, parts: as `WholeEnergy`. width: of a layer.
     """
 
     condition_dims = 1
@@ -131,7 +131,7 @@ class Learns(NamedTuple):
 def one_energy(width: int) -> Part[Any]:
     """An energy of the whole code over noise levels."""
     form = Part(InnerProduct, body=Part(LevelMlp, width=width, blocks=BLOCKS))
-    return Part(ConceptEnergy, independent=False, form=form, code=CODE)
+    return Part(WholeEnergy, form=form, code=CODE)
 
 
 LEARNT = {
@@ -185,15 +185,10 @@ def count(model: nn.Module) -> int:
 
 
 def family_of(learns: Learns, codec: Codec) -> Part[Any]:
-    """The family of a row: as narrow as it can be with as many weights as the sum over parts has."""
+    """The family of a row."""
     given: Part[Any] = codec.model.get("family")
-    ours = given if given.get("independent") else Part(ConceptEnergy)
-    if learns.family is None:
-        return ours
-    like: Any = codec.model.build()
-    about = {"event": like.space.event, "attributes": like.attributes, "parts": like.space.parts}
-    wanted = count(ours.build(**about))
-    return next(f for w in range(8, 4096, 8) if count((f := learns.family(w)).build(**about)) >= wanted)
+    ours = given if issubclass(given.cls, ConceptEnergy) else Part(ConceptEnergy)
+    return ours if learns.family is None else learns.family(WIDTH)
 
 
 def learnt(name: str, codec: Codec, seed: int, minutes: float, runs: Path) -> tuple[Concepts, Any, dict[str, Any]]:

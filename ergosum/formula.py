@@ -49,14 +49,17 @@ class UnknownNameError(FormulaError):
         self.names, self.known = tuple(names), tuple(known)
 
 
-def parse_formula(text: str, names: Mapping[str, Term]) -> Energy:
+def parse_formula(
+    text: str, names: Mapping[str, Term], negation: Callable[..., Energy] = compose.negation
+) -> Energy:  # fmt: skip
     """The composition that a formula describes.
 
     The energies that it is given are left as they are: a name is that of a term in this composition, not one that the
     energy itself takes on. A name of a disjunction or of a negation is written out as the formula that it stands for.
 
     Args:
-        names: what each name stands for; the terms are called by it.
+        names: what each name stands for; the terms are called by it. negation: what `~` and `~[m]` build, of a term
+            and a keyword `margin`.
     Raises:
         FormulaError: with the offending character marked; also where the composition itself is refused, e.g. a weight
             that overflows. UnknownNameError, which is one, for names that are not given.
@@ -72,7 +75,7 @@ def parse_formula(text: str, names: Mapping[str, Term]) -> Energy:
           a & (b | )
                    ^
     """
-    return _Reader(text, names).whole()
+    return _Reader(text, names, negation).whole()
 
 
 def numbered(text: str) -> list[tuple[str, tuple[float, ...]]]:
@@ -148,8 +151,8 @@ class _Token(NamedTuple):
 class _Reader:
     """Recursive descent over the tokens, the last of which marks the end."""
 
-    def __init__(self, text: str, names: Mapping[str, Term]) -> None:
-        self.text, self.names, self.place = text, names, 0
+    def __init__(self, text: str, names: Mapping[str, Term], negation: Callable[..., Energy]) -> None:
+        self.text, self.names, self.negation, self.place = text, names, negation, 0
         self.tokens: list[_Token] = []
         self.energies: dict[str, Energy] = {}
         end, length = 0, len(text.rstrip())
@@ -253,7 +256,7 @@ class _Reader:
         if self.take("~"):
             margin = self.margin()
             inside = self.built(start + 1, compose.conjunction, *self.factor(depth + 1))
-            return [self.built(start, compose.negation, inside, margin=margin)]
+            return [self.built(start, self.negation, inside, margin=margin)]
         if self.take("("):
             inside = self.disjunction(depth + 1)
             self.need(")")

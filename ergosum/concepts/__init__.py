@@ -2,7 +2,7 @@
 
 from ergosum.concepts.codec import AttributeCodec
 from ergosum.concepts.conditions import Values
-from ergosum.concepts.energy import ByParts, ConceptEnergy
+from ergosum.concepts.energy import ConceptEnergy, ToldPart, WholeEnergy
 from ergosum.concepts.grown_codes import GrownCodes
 from ergosum.concepts.grown_model import Grown, GrownEnergy
 from ergosum.concepts.grown_task import GrownDensities
@@ -16,7 +16,6 @@ from ergosum.concepts.windows import WindowEnergy
 __all__ = [
     "AttributeCodec",
     "AttributeCodes",
-    "ByParts",
     "ConceptDensities",
     "ConceptEnergy",
     "Concepts",
@@ -27,6 +26,8 @@ __all__ = [
     "LocalLifts",
     "ObjectDensities",
     "Objects",
+    "ToldPart",
     "Values",
+    "WholeEnergy",
     "WindowEnergy",
 ]

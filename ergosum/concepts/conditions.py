@@ -19,27 +19,21 @@ class Values(Conditions):
     """Values of attributes, as tables of `data/attributed.py` hold them; not a number is no value.
 
     Args:
-        code: its width. attributes: of the conditions. apart: whether each attribute has a slice of the code for
-            itself, in their order and one more at the end for nobody, code / (attributes + 1) wide; else their codes
-            are added up.
+        code: its width; 0 for conditions that are told by no code. attributes: of the conditions.
     Shape:
-        c: (batch, columns), float. Returns (batch, code).
+        c: (batch, columns), float. Returns (batch, code), the sum of the attributes' codes.
     Raises:
-        ValueError: if a slice would not be whole; from `forward`, for values that an attribute has not.
+        ValueError: from `forward`, for values that an attribute has not.
     """
 
     dims = 1
 
-    def __init__(self, code: int, attributes: Sequence[Attribute] = (), apart: bool = False) -> None:
+    def __init__(self, code: int, attributes: Sequence[Attribute] = ()) -> None:
         super().__init__()
-        self.attributes, self.apart = tuple(Attribute(*a) for a in attributes), apart
+        self.attributes, self.code = tuple(Attribute(*a) for a in attributes), code
         self.columns = columns(self.attributes)
         self.width = sum(a.width for a in self.attributes)
-        count = len(self.attributes) + 1
-        if apart and code % count:
-            raise ValueError(f"code: expected a multiple of {count}, one slice for each attribute, got {code}.")
-        self.code, self.slice = code, code // count if apart else code
-        self.each = nn.ModuleList(_code_of(a, self.slice) for a in self.attributes)
+        self.each = nn.ModuleList(_code_of(a, code) for a in self.attributes if code)
         self.register_buffer("device_of", torch.zeros(()), persistent=False)
 
     def none(self, batch: int) -> Tensor:
@@ -91,13 +85,24 @@ class Values(Conditions):
         return found
 
     def forward(self, c: Tensor) -> Tensor:
-        """Codes of all attributes, added up or side by side."""
+        """Codes of all attributes, added up."""
         if c.ndim != 2 or c.shape[1] != self.width:
             raise ValueError(f"Values: expected conditions (batch, {self.width}), got {tuple(c.shape)}.")
-        codes = [each(c[:, column]) for each, column in zip(self.each, self.columns, strict=True)]
-        if not self.apart:
-            return torch.stack(codes).sum(0) if codes else c.new_zeros(len(c), self.code)
-        return torch.cat([*codes, c.new_zeros(len(c), self.slice)], 1)
+        for attribute, column in zip(self.attributes, self.columns, strict=True):
+            if attribute.values:
+                _expect_values(attribute, c[:, column])
+        codes = [each(c[:, column]) for each, column in zip(self.each, self.columns, strict=False)]
+        return torch.stack(codes).sum(0) if codes else c.new_zeros(len(c), self.code)
+
+
+def _expect_values(attribute: Attribute, c: Tensor) -> None:
+    """Refuse numbers (batch, 1) of named values that there are not."""
+    held = torch.where(c.isnan(), -1.0, c)
+    if len(held) and not ((held >= -1) & (held < len(attribute.values)) & (held == held.floor())).all():
+        raise ValueError(
+            f"{attribute.name}: expected whole numbers 0 .. {len(attribute.values) - 1}, or none (not a number), got "
+            f"{c[:4, 0].tolist()}."
+        )
 
 
 def _code_of(attribute: Attribute, code: int) -> nn.Module:
@@ -109,20 +114,13 @@ class _Named(nn.Module):
 
     def __init__(self, attribute: Attribute, code: int) -> None:
         super().__init__()
-        self.attribute = attribute
         self.table = nn.Embedding(len(attribute.values) + 1, code)
         with torch.no_grad():
             self.table.weight.mul_(0.3)
 
     def forward(self, c: Tensor) -> Tensor:
         """(batch, code) of (batch, 1)."""
-        held = torch.where(c[:, 0].isnan(), -1.0, c[:, 0])
-        if len(held) and not ((held >= -1) & (held < len(self.attribute.values)) & (held == held.floor())).all():
-            raise ValueError(
-                f"{self.attribute.name}: expected whole numbers 0 .. {len(self.attribute.values) - 1}, or none (not a "
-                f"number), got {c[:4, 0].tolist()}."
-            )
-        return self.table(held.long() + 1)
+        return self.table(torch.where(c[:, 0].isnan(), -1.0, c[:, 0]).long() + 1)
 
 
 class _Numbers(nn.Module):

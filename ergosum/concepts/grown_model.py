@@ -23,7 +23,6 @@ from ergosum.density.space import Space
 from ergosum.energy import Conditional, Energy, as_energy
 from ergosum.part import Part
 from ergosum.training.runfolder import load_recipe, load_weights, locate
-from ergosum.training.task import Losses
 
 __all__ = ["Grown", "GrownEnergy", "older"]
 
@@ -103,6 +102,10 @@ class GrownEnergy(Conditional):
     def fit(self, x: Tensor) -> None:
         """Mean and deviation of the new part, of data (n, own numbers)."""
         self._terms[1].fit(x)
+
+    def tell(self, space: Any, values: Tensor) -> None:
+        """Where the new part lies, of data (n, columns)."""
+        self._terms[1].tell(space, self.conditions.split(values)[1])
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return x[:, : self.older], x[:, self.older :]
@@ -190,7 +193,7 @@ class Grown(Concepts):
         neutral: str = "",
         before: Part[Concepts] | None = None,
         space: Part[Space] = Part(GrownCodes),  # noqa: B008
-        family: Part[LevelEnergy] = Part(ConceptEnergy),  # noqa: B008
+        family: Part[Conditional] = Part(ConceptEnergy),  # noqa: B008
     ) -> None:
         nn.Module.__init__(self)
         self.before: Any = (older(grown_from) if before is None else before).build()
@@ -272,11 +275,10 @@ class Grown(Concepts):
         """Points of the new part and its rest, that its density learns from."""
         return self.space.told(images, values, generator)
 
-    def forward(  # type: ignore[override]
-        self, objective: Any, points: Tensor, c: Tensor, generator: Generator, progress: float
-    ) -> Losses:
-        """An objective's loss of the new energy on points of its part, under conditions c that tell some values."""
-        return objective.loss(self.energy, points, self.family.conditions.split(c)[1], generator, progress)
+    def learned(self, points: Tensor, c: Tensor) -> tuple[Any, Tensor, Tensor]:
+        """The new energy, or of it what is to be learned, on points of the new part or of the whole model."""
+        own = points[:, self.space.own] if points.shape[1] == self.family.event[0] else points
+        return self.energy.learned(own, self.family.conditions.split(c)[1])
 
     @torch.no_grad()
     def count(self, values: Tensor) -> None:

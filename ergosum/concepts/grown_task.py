@@ -57,9 +57,6 @@ class GrownDensities(ConceptDensities):
         record = self.images.attributed(n, generator)
         return record._replace(values=retold(record.values, self.images.attributes, model.attributes))
 
-    def _learned(self, model: Any, points: Tensor, values: Tensor) -> tuple[Any, Tensor, Tensor]:
-        return model.energy, points[:, model.space.own], values[:, -1:]
-
     def loss(self, model: Any, batch: DensityBatch, generator: Generator, progress: float) -> Losses:  # type: ignore[override]
         """The loss of the new codec, then of the new energy."""
         inner = model.module if hasattr(model, "module") else model

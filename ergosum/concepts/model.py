@@ -9,10 +9,9 @@ from torch import Generator, Tensor, nn
 from ergosum.concepts.energy import ConceptEnergy
 from ergosum.concepts.space import AttributeCodes
 from ergosum.data.attributed import Attribute, columns, told
-from ergosum.density.family import LevelEnergy
 from ergosum.density.model import PRIOR, Density, Entry
 from ergosum.density.space import Space
-from ergosum.energy import Closed, Energy
+from ergosum.energy import Closed, Conditional, Energy
 from ergosum.nodes import Named, leaves
 from ergosum.part import Part
 from ergosum.training.task import Losses
@@ -42,7 +41,7 @@ class Concepts(Density):
         channels: int = 3,
         side: int = 32,
         space: Part[Space] = Part(AttributeCodes),  # noqa: B008
-        family: Part[LevelEnergy] = Part(ConceptEnergy),  # noqa: B008
+        family: Part[Conditional] = Part(ConceptEnergy),  # noqa: B008
     ) -> None:
         nn.Module.__init__(self)
         self.attributes = tuple(Attribute(a[0], tuple(a[1]), a[2]) for a in attributes)
@@ -71,7 +70,11 @@ class Concepts(Density):
         self, objective: Any, points: Tensor, c: Tensor, generator: Generator, progress: float
     ) -> Losses:
         """An objective's loss on points of images with values, under conditions c that tell some of these."""
-        return objective.loss(self.family, points, c, generator, progress)
+        return objective.loss(*self.learned(points, c), generator, progress)
+
+    def learned(self, points: Tensor, c: Tensor) -> tuple[Any, Tensor, Tensor]:
+        """The family that training changes, and of points under conditions c what it learns from."""
+        return self.family.learned(points, c) if hasattr(self.family, "learned") else (self.family, points, c)
 
     @torch.no_grad()
     def count(self, values: Tensor) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ergosum.concepts.codec import AttributeCodec
-from ergosum.concepts.energy import ConceptEnergy
+from ergosum.concepts.energy import WholeEnergy
 from ergosum.concepts.grown_codes import GrownCodes
 from ergosum.concepts.grown_model import Grown
 from ergosum.concepts.grown_task import GrownDensities
@@ -97,9 +97,7 @@ def faces() -> Experiment:
 
 def whole() -> Experiment:
     """Ablation: the same codes, whose parts may depend on each other."""
-    family = Part(
-        ConceptEnergy, independent=False, form=Part(InnerProduct, body=Part(LevelMlp, width=384, blocks=4)), code=128
-    )
+    family = Part(WholeEnergy, form=Part(InnerProduct, body=Part(LevelMlp, width=384, blocks=4)))
     made = latents()
     return made.but(
         name="concepts-whole", shows="ablation: solids in the same codes, under one energy of the whole code",
@@ -110,7 +108,7 @@ def whole() -> Experiment:
 def scenes() -> Experiment:
     """Concepts of scenes, in pixels."""
     family = Part(
-        ConceptEnergy, independent=False, form=Part(InnerProduct, body=Part(LevelUNet, width=64), fine=True), code=128,
+        WholeEnergy, form=Part(InnerProduct, body=Part(LevelUNet, width=64), fine=True),
         lowest=0.02, highest=20.0,
     )  # fmt: skip
     task: Part[Task] = Part(

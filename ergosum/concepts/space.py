@@ -43,6 +43,11 @@ class AttributeCodes(Codes):
         """Standardised codes that a density learns: of parts whose values are told, where these say that they lie."""
         return (self.codec.told(images, values, generator) - self.centre) / self.spread
 
+    def normals(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Where values (n, columns) say that standardised codes lie, (n, D), and with which deviation."""
+        centre, spread = self.codec.towards(values)
+        return (centre - self.centre) / self.spread, spread / self.spread
+
     def shown(self, x: Tensor, values: Tensor | None = None) -> Tensor:
         """The parts of all attributes as decoders see them, (batch, their sum): of points x, and where values (batch,
         columns) are told, where these say that they lie.

@@ -96,16 +96,14 @@ class ConceptDensities(Densities):
         with torch.no_grad():
             points = torch.cat([model.points(a, b, generator) for a, b in parts])
         model.family.fit(points)
+        if hasattr(model.family, "tell"):
+            model.family.tell(space, record.values)
         model.count(record.values)
         self.objective.fit(points)
 
     def _record(self, model: Concepts, n: int, generator: Generator) -> Attributed:
         """Random images of the training part, and their values in the model's columns."""
         return self.images.attributed(n, generator)
-
-    def _learned(self, model: Concepts, points: Tensor, values: Tensor) -> tuple[Any, Tensor, Tensor]:
-        """The family that training changes, and of points and values what it knows."""
-        return model.family, points, values
 
     def batch(self, n: int, generator: Generator) -> DensityBatch:
         """Images with their values."""
@@ -152,8 +150,8 @@ class ConceptDensities(Densities):
             return False
         known = self._record(model, CALIBRATED, generator)
         points = torch.cat([model.encode(part) for part in known.images.split(500)])
-        family, own, values = self._learned(model, points, known.values)
-        if not getattr(self.objective, "time", 0.0):
+        family, own, values = model.learned(points, known.values)
+        if not getattr(self.objective, "time", 0.0) and family.conditions.groups(values):
             self.tell("fitting the offsets of values")
             fit_offsets(family, own, values, generator=generator)
         self.tell("measuring log Z of the levels")

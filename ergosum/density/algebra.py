@@ -8,12 +8,14 @@ it, $p = \sum_c \pi_c p_c$:
 | `a & b` | $E(x) = E_0 + \sum_i w_i (E_i - E_0)$, both conditions where they are independent given x | `Lifted` |
 | `~a` | minus the log of $(p - \pi_a p_a) / (1 - \pi_a)$, all that is not a | `Complement` |
 | `a \| b` | minus the log of $\sum_i s_i p_i$, the mixture with shares s | `Or` of `compose.py` |
+| nested | minus the log of $\sum_w s_w p(x | w)$, over combinations w of values of independent kinds | `Combinations` |
 
 This is not what `compose.py` builds from `a & b` and `~a`, which knows no prior: there a sum counts what all conditions
 have in common once for each of them, and a negation is $-\alpha E$, of no density by itself.
 
 NOT and OR are linear in densities, and so is adding noise: at every noise level they are exactly the noised complement
-and the noised mixture, and a ladder of levels draws from them without corrections. AND is not, and needs them.
+and the noised mixture, and a ladder of levels draws from them without corrections. AND is not, and needs them, unless
+the kinds of what is joined are independent: then every formula is a mixture of combinations, and exact as well.
 
 Source: the lift over a prior, Liu et al. 2022 (composed guidance) and Hinton 2002 (products of experts). The complement
 of a density with a floor is ours.
@@ -32,7 +34,7 @@ from ergosum.leaves import leaf_values
 from ergosum.nodes import Named, Node, leaves, warn
 from ergosum.shapes import Batch
 
-__all__ = ["Complement", "Lifted", "complement", "lifted", "tree"]
+__all__ = ["Combinations", "Complement", "Lifted", "complement", "lifted", "tree"]
 
 FLOOR = 1e-3
 """Least probability that x is not of a condition; below it the complement's density is not exact."""
@@ -172,6 +174,66 @@ class Complement(Node, Energy):
         return Complement(parts[0], parts[1], self.share, self.floor)
 
 
+class Combinations(Node, Energy):
+    r"""What a formula over values of independent kinds stands for: a mixture of combinations, one value of each kind.
+
+    $$ E(x) = E_0(x) - \log \sum_w s_w \prod_k \frac{p(x | w_k)}{p(x)} , $$
+
+    with s_w the share of combination w in the formula. Where kinds are independent given what nobody tells,
+    $p(x | w) = p(x) \prod_k p(x | w_k) / p(x)$ at every noise level, so that the sum is the noised mixture. A kind of
+    which w has none of the formula's values has any other, whose density is the `Complement` of all of these.
+
+    Args:
+        prior: $E_0$. kinds: the energies of the values of each kind that the formula names. chosen: (W, kinds) int64,
+            which of them each combination has, -1 for another one. shares: (W,), of sum 1. left: for each kind the
+            shares of its values in the prior. terms: what the formula is made of, for `tree`. name: the formula.
+    Raises:
+        ValueError: if kinds and columns differ in number.
+    """
+
+    def __init__(
+        self, prior: Term, kinds: Sequence[Sequence[Term]], chosen: Tensor, shares: Tensor,
+        left: Sequence[Sequence[float]], terms: Sequence[Energy] = (), name: str = "",
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if not kinds or chosen.shape != (len(shares), len(kinds)) or len(left) != len(kinds):
+            raise ValueError(
+                f"Combinations: expected a column for each of {len(kinds)} kinds and a row for each of {len(shares)} "
+                f"shares, got {tuple(chosen.shape)}."
+            )
+        held, self.sizes = as_energy(prior), [len(kind) for kind in kinds]
+        members = [as_energy(energy) for kind in kinds for energy in kind]
+        kept = shares > 0
+        self.chosen, self.shares, self.left = chosen[kept], shares[kept], [list(own) for own in left]
+        self.shown, self.name = tuple(terms), name
+        self.temperature = _one_temperature("Combinations", [held, *members])
+        told = all(part.log_z is not None for part in (held, *members))
+        self.log_z = 0.0 if told else None
+        self.one_scale, self.grounded = (None if told else held.one_scale), held.grounded
+        self.hold(held, *members)
+
+    def join(self, values: Sequence[Tensor]) -> Tensor:
+        """The mixture's energy for given values of the prior and of every named value."""
+        zeros = [part.log_z or 0.0 for part in self.parts]
+        prior, *given = (value + zero for value, zero in zip(values, zeros, strict=True))
+        total, at = self.shares.to(prior).log().expand(len(prior), -1), 0
+        for number, (size, left) in enumerate(zip(self.sizes, self.left, strict=True)):
+            ratios = prior[:, None] - torch.stack(given[at : at + size], 1)
+            told, rest = torch.tensor(left).to(prior), 1 - sum(left)
+            if (self.chosen[:, number] < 0).any():
+                posterior = (ratios + told.log()).logsumexp(1, keepdim=True)
+                ratios = torch.cat([ratios, _log_left(posterior, FLOOR) - log(max(rest, FLOOR))], 1)
+            total = total + ratios[:, self.chosen[:, number]]  # -1 is the last, any other
+            at += size
+        return prior - total.logsumexp(1)
+
+    def rebuilt(self, parts: Sequence[Energy]) -> Energy:
+        """The same mixture of other energies."""
+        rest = iter(parts[1:])
+        kinds = [[next(rest) for _ in range(size)] for size in self.sizes]
+        return Combinations(parts[0], kinds, self.chosen, self.shares, self.left, self.shown, self.name)
+
+
 def _log_left(log_q: Tensor, floor: float) -> Tensor:
     """log(1 - q), or log(f / (q + f)) where q > 1 - f."""
     most = log1p(-floor)
@@ -218,9 +280,12 @@ def _below(energy: Energy) -> list[Energy]:
         return list(energy.terms)  # type: ignore[arg-type]
     if isinstance(energy, Complement):
         return [energy.term]
+    if isinstance(energy, Combinations):
+        return list(energy.shown)
     return list(energy) if isinstance(energy, Node) and not isinstance(energy, Named) else []
 
 
 def _sign(energy: Energy) -> str:
-    names = {"Lifted": "and", "Complement": "not", "Or": "or"}
+    several = "and" if len(_below(energy)) > 1 else "not"
+    names = {"Lifted": "and", "Complement": "not", "Or": "or", "Combinations": several}
     return str(energy) if not _below(energy) else f"{names.get(type(energy).__name__, 'sum')}: {energy}"

@@ -15,7 +15,7 @@ product of those of its terms, and is what counts.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from math import isfinite, log, prod
 from pathlib import Path
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from ergosum.compose import And, Not, Or, Scaled, disjunction, leaves
-from ergosum.density.algebra import Lifted, complement, lifted
+from ergosum.density.algebra import Combinations, Lifted, complement, lifted
 from ergosum.density.model import PRIOR, Density, Entry
 from ergosum.energy import Energy, as_energy, summed
 from ergosum.formula import numbered, parse_formula
@@ -79,8 +79,14 @@ def _read(formula: str, known: Vocabulary, shares: Sequence[float] | None) -> tu
     """A formula over stand-ins, and what its names stand for."""
     known = {**known, **_numbered(formula, known)}
     with silence():  # the stand-ins are all normalised
-        read = parse_formula(formula, {name: _stand_in(name) for name in known})
+        read = parse_formula(formula, {name: _stand_in(name) for name in known}, _not)
     return (read if shares is None else _shared(read, shares)), known
+
+
+def _not(term: Energy, margin: float | None = None) -> Energy:
+    """What `~` reads as: of a conjunction of negations, unlike in plain sums, all that is in none of them."""
+    twice = isinstance(term, Not) and term.alpha == 1 and term.margin is None and margin is None
+    return term.term if twice else Not(term, margin=margin)  # type: ignore[attr-defined]
 
 
 def _stand_in(name: str) -> Energy:
@@ -121,9 +127,74 @@ def _of(read: Energy, known: Vocabulary) -> Energy:
         return disjunction(*(_of(part, known) for part in read), log_weights=list(read.given))
     if isinstance(read, And | Scaled | Not):
         _refuse_nothing(read, known)
+        told = [part for part in read if _in_numbers(part, known)] if isinstance(read, And) else []
+        told = told if len({known[part.name].kind for part in told}) == len(told) else []
+        named = [part for part in read if part not in told] if told else [read]
+        if named and _tangled(one := And(*named) if len(named) > 1 else named[0], known):
+            return _combined(one, known, told, str(read))
         weighed = [_weighed(part, known) for part in (read if isinstance(read, And) else [read])]
         return _joined(_merged(weighed), read, known)
     return known[read.name].energy
+
+
+def _tangled(read: Energy, known: Vocabulary) -> bool:
+    """Whether a conjunction or negation of values of independent kinds speaks of one kind in several terms, so that it
+    is no sum of what each term adds, but a mixture of combinations.
+    """
+    named = [known[leaf.name] for leaf in leaves(read)]
+    owners = {entry.owner for entry in named}
+    if len(owners) > 1 or not named[0].owner.independent or not all(0 < entry.share < 1 for entry in named):
+        return False
+    inner = read.term if isinstance(read, Not) else read
+    parts = list(inner) if isinstance(inner, And | Or) else [inner]
+    spoken = [{known[leaf.name].kind for leaf in leaves(part)} for part in parts]
+    repeated = sum(map(len, spoken)) > len(set().union(*spoken))
+    if isinstance(read, Not) and all(part.name in known for part in parts):
+        repeated = len(set().union(*spoken)) > 1 and repeated  # of one kind, the complement of a mixture is exact
+    return repeated and not any(_weighted(part) for part in [read, *_all_parts(read)])
+
+
+def _in_numbers(part: Energy, known: Vocabulary) -> bool:
+    """Whether a term is a name that stands for numbers, such as a place."""
+    return part.name in known and known[part.name].share == 0
+
+
+def _weighted(part: Energy) -> bool:
+    """Whether a term has a weight, or is a negation in part."""
+    return isinstance(part, Scaled) or (isinstance(part, Not) and (part.alpha != 1 or part.margin is not None))
+
+
+def _all_parts(read: Energy) -> Iterator[Energy]:
+    """Everything that a formula is made of."""
+    for part in read if isinstance(read, Node) else ():
+        yield part
+        yield from _all_parts(part)
+
+
+def _combined(read: Energy, known: Vocabulary, told: Sequence[Energy], name: str) -> Energy:
+    """A formula over values of independent kinds as a mixture of their combinations, each with what is told beside it
+    in numbers, of other kinds.
+    """
+    names, prior = _worlds(read, known)
+    ratio = _ratio(read, names, prior)
+    entries = {leaf.name: known[leaf.name] for leaf in leaves(read)}
+    kinds: dict[str, list[str]] = {}
+    for held, entry in entries.items():
+        kinds.setdefault(entry.kind, []).append(held)
+    rows = [torch.stack([names[held] for held in own], 1) for own in kinds.values()]
+    chosen = torch.stack([torch.where(row.any(1), row.long().argmax(1), -1) for row in rows], 1)
+    with silence():  # terms are only shown
+        shown = [*(read if isinstance(read, And) else [read.term]), *told]  # type: ignore[attr-defined]
+        terms = [_of(part, known) for part in shown]
+    return Combinations(
+        next(iter(entries.values())).prior,
+        [*([entries[held].energy for held in own] for own in kinds.values()), *([known[p.name].energy] for p in told)],
+        torch.cat([chosen, chosen.new_zeros(len(chosen), len(told))], 1),
+        prior * ratio / (prior * ratio).sum(),
+        [*([entries[held].share for held in own] for own in kinds.values()), *([0.0] for _ in told)],
+        terms,
+        name,
+    )
 
 
 class _Weighed(NamedTuple):

@@ -60,8 +60,7 @@ def test_every_row_is_trained_drawn_read_and_told(bench, codecs, tmp_path, capsy
     ours, whole = told["parts"], told["whole"]
     for name, row in told.items():
         assert row["updates"] == 4 and row["cpu_seconds"] > 0 and row["reader"] > 0.9 and row["codec"] == "solids"
-        # as many weights as the sum over parts has, and no layer's width more
-        assert ours["weights"] <= row["weights"] < 1.3 * ours["weights"] + 20000, name
+        assert name == "parts" or row["weights"] > 2 * ours["weights"], name
         assert 0 <= row["and_seen"] <= 1 and 0 <= row["not_leak"] <= 1 and row["seconds_64"] > 0
         assert ("or_tv" in row) == ("nested" in row) == (name != "guidance")
     # three levels: a step and one correction each, of one member; or four of them of four members and the prior

@@ -5,7 +5,7 @@ import warnings
 import pytest
 import torch
 
-from ergosum.density.algebra import FLOOR, Lifted
+from ergosum.density.algebra import FLOOR, Combinations, Lifted, tree
 from ergosum.density.formulas import meaning, vocabulary, worlds
 from ergosum.formula import numbered
 from tests.concepts.exact import exact
@@ -59,7 +59,9 @@ def mixed(model, each, x, sigma) -> torch.Tensor:
 @pytest.mark.parametrize("sigma", [0.0, 0.3, 2.0])
 @pytest.mark.parametrize("formula", [
     "red", "red & box", "red | green", "0.9:red | 0.1:blue", "~red", "~(red | green)", "~red & box", "red & ~box",
-    "~(red & box)", "(red | green) & box", "0.2:(red & box) | 0.8:blue",
+    "~(red & box)", "(red | green) & box", "0.2:(red & box) | 0.8:blue", "red & ~blue", "(red | green) & ~red",
+    "(red | box) & ~(blue & box)", "(red & box) | (~red & ball)", "~((red & box) | blue)", "~(~(red & box) & ~blue)",
+    "(0.9:red | 0.1:box) & (ball | blue)",
 ])  # fmt: skip
 def test_densities_of_independent_concepts_are_exact_at_every_level(formula, sigma):
     x = points()
@@ -67,6 +69,29 @@ def test_densities_of_independent_concepts_are_exact_at_every_level(formula, sig
     # a complement keeps a floor of the prior where nothing is left of it
     floor = FLOOR * density("prior", x, sigma=sigma) if "~" in formula else 0.0
     assert (apart <= 1e-5 * truth(formula, x, sigma) + 6 * floor + 1e-12).all()
+
+
+def test_what_is_told_in_numbers_joins_a_mixture_of_combinations():
+    x, tangled = points(), "(red | box) & ~(blue & box)"
+    for sigma in (0.05, 1.0):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # everything is normalised
+            one, both = (meaning(text, KNOWN).at_noise(sigma) for text in (tangled, f"{tangled} & at(0.3,0.6)"))
+        assert one.log_z == both.log_z == 0.0
+        place = KNOWN["red"].owner.at("at", [0.3, 0.6]).energy.at_noise(sigma)
+        torch.testing.assert_close(both(x) - one(x), place(x) - KNOWN["prior"].energy.at_noise(sigma)(x))
+
+
+def test_a_tangled_formula_is_a_mixture_where_kinds_are_independent_and_a_lift_elsewhere():
+    tangled = "(red | box) & ~(blue & box)"
+    assert isinstance(meaning(tangled, KNOWN), Combinations)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert isinstance(meaning(tangled, WHOLE), Lifted)
+        assert isinstance(meaning("2*(red | box) & ~(blue & box)", KNOWN), Lifted)  # a weight is no mixture
+    assert tree(meaning(tangled, KNOWN), points(4))[0][0] == f"and: {tangled}"
+    with pytest.raises(ValueError, match="a column for each of 1 kinds and a row for each of 2 shares"):
+        Combinations(KNOWN["prior"].energy, [[KNOWN["red"].energy]], torch.zeros(1, 1), torch.ones(2), [[0.5]])
 
 
 def test_a_conjunction_of_values_is_the_sum_of_what_each_adds_to_the_prior():

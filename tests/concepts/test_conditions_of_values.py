@@ -39,17 +39,10 @@ def test_named_values_alone_are_listed_and_found_again():
     )
 
 
-def test_codes_apart_heed_their_own_attribute_alone():
-    values = Values(16, ATTRIBUTES, apart=True)
-    told = values(
-        torch.tensor([[0.0, 0.1, 0.2, 1.0], [2.0, 0.1, 0.2, 1.0], [0.0, 0.9, 0.2, 1.0], [0.0, 0.1, 0.2, 0.0]])
-    )
-    changed = [
-        [bool((told[0, s : s + 4] - told[n, s : s + 4]).abs().max() > 1e-6) for s in range(0, 16, 4)] for n in (1, 2, 3)
-    ]
-    assert changed == [[True, False, False, False], [False, True, False, False], [False, False, True, False]]
-    together = Values(16, ATTRIBUTES)
-    assert together(rows(2)).shape == (2, 16)
+def test_codes_are_added_up_and_there_are_none_of_width_0():
+    assert Values(16, ATTRIBUTES)(rows(2)).shape == (2, 16)
+    none = Values(0, ATTRIBUTES)
+    assert none(rows(2)).shape == (2, 0) and not list(none.parameters())
 
 
 @pytest.mark.parametrize(("c", "said"), [
@@ -58,10 +51,6 @@ def test_codes_apart_heed_their_own_attribute_alone():
     ([[0.0, 0.1]], r"expected conditions \(batch, 4\), got \(1, 2\)"),
 ])  # fmt: skip
 def test_conditions_that_there_are_not_are_refused(c, said):
-    with pytest.raises(ValueError, match=said):
-        Values(12, ATTRIBUTES)(torch.tensor(c))
-
-
-def test_slices_must_be_whole():
-    with pytest.raises(ValueError, match="expected a multiple of 4, one slice for each attribute, got 10"):
-        Values(10, ATTRIBUTES, apart=True)
+    for code in (12, 0):
+        with pytest.raises(ValueError, match=said):
+            Values(code, ATTRIBUTES)(torch.tensor(c))

@@ -8,7 +8,7 @@ import torch
 from torch import Generator
 
 from ergosum.cli import main
-from ergosum.concepts import AttributeCodec, ConceptEnergy, Grown, GrownCodes, GrownDensities, GrownEnergy
+from ergosum.concepts import AttributeCodec, Grown, GrownCodes, GrownDensities, GrownEnergy, WholeEnergy
 from ergosum.concepts import task as concepts_task
 from ergosum.concepts.codec import corners, recoloured
 from ergosum.concepts.recipes import colour, place, scenes, shape
@@ -111,7 +111,7 @@ def test_energies_add_up_and_the_older_ones_are_as_they_were(models):
 
 
 def test_the_levels_of_both_must_be_the_same():
-    made = [ConceptEnergy((2,), independent=False, highest=highest) for highest in (15.0, 10.0)]
+    made = [WholeEnergy((2,), highest=highest) for highest in (15.0, 10.0)]
     with pytest.raises(ValueError, match=r"expected the levels of the older one, 0\.03 to 15, got 0\.03 to 10"):
         GrownEnergy(*made)
 

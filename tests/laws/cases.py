@@ -163,7 +163,6 @@ ELSEWHERE = {
     "WindowEnergy": "concepts/test_finding_objects.py",
     "AttributeCodec": "concepts/test_codec_in_parts.py",
     "AttributeCodes": "concepts/test_concepts_end_to_end.py",
-    "ByParts": "concepts/test_energy_in_parts.py",
     "ConceptDensities": "concepts/test_concepts_end_to_end.py",
     "ConceptEnergy": "concepts/test_energy_in_parts.py",
     "Concepts": "concepts/exact.py",
