@@ -40,6 +40,15 @@ def cache(tmp_path_factory):
         os.environ["XDG_CACHE_HOME"] = before
 
 
+@pytest.fixture(autouse=True, scope="session")
+def few_images():
+    """Tiny runs of concepts have 32 images: they fit a space and keep codes of 64, and do not go round and round."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("task.FITTED", "task.KEPT", "objects.FITTED"):
+            patch.setattr(f"ergosum.concepts.{name}", 64)
+        yield
+
+
 @pytest.fixture
 def mnist(monkeypatch):
     """The folder with MNIST's files; skips where they are not at hand."""

@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from scipy.stats import chi2
 from torch import Generator, Tensor
 
 from ergosum.concepts.inference import infer
@@ -96,6 +95,8 @@ def variation(shares: Tensor, found: Tensor) -> float:
 
 def chi_square(shares: Tensor, counts: Tensor) -> float:
     """p of Pearson's test that counts come from shares; categories of share 0 count as one, expected to be empty."""
+    from scipy.stats import chi2
+
     n, shares, counts = counts.sum().double(), shares.double(), counts.double()
     real = shares > 0
     if counts[~real].sum() > 0:  # something that cannot be: the reader's or the model's error

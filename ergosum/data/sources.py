@@ -16,6 +16,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -122,11 +123,17 @@ def centre(images: Tensor, canvas: int) -> Tensor:
     return F.interpolate(images, (canvas, canvas), mode="bicubic", antialias=True).clamp(0, 1)
 
 
-def _bundled(split: Split) -> tuple[Tensor, Tensor]:
-    """scikit-learn's 1,797 digits of 8x8 pixels, drawn 20 pixels high on 28 like MNIST; the last 400 are held out."""
+@cache
+def _sklearn_digits() -> tuple[np.ndarray, np.ndarray]:
+    """Pixels and classes as scikit-learn has them, which reads them from text."""
     from sklearn.datasets import load_digits as sklearn_digits
 
-    pixels, classes = sklearn_digits(return_X_y=True)
+    return sklearn_digits(return_X_y=True)
+
+
+def _bundled(split: Split) -> tuple[Tensor, Tensor]:
+    """scikit-learn's 1,797 digits of 8x8 pixels, drawn 20 pixels high on 28 like MNIST; the last 400 are held out."""
+    pixels, classes = _sklearn_digits()
     images = torch.from_numpy(pixels).float().unflatten(1, (1, 8, 8)) / 16
     images = F.interpolate(images, (20, 20), mode="bicubic", align_corners=False).clamp(0, 1)
     images = F.pad(images, (4, 4, 4, 4))

@@ -47,20 +47,22 @@ def _hue(frames: Tensor) -> Tensor:
     return torch.remainder(sector, 6) * (math.pi / 3)
 
 
-def _search(
-    intensity: Tensor, digits: Tensor, draw: Draw, angles: Tensor, scales: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Best angle and scale of per-sample grids: angles (batch, A), scales (batch, S)."""
-    batch, a, s = len(intensity), angles.shape[1], scales.shape[1]
+def _drawn(digits: Tensor, draw: Draw, angles: Tensor, scales: Tensor) -> Tensor:
+    """Digits on per-sample grids of angles (batch, A) and scales (batch, S): intensities (batch, A * S, pixels)."""
+    batch, a, s = len(digits), angles.shape[1], scales.shape[1]
     grid_angle = angles[:, :, None].expand(batch, a, s).reshape(-1)
     grid_scale = scales[:, None, :].expand(batch, a, s).reshape(-1)
     factors = torch.stack([torch.zeros_like(grid_angle), grid_angle, grid_scale], 1)
-    drawn = draw(digits.repeat_interleave(a * s, 0), factors)[:, 0].flatten(1).unflatten(0, (batch, a * s))
-    x = intensity.flatten(1)
+    return draw(digits.repeat_interleave(a * s, 0), factors)[:, 0].flatten(1).unflatten(0, (batch, a * s))
+
+
+def _search(intensity: Tensor, drawn: Tensor, angles: Tensor, scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Best angle and scale of what was drawn on grids, and the correlation there."""
+    x, s = intensity.flatten(1), scales.shape[1]
     product = torch.einsum("bp,bgp->bg", x, drawn)
     match = product / (x.norm(dim=1)[:, None] * drawn.norm(dim=2)).clamp_min(1e-8)
     best = match.argmax(1)
-    rows = torch.arange(batch)
+    rows = torch.arange(len(x))
     return angles[rows, best // s], scales[rows, best % s], match[rows, best]
 
 
@@ -92,7 +94,9 @@ def read_factors(
         angle = torch.arange(-180.0, 180.0, 15.0).expand(n, -1)
         low, high = (math.log(s) for s in scale_range)
         scale = torch.linspace(low, high, 10).exp().expand(n, -1)
-        best_angle, best_scale, _ = _search(intensity, known, draw, angle, scale)
+        distinct, which = known.unique(dim=0, return_inverse=True)  # frames of one digit share the coarse drawings
+        drawn = _drawn(distinct, draw, angle[: len(distinct)], scale[: len(distinct)])[which]
+        best_angle, best_scale, _ = _search(intensity, drawn, angle, scale)
         step, ratio = 15.0, (high - low) / 9
         match = torch.zeros(n)
         for _ in range(3):
@@ -100,7 +104,8 @@ def read_factors(
             offsets = torch.arange(-2, 3)
             angles = best_angle[:, None] + step * offsets
             scales = best_scale[:, None] * torch.exp(ratio * offsets)
-            best_angle, best_scale, match = _search(intensity, known, draw, angles, scales)
+            drawn = _drawn(known, draw, angles, scales)
+            best_angle, best_scale, match = _search(intensity, drawn, angles, scales)
         results.append((torch.stack([_hue(part), best_angle, best_scale], 1), match))
     return Reading(torch.cat([r[0] for r in results]), torch.cat([r[1] for r in results]))
 

@@ -25,7 +25,6 @@ from typing import Literal, NamedTuple
 
 import torch
 from PIL import Image
-from scipy.stats import chisquare
 from torch import Generator, Tensor, nn
 
 from ergosum.compose import And, Not, Or, Scaled
@@ -369,6 +368,8 @@ def _separation(first: Images, spread: Tensor) -> float:
 def _p(counts: Tensor, ways: Sequence[Alternative]) -> float:
     if len(ways) < 2:
         return 1.0
+    from scipy.stats import chisquare
+
     expected = [way.share * counts.sum().item() for way in ways]
     return float(chisquare(counts.tolist(), expected).pvalue)
 

@@ -17,10 +17,9 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from ergosum.files import read_json, write_json
@@ -33,6 +32,9 @@ from ergosum.training.runfolder import owned, save_recipe
 from ergosum.training.schedule import learning_rate
 from ergosum.training.state import State, checkpoint_of
 from ergosum.training.task import DivergenceError, Losses, Task
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 __all__ = ["DeadRunError", "RollbackWarning", "Update", "fit", "train"]
 
@@ -216,7 +218,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _updates(state: State, fabric: Fabric, task: Task) -> Iterator[Update]:
+def _updates(state: State, fabric: "Fabric", task: Task) -> Iterator[Update]:
     e = state.experiment
     batch = e.optimiser.batch
     share = slice(
@@ -239,7 +241,7 @@ def _updates(state: State, fabric: Fabric, task: Task) -> Iterator[Update]:
         yield update._replace(images_per_s=rate, seconds=state.seconds)
 
 
-def _update(state: State, fabric: Fabric, task: Task, share: slice) -> Update:
+def _update(state: State, fabric: "Fabric", task: Task, share: slice) -> Update:
     """One update of the weights; its times are the caller's to tell."""
     e, cpu = state.experiment, time.process_time()
     for group in state.optimiser.param_groups:

@@ -3,13 +3,16 @@
 import logging
 import os
 import warnings
+from typing import TYPE_CHECKING
 
 import torch.distributed
-from lightning_fabric import Fabric
 
 from ergosum.training.experiment import Experiment
 from ergosum.training.precision import computes_bfloat16
 from ergosum.training.task import Task
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 __all__ = ["PrecisionWarning", "launch"]
 
@@ -18,7 +21,7 @@ class PrecisionWarning(UserWarning):
     """The arithmetic asked for is slow on this machine."""
 
 
-def launch(experiment: Experiment, task: Task, accelerator: str) -> Fabric:
+def launch(experiment: Experiment, task: Task, accelerator: str) -> "Fabric":
     """Start the processes of a run, or join those that `torchrun` started, on any number of machines.
 
     Args:
@@ -26,6 +29,8 @@ def launch(experiment: Experiment, task: Task, accelerator: str) -> Fabric:
     Raises:
         ValueError: if the settings do not go with the number of processes.
     """
+    from lightning_fabric import Fabric  # takes as long to import as torch, and only training needs it
+
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     here, machines = _shares(experiment.run.devices)
     bf16 = experiment.optimiser.precision == "bf16"

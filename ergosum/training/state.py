@@ -3,16 +3,18 @@
 import copy
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
 from ergosum.files import write_atomically
 from ergosum.training.experiment import Experiment
 from ergosum.training.runfolder import load_weights, locate, save_weights
 from ergosum.training.task import Task
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 __all__ = ["State", "checkpoint_of"]
 
@@ -26,7 +28,7 @@ APART = 1_000_003
 class State:
     """Everything that a resumed run needs, saved and loaded as one file."""
 
-    def __init__(self, experiment: Experiment, fabric: Fabric, task: Task) -> None:
+    def __init__(self, experiment: Experiment, fabric: "Fabric", task: Task) -> None:
         torch.manual_seed(experiment.run.seed)
         self.experiment = experiment
         with warnings.catch_warnings():

@@ -33,6 +33,15 @@ def test_a_reading_does_not_depend_on_how_the_frames_are_chunked_or_how_bright_t
     torch.testing.assert_close(one.factors, other.factors, rtol=1e-4, atol=1e-4)
 
 
+def test_frames_of_the_same_digits_in_any_order_are_read_as_each_by_itself(digits, known):
+    images = digits.images[torch.tensor([3, 0, 3, 1, 0, 3])]
+    frames = render(images, known[:6])
+    together = read_factors(frames, images, render)
+    alone = [read_factors(frames[i : i + 1], images[i : i + 1], render) for i in range(6)]
+    torch.testing.assert_close(together.factors, torch.cat([one.factors for one in alone]), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(together.match, torch.cat([one.match for one in alone]))
+
+
 def test_a_half_turn_is_read_as_a_half_turn(digits, known):
     turned = known + torch.tensor([0.0, 180.0, 0.0])
     read = read_factors(render(digits.images, turned), digits.images, render).factors
