@@ -25,6 +25,7 @@ from machine import provenance
 from torch import Generator, Tensor
 
 from ergosum.concepts import AttributeCodec, AttributeCodes, ConceptDensities, Concepts, Grown
+from ergosum.concepts.recipes import SHARE
 from ergosum.concepts.scores import right
 from ergosum.data import ConceptScenes, PartlyTold
 from ergosum.data.attributed import Attributed, columns
@@ -107,7 +108,7 @@ def others(row: str, runs: Path, updates: Sequence[int], changes: dict[str, Any]
     parts = [find(f"concepts-{name}").task.get("data").but(among=ATTRIBUTES) for name in ATTRIBUTES]  # type: ignore[union-attr]
     parts = [part.but(**changes["data"]) if "data" in changes else part for part in parts]
     space = Part(
-        AttributeCodes, codec=Part(AttributeCodec, place="place", rest=4, width=24, sleep=0.0), share=0.4, batch=32
+        AttributeCodes, codec=Part(AttributeCodec, place="place", rest=4, width=24, sleep=0.0), share=SHARE, batch=32
     )
     like, made, before = find("concepts-place"), [], ""
     sets: dict[str, Part[Any]] = dict(zip(ATTRIBUTES, parts, strict=True))

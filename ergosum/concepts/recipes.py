@@ -46,11 +46,11 @@ def recipes() -> dict[str, Callable[[], Experiment]]:
 
 
 def in_parts(
-    name: str, shows: str, data: Part[Any], codec: Part[Any], updates: int, share: float,
-    divergence: float = 2e-5, cost: str = "not timed",
+    name: str, shows: str, data: Part[Any], codec: Part[Any], updates: int, divergence: float = 2e-5,
+    cost: str = "not timed",
 ) -> Experiment:  # fmt: skip
-    """Concepts in codes with a part for each attribute: the codec learns in the first share of the updates."""
-    space = Part(AttributeCodes, codec=codec, share=share, divergence=divergence, batch=32)
+    """Concepts in codes with a part for each attribute: most updates are the codec's, for little else is learned."""
+    space = Part(AttributeCodes, codec=codec, share=SHARE, divergence=divergence, batch=32)
     task: Part[Task] = Part(ConceptDensities, data=data, model=Part(Concepts, space=space))
     return Experiment(
         name=name, shows=shows, cost=cost, task=task,
@@ -58,6 +58,8 @@ def in_parts(
     )  # fmt: skip
 
 
+SHARE = 6 / 7
+"""Of the updates that the codec learns in."""
 SCENES = Part(ConceptScenes, hold="both")
 
 
@@ -66,7 +68,7 @@ def latents() -> Experiment:
     codec = Part(AttributeCodec, place="place", rest=4, apart=0.0)
     return in_parts(
         "concepts-latents", "solids by shape, colour, size and place, in codes with a part for each", SCENES, codec,
-        10000, 0.4,
+        10500,
     )  # fmt: skip
 
 
@@ -74,7 +76,7 @@ def digits() -> Experiment:
     """Concepts of the bundled digits in colour, every pair of digit and colour shown."""
     return in_parts(
         "concepts-digits", "coloured digits by digit and colour, in codes with a part for each",
-        Part(ColouredDigits, source="digits"), Part(AttributeCodec, rest=12), 3000, 0.6,
+        Part(ColouredDigits, source="digits"), Part(AttributeCodec, rest=12), 2100,
     )  # fmt: skip
 
 
@@ -82,8 +84,8 @@ def mnist() -> Experiment:
     """Concepts of coloured MNIST of which 81 of 100 pairs of digit and colour are never shown."""
     return in_parts(
         "concepts-mnist", "coloured MNIST, each digit in two of ten colours, drawn in all",
-        Part(ColouredDigits, source="mnist", support="partial"), Part(AttributeCodec, rest=12, tie=5.0), 6000,
-        0.5, 1e-4,
+        Part(ColouredDigits, source="mnist", support="partial"), Part(AttributeCodec, rest=12, tie=5.0), 3500,
+        1e-4,
     )  # fmt: skip
 
 
@@ -91,7 +93,7 @@ def faces() -> Experiment:
     """Concepts of drawn faces, of which four of eight triples of smile, glasses and beard are never shown."""
     return in_parts(
         "concepts-faces", "drawn faces by smile, glasses, hair, beard and skin, in codes with a part for each",
-        Part(Avatars, side=32, hold="latin"), Part(AttributeCodec, rest=12, tie=5.0), 7500, 0.5, 1e-4,
+        Part(Avatars, side=32, hold="latin"), Part(AttributeCodec, rest=12, tie=5.0), 10500, 1e-4,
     )  # fmt: skip
 
 
@@ -137,7 +139,7 @@ def place() -> Experiment:
     data = Part(PartlyTold, data=Part(ConceptScenes, only=only, count=6000), told=("place",))
     codec = Part(AttributeCodec, place="place", rest=4, width=24, sleep=0.0, apart=0.0, recolour=0.8)
     return in_parts(
-        "concepts-place", "purple cubes by their place, to which shape and colour can be added", data, codec, 6000, 0.4
+        "concepts-place", "purple cubes by their place, to which shape and colour can be added", data, codec, 2800
     )
 
 
@@ -158,12 +160,12 @@ def grown(name: str, before: str, told: str, neutral: str, only: dict[str, str],
     space = Part(
         GrownCodes,
         codec=Part(AttributeCodec, place="place", rest=4, width=24, sleep=0.0, apart=0.0, recolour=recolour),
-        share=0.4,
+        share=SHARE,
         batch=32,
     )
     model = Part(Grown, grown_from=f"runs/{before}", neutral=neutral, space=space)
     return Experiment(
         name=name, shows=f"{told} added to {before}, from images that tell nothing else; nothing older changes",
         cost="not timed", task=Part(GrownDensities, data=data, model=model),
-        optimiser=Optimiser(iterations=6000, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
+        optimiser=Optimiser(iterations=2800, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
     )  # fmt: skip

@@ -118,6 +118,7 @@ def test_draws_of_known_concepts_score_as_they_should(recwarn, monkeypatch):
 
 def test_a_blank_image_has_no_concept(monkeypatch):
     monkeypatch.setattr("ergosum.density.sampling.LEVELS", 3)
+
     class Blank(Data):
         def read(self, images):
             return torch.full((len(images), 4), NONE)
