@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ergosum.concepts.counting import sampling_objects, score_counts, tables
-from ergosum.concepts.energy import ConceptEnergy
+from ergosum.concepts.energy import WholeEnergy
 from ergosum.concepts.finding import choose_object_levels, find
 from ergosum.concepts.finding_scores import finding_tables, score_finding
 from ergosum.concepts.local import LocalLifts, background_of, corners, cut
@@ -55,7 +55,7 @@ class ObjectsEnergy(nn.Module):
     variance: Tensor
 
     def __init__(
-        self, event: tuple[int, ...], attributes: Sequence[Attribute], window: int, windows: Part[ConceptEnergy]
+        self, event: tuple[int, ...], attributes: Sequence[Attribute], window: int, windows: Part[WholeEnergy]
     ) -> None:
         super().__init__()
         places = [p for a, p in zip(attributes, columns(attributes), strict=True) if a.numbers == 2]
@@ -163,7 +163,7 @@ class Objects(Concepts):
         channels: int = 3,
         side: int = 32,
         window: int = 8,
-        windows: Part[ConceptEnergy] = Part(WindowEnergy),  # noqa: B008
+        windows: Part[WholeEnergy] = Part(WindowEnergy),  # noqa: B008
     ) -> None:
         nn.Module.__init__(self)
         self.attributes = tuple(Attribute(a[0], tuple(a[1]), a[2]) for a in attributes)

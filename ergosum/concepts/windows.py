@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ergosum.concepts.energy import ConceptEnergy
+from ergosum.concepts.energy import WholeEnergy
 from ergosum.data.attributed import Attribute
 from ergosum.density.forms import Form, InnerProduct, Level
 from ergosum.nets.levels import LevelMlp
@@ -33,11 +33,11 @@ LEAST = 1e-3
 """Of deviations along a direction."""
 
 
-class WindowEnergy(ConceptEnergy):
+class WindowEnergy(WholeEnergy):
     """`LevelEnergy` of vectors around the normal distribution of their covariance.
 
     Args:
-        event: (D,). attributes: of the conditions. form, lowest, highest, code: as `ConceptEnergy`.
+        event: (D,). attributes: of the conditions. form, lowest, highest, code: as `WholeEnergy`.
     Attributes:
         basis: V, (D, D). deviations: square roots of the eigenvalues, falling, (D,); identity and ones until `fit`.
     """
@@ -54,7 +54,7 @@ class WindowEnergy(ConceptEnergy):
         highest: float = 4.0,
         code: int = 96,
     ) -> None:
-        super().__init__(event, attributes, (), False, form, lowest, highest, code)
+        super().__init__(event, attributes, (), form, lowest, highest, code)
         self.register_buffer("basis", torch.eye(event[0]))
         self.register_buffer("deviations", torch.ones(event[0]))
 

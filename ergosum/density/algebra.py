@@ -40,11 +40,13 @@ FLOOR = 1e-3
 """Least probability that x is not of a condition; below it the complement's density is not exact."""
 
 
-def lifted(*terms: Term, prior: Term | Sequence[Term], weights: Sequence[float] | None = None) -> Energy:
+def lifted(
+    *terms: Term, prior: Term | Sequence[Term], weights: Sequence[float] | None = None, exact: bool = False
+) -> Energy:
     """What `a & b` means over a prior, see `Lifted`; a single term of weight 1 comes back as it is."""
     if len(terms) == 1 and (weights is None or list(weights) == [1]):
         return as_energy(terms[0])
-    return Lifted(*terms, prior=prior, weights=weights)
+    return Lifted(*terms, prior=prior, weights=weights, exact=exact)
 
 
 def complement(term: Term, prior: Term, share: float, floor: float = FLOOR) -> Energy:
@@ -63,12 +65,15 @@ class Lifted(Node, Energy):
     Args:
         terms: one energy for each condition. prior: $E_0$, of the same data; one for all, or one for each term where
             they are of models of their own, of which the first counts as $E_0$. weights: w, finite and > 0; all 1
-            without.
+            without. exact: whether terms of weight 1 are of kinds that are independent, each about a part of x: then
+            the lift of noised densities is the noised lift, normalised as its terms are, and needs no corrections.
     Raises:
         ValueError: without terms, or if there are not as many priors or weights as terms.
     """
 
-    def __init__(self, *terms: Term, prior: Term | Sequence[Term], weights: Sequence[float] | None = None) -> None:
+    def __init__(
+        self, *terms: Term, prior: Term | Sequence[Term], weights: Sequence[float] | None = None, exact: bool = False
+    ) -> None:
         super().__init__()
         held = [as_energy(term) for term in terms]
         given = [float(w) for w in (weights if weights is not None else [1.0] * len(held))]
@@ -87,6 +92,12 @@ class Lifted(Node, Energy):
         self.temperature = _one_temperature("Lifted", [*held, *priors])
         self.grounded = priors[0].grounded
         self.name = " & ".join(_factor(w, t) for w, t in zip(given, held, strict=True))
+        self.exact = exact and all(w == 1 for w in given)
+        if self.exact:
+            known = [term.log_z for term in held if term.log_z is not None]
+            self.log_z = sum(known) if len(known) == len(held) else None
+            scales = [term.one_scale for term in held]
+            self.one_scale = scales[0] if self.log_z is None and all(s == scales[0] for s in scales) else None
         self.hold(*held, *priors)
 
     def join(self, values: Sequence[Tensor]) -> Tensor:
@@ -100,7 +111,7 @@ class Lifted(Node, Energy):
     def rebuilt(self, parts: Sequence[Energy]) -> Energy:
         """The lift of other terms over other priors."""
         n = len(self.weights)
-        return Lifted(*parts[:n], prior=parts[n:], weights=self.weights)
+        return Lifted(*parts[:n], prior=parts[n:], weights=self.weights, exact=self.exact)
 
 
 class Complement(Node, Energy):

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from ergosum.compose import And, Not, Or, Scaled, disjunction, leaves
-from ergosum.density.algebra import Combinations, Lifted, complement, lifted
+from ergosum.density.algebra import Combinations, complement, lifted
 from ergosum.density.model import PRIOR, Density, Entry
 from ergosum.energy import Energy, as_energy, summed
 from ergosum.formula import numbered, parse_formula
@@ -236,16 +236,18 @@ def _merged(terms: list[_Weighed]) -> list[_Weighed]:
 
 def _joined(terms: list[_Weighed], read: Energy, known: Vocabulary) -> Energy:
     """A conjunction of terms, which is normalised where they tell of kinds that are independent."""
-    made = lifted(*(t.energy for t in terms), prior=[t.prior for t in terms], weights=[t.weight for t in terms])
-    if isinstance(made, Lifted) and all(t.weight == 1 and t.energy.log_z is not None for t in terms):
-        kinds = [
-            {known[leaf.name].kind for leaf in leaves(part)} for part in (read if isinstance(read, And) else [read])
-        ]
-        owners = {known[leaf.name].owner for leaf in leaves(read)}
-        apart = len(set().union(*kinds)) == sum(map(len, kinds)) and len(owners) == 1
-        if apart and all(owner.independent for owner in owners):
-            made.log_z = sum(t.energy.log_z or 0.0 for t in terms)
-    return made
+    return lifted(
+        *(t.energy for t in terms), prior=[t.prior for t in terms], weights=[t.weight for t in terms],
+        exact=_apart(list(read) if isinstance(read, And) else [read], known),
+    )  # fmt: skip
+
+
+def _apart(parts: Sequence[Energy], known: Vocabulary) -> bool:
+    """Whether no two terms speak of one kind, and all kinds are independent."""
+    spoken = [{known[leaf.name].kind for leaf in leaves(part)} for part in parts]
+    owners = {known[leaf.name].owner for part in parts for leaf in leaves(part)}
+    repeated = sum(map(len, spoken)) > len(set().union(*spoken))
+    return len(owners) == 1 and not repeated and all(owner.independent for owner in owners)
 
 
 def _complement(inner: Energy, known: Vocabulary) -> Energy:
@@ -267,7 +269,7 @@ def _complement(inner: Energy, known: Vocabulary) -> Energy:
         )
     if isinstance(inner, Or) and (any(isinstance(p, Node) for p in inner) or len({e.kind for e in named}) > 1):
         terms = [_complement(part, known) for part in inner]
-        return lifted(*terms, prior=named[0].prior)
+        return lifted(*terms, prior=named[0].prior, exact=_apart(list(inner), known))
     share = _share(inner, known)
     if share >= 1 - 1e-6:
         raise ValueError(f"{told}: nothing is left of the prior.")

@@ -92,9 +92,9 @@ def draw(
     Args:
         n: >= 1. steps: noise levels, >= 2, or steps of a chain; 0 for 60 levels, or a chain of the recipe. sigma: the
             level to end at, 0 for the lowest; what noise is left is then taken away. corrections: steps of a kernel at
-            each level, >= 0; None for 4 where something in the energy is a conjunction, else 1. particles: >= 1 for
-            each draw; of more than one, one is kept by weights from level to level. film: keep every level. recipe: of
-            chains, for models without noise levels.
+            each level, >= 0; None for 4 where something in the energy is a conjunction that is not exact, else 1.
+            particles: >= 1 for each draw; of more than one, one is kept by weights from level to level. film: keep
+            every level. recipe: of chains, for models without noise levels.
     Raises:
         ValueError: for settings out of range, or models without noise levels and a recipe of chains.
     """
@@ -367,4 +367,4 @@ def _corrections(energy: Energy, asked: int | None) -> int:
 
 
 def _joins(energy: Energy) -> bool:
-    return isinstance(energy, Lifted) or (isinstance(energy, Node) and any(map(_joins, energy)))
+    return (isinstance(energy, Lifted) and not energy.exact) or (isinstance(energy, Node) and any(map(_joins, energy)))
