@@ -2,18 +2,15 @@
 
 import json
 import pickle
-import subprocess
 import sys
 import textwrap
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import safe_open, save_file
 from torch import nn
 
-import ergosum
 from ergosum.compose import disjunction, leaves, negation, terms
 from ergosum.composition_file import CompositionFileError, load, save
 from ergosum.energies.box import Box
@@ -321,26 +318,22 @@ def test_a_class_from_a_module_of_ones_own_needs_to_be_imported_or_trusted(tmp_p
 
     monkeypatch.syspath_prepend(str(tmp_path))
     save(0.5 * import_module("my_package.bowls").Bowl(3.0), tmp_path / "e.safetensors")
-    for name in ("my_package.bowls", "my_package"):
-        del sys.modules[name]
 
-    def run(code):
-        paths = [str(tmp_path), str(Path(ergosum.__file__).parents[1])]
-        head = f"import sys; sys.path[:0] = {paths}\nfrom ergosum.composition_file import load\n"
-        ran = subprocess.run([sys.executable, "-c", head + textwrap.dedent(code)], capture_output=True, text=True,
-                             cwd=tmp_path)  # fmt: skip
-        return ran.stdout.splitlines() or [ran.stderr]
+    def load_anew(**options):
+        """As in a process that has not imported the module."""
+        for name in ("my_package.bowls", "my_package"):
+            sys.modules.pop(name, None)
+        return load(tmp_path / "e.safetensors", **options)
 
-    assert run("""
-        try:
-            load("e.safetensors")
-        except ValueError as error:
-            print(type(error).__name__, error)
-        import my_package.bowls
-        print(load("e.safetensors").term.depth)
-    """) == [
-        "CompositionFileError e.safetensors: the class 'my_package.bowls:Bowl' is from a module that is not trusted; "
-        "if you know it, import it before, or pass trust=['my_package'].",
-        "3.0",
-    ]
-    assert run("print(load('e.safetensors', trust=['my_package']))") == ["0.5*bowl"]
+    try:
+        said = (
+            r"the class 'my_package.bowls:Bowl' is from a module that is not trusted; if you know it, import it before"
+        )
+        with pytest.raises(CompositionFileError, match=rf"e.safetensors: {said}, or pass trust=\['my_package'\]."):
+            load_anew()
+        assert "my_package" not in sys.modules, "nothing of it has run"
+        assert str(load_anew(trust=["my_package"])) == "0.5*bowl"
+        assert load(tmp_path / "e.safetensors").term.depth == 3.0, "imported before"
+    finally:
+        for name in ("my_package.bowls", "my_package"):
+            sys.modules.pop(name, None)

@@ -13,7 +13,8 @@ from ergosum.training.loop import train
 from tests.concepts.exact import exact
 from tests.shrink import shrunk
 
-QUICK = ["--minutes", "0.02", "--n", "20"]
+N = 6
+QUICK = ["--minutes", "0.02", "--n", str(N)]
 X = torch.randn(7, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
@@ -84,7 +85,7 @@ def test_draws_that_leave_all_bounds_score_nothing(bench, codecs, tmp_path, monk
     told = run(bench, codecs["solids"], tmp_path, "--row", "joint")["joint"]
     assert told["and_seen"] == told["nested"] == 0 and told["not_leak"] == 1
     assert told["or_tv"] == told["or_tv_9"] == told["not_tv"] == 1 and told["or_p"] < 1e-6
-    assert told["tried"][0]["failed"] == 20 * 9  # a conjunction and eight formulas
+    assert told["tried"][0]["failed"] == N * 9  # a conjunction and eight formulas
 
 
 def test_coloured_digits_follow_the_protocol_of_coind(bench, codecs, tmp_path, capsys, monkeypatch):

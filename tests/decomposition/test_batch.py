@@ -31,6 +31,14 @@ def model(run):
     return load_predictor(run)[1]
 
 
+@pytest.fixture(scope="module")
+def comet(tmp_path_factory, learn):
+    """A model whose findings depend on the noise that it starts from."""
+    folder = tmp_path_factory.mktemp("runs") / "comet"
+    learn(folder, "comet-code", task={"model": {"descent": {"steps": 2, "training_steps": 2}}})
+    return load_predictor(folder)[1]
+
+
 @pytest.fixture
 def album(tmp_path):
     """Nine images of 60 x 40 pixels, one in a sub-folder, and one that is broken."""
@@ -180,12 +188,10 @@ def test_a_job_that_is_interrupted_says_how_to_go_on(run, album, tmp_path, capsy
 
 
 @pytest.mark.parametrize("world", [2, 3])
-def test_processes_that_share_a_folder_write_the_files_of_one(world, learn, album, tmp_path):
-    learn(tmp_path / "comet", "comet-code")  # what it finds depends on the noise that it starts from
-    model = load_predictor(tmp_path / "comet")[1]
-    whole = finished(model, album, tmp_path / "whole", batch=2, least=99.0)
+def test_processes_that_share_a_folder_write_the_files_of_one(world, comet, album, tmp_path):
+    whole = finished(comet, album, tmp_path / "whole", batch=2, least=99.0)
     shares = [
-        finished(model, album, tmp_path / "shared", batch=2, least=99.0, process=(rank, world))
+        finished(comet, album, tmp_path / "shared", batch=2, least=99.0, process=(rank, world))
         for rank in reversed(range(world))
     ]
     assert contents(tmp_path / "whole") == contents(tmp_path / "shared")
