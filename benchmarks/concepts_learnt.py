@@ -187,7 +187,7 @@ def count(model: nn.Module) -> int:
 def family_of(learns: Learns, codec: Codec) -> Part[Any]:
     """The family of a row."""
     given: Part[Any] = codec.model.get("family")
-    ours = given if issubclass(given.cls, ConceptEnergy) else Part(ConceptEnergy)
+    ours = given if given.cls is ConceptEnergy else Part(ConceptEnergy)
     return ours if learns.family is None else learns.family(WIDTH)
 
 

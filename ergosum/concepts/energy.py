@@ -166,7 +166,7 @@ class ConceptEnergy(Conditional):
         self.event, self.parts = tuple(event), tuple(parts)
         self.conditions: Any = Values(0, attributes)
         self.columns = columns(self.conditions.attributes)
-        self.told = nn.ModuleList(ToldPart(a) for a in self.conditions.attributes)
+        self.told: Any = nn.ModuleList(ToldPart(a) for a in self.conditions.attributes)
         size = parts[-1].stop - parts[-1].start
         self.rest = LevelEnergy((size,), form=form, lowest=lowest, highest=highest, code=code)
         self.lowest, self.highest = self.rest.lowest, self.rest.highest

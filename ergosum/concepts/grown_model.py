@@ -48,7 +48,10 @@ class GrownEnergy(Conditional):
                 f"family: expected the levels of the older one, {before.lowest:g} to {before.highest:g}, got "
                 f"{own.lowest:g} to {own.highest:g}."
             )
-        self._terms = (before, own)  # in a tuple, so that weights are counted and saved once, where they belong
+        self._terms: tuple[Any, Any] = (
+            before,
+            own,
+        )  # in a tuple, so that weights are counted and saved once, where they belong
         self.lowest, self.highest = own.lowest, own.highest
         self.event, self.older = (before.event[0] + own.event[0],), before.event[0]
         self.conditions: Any = _Values(before.conditions, own.conditions)

@@ -85,7 +85,7 @@ def _read(formula: str, known: Vocabulary, shares: Sequence[float] | None) -> tu
 
 def _not(term: Energy, margin: float | None = None) -> Energy:
     """What `~` reads as: of a conjunction of negations, unlike in plain sums, all that is in none of them."""
-    twice = isinstance(term, Not) and term.alpha == 1 and term.margin is None and margin is None
+    twice = isinstance(term, Not) and not _weighted(term) and margin is None
     return term.term if twice else Not(term, margin=margin)  # type: ignore[attr-defined]
 
 
@@ -161,7 +161,7 @@ def _in_numbers(part: Energy, known: Vocabulary) -> bool:
 
 def _weighted(part: Energy) -> bool:
     """Whether a term has a weight, or is a negation in part."""
-    return isinstance(part, Scaled) or (isinstance(part, Not) and (part.alpha != 1 or part.margin is not None))
+    return isinstance(part, Scaled) or (isinstance(part, Not) and not (float(part.alpha) == 1 and part.margin is None))
 
 
 def _all_parts(read: Energy) -> Iterator[Energy]:
