@@ -151,7 +151,8 @@ class ConceptDensities(Densities):
         known = self._record(model, CALIBRATED, generator)
         points = torch.cat([model.encode(part) for part in known.images.split(500)])
         family, own, values = model.learned(points, known.values)
-        if not getattr(self.objective, "time", 0.0) and family.conditions.groups(values):
+        several = any(len(rows) > 1 for rows, _ in family.conditions.groups(values))
+        if several and not getattr(self.objective, "time", 0.0):
             self.tell("fitting the offsets of values")
             fit_offsets(family, own, values, generator=generator)
         self.tell("measuring log Z of the levels")

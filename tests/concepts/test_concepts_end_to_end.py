@@ -10,6 +10,7 @@ from ergosum.concepts.recipes import latents, scenes, whole
 from ergosum.concepts.space import AttributeCodes
 from ergosum.concepts.task import ConceptDensities
 from ergosum.data.attributed import Attribute, Attributed
+from ergosum.density.objectives.denoising import DenoisingScore
 from ergosum.part import Part
 from ergosum.training.loop import train
 from ergosum.training.runfolder import load_predictor
@@ -90,10 +91,14 @@ def test_scores_and_report_are_made(run, capsys, monkeypatch):
     assert main(["report", str(run)]) == 0
 
 
-@pytest.mark.parametrize("recipe", [whole, scenes])
+def without_time_score():
+    return latents().but(task={"objective": Part(DenoisingScore, time=0.0)})
+
+
+@pytest.mark.parametrize("recipe", [whole, scenes, without_time_score])
 def test_other_recipes_of_concepts_train(recipe, tmp_path):
-    small = shrunk(recipe()).but(optimiser={"iterations": 2, "batch": 4})
-    assert [u.iteration for u in train(small, tmp_path / "run", accelerator="cpu")][-1] == 2
+    small = shrunk(recipe()).but(optimiser={"iterations": 3, "batch": 4}, task={"draws": 16 * (recipe is without_time_score)})
+    assert [u.iteration for u in train(small, tmp_path / "run", accelerator="cpu")][-1] == 3
 
 
 class Broken:
