@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/ergosum demo
 
 test: .venv/developed
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadscope
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 check: .venv/developed
 	$(BIN)/ruff check .
@@ -21,7 +21,7 @@ check: .venv/developed
 	$(MAKE) test
 
 slow: .venv/developed
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadscope --slow
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --slow
 
 site: .venv/developed
 	OMP_NUM_THREADS=1 $(BIN)/python docs/website.py

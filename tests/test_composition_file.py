@@ -326,10 +326,10 @@ def test_a_class_from_a_module_of_ones_own_needs_to_be_imported_or_trusted(tmp_p
         return load(tmp_path / "e.safetensors", **options)
 
     try:
-        said = (
-            r"the class 'my_package.bowls:Bowl' is from a module that is not trusted; if you know it, import it before"
+        told = (
+            r"e.safetensors: the class 'my_package.bowls:Bowl' is from a module that is not trusted; if you know it, "
         )
-        with pytest.raises(CompositionFileError, match=rf"e.safetensors: {said}, or pass trust=\['my_package'\]."):
+        with pytest.raises(CompositionFileError, match=rf"{told}import it before, or pass trust=\['my_package'\]\."):
             load_anew()
         assert "my_package" not in sys.modules, "nothing of it has run"
         assert str(load_anew(trust=["my_package"])) == "0.5*bowl"

@@ -18,7 +18,7 @@ from tests.shrink import shrunk
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, quick_reading):
     out = tmp_path_factory.mktemp("concepts") / "run"
     from ergosum.concepts import task as concepts_task
 

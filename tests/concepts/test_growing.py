@@ -27,12 +27,11 @@ def small(recipe, before=""):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, quick_reading):
     """Three tiny runs, each grown from the one before; the first is moved away when the last has been trained."""
     folder, before = tmp_path_factory.mktemp("grown"), ""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(concepts_task, "CALIBRATED", 40)  # images that levels are chosen on
-        patch.setattr(concepts_task, "FITTED", 64)
         for name, recipe in zip(STAGES, (place, shape, colour), strict=True):
             for _ in train(small(recipe, before), folder / name, accelerator="cpu"):
                 pass

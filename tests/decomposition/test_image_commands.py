@@ -72,10 +72,8 @@ def contents(folder):
 
 
 def test_a_killed_job_ends_with_the_files_of_one_that_was_not(album, tmp_path, learn, monkeypatch):
-    few = {"descent": {"steps": 2, "training_steps": 2}}
-    learn(
-        tmp_path / "comet", "comet-code", task={"model": few}
-    )  # what it finds depends on the noise that it starts from
+    # what it finds depends on the noise that it starts from
+    learn(tmp_path / "comet", "comet-code", task={"model": {"descent": {"steps": 2, "training_steps": 2}}})
     _, model = load_predictor(tmp_path / "comet")
     for k in range(4):
         shutil.copy(album / "a.png", album / f"c{k}.png")

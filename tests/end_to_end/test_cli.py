@@ -15,7 +15,8 @@ from ergosum.recipes import RECIPES, SYSTEMS
 from ergosum.temporal import scores as temporal_scores
 
 TINY = ["--data.source", "digits", "--data.limit", "32", "--model.encoder.width", "4", "--model.energy.width", "4",
-        "--optimiser.batch", "4", "--optimiser.iterations", "3", "--accelerator", "cpu"]  # fmt: skip
+        "--optimiser.batch", "4", "--optimiser.iterations", "3", "--optimiser.precision", "32",
+        "--accelerator", "cpu"]  # fmt: skip
 KEYS = {"card", "factor", "n", "seed", "mse", "mse_copy", "skill", "psnr", "rows", "response", "diagonal_share",
         "timeline_error", "identity"}  # fmt: skip
 

@@ -17,7 +17,7 @@ from ergosum.density.recipes import CLASSIC
 from ergosum.files import read_json
 from ergosum.nets.unet import UNetInnerProduct
 from ergosum.part import Part
-from ergosum.recipes import RECIPES
+from ergosum.recipes import RECIPES, find
 from ergosum.samplers.guards import NonFiniteError
 from ergosum.temporal import Prediction, PredictionLoss
 from ergosum.temporal.discovery import Discovery
@@ -52,7 +52,7 @@ def lockstep(learn, tmp_path_factory):
 def test_every_recipe_takes_three_steps_and_can_be_used(name, learn, tmp_path, request):
     changes = {"run": {"warm_start": str(request.getfixturevalue("lockstep"))}} if name.startswith("shared") else {}
     changes |= request.getfixturevalue("grown_from")(name)
-    updates = learn(tmp_path, name, **changes)
+    updates = learn(tmp_path, name, optimiser={"precision": find(name).optimiser.precision}, **changes)
     assert [u.iteration for u in updates] == [1, 2, 3]
     assert all(math.isfinite(u.loss) and math.isfinite(u.error) for u in updates)
     bounded = name not in CLASSIC  # a difference of energies, or a score's, has no sign
