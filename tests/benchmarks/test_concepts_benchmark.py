@@ -8,8 +8,10 @@ import torch
 from ergosum.concepts import task as concepts_task
 from ergosum.concepts.recipes import digits, latents
 from ergosum.concepts.scores import Asked
+from ergosum.data import ConceptScenes
 from ergosum.density.formulas import vocabulary
 from ergosum.training.loop import train
+from ergosum.training.runfolder import load_predictor
 from tests.concepts.exact import exact
 from tests.shrink import shrunk
 
@@ -229,3 +231,21 @@ def test_classifiers_give_the_likelihood_of_what_is_told(script):
     assert torch.allclose(family.log_density(torch.randn(4, 3), torch.zeros(4), c), wanted)
     assert torch.allclose(family(c)(torch.randn(4, 3)), -wanted)
     assert learnt.Told(8, attributes).drop(c, 1.0, torch.Generator()) is c
+
+
+def test_rests_change_the_rest_alone(script, codecs, capsys, monkeypatch):
+    monkeypatch.setattr("ergosum.density.sampling.LEVELS", 3)
+    made = script("concepts_rest")
+    model = load_predictor(codecs["solids"])[1].eval()
+    held = ConceptScenes(split="test", count=24).attributed(20, torch.Generator().manual_seed(0))
+    found = made.rests(model, held.images, held.values, torch.Generator().manual_seed(0))
+    parts, rest = slice(0, model.family.parts[-1].start), model.family.parts[-1]
+    own = found["the same image"]
+    assert all(torch.equal(x[:, parts], own[:, parts]) for x in found.values())
+    other = found["another image"][:, rest]
+    assert not torch.equal(other, own[:, rest])
+    assert sorted(map(tuple, other.tolist())) == sorted(map(tuple, own[:, rest].tolist()))
+    monkeypatch.setattr(made, "load_predictor", lambda card: (latents().but(task={"data": {"count": 24}}), model))
+    made.main(["solids", "--n", "20"])
+    printed = capsys.readouterr().out
+    assert "the same image" in printed and "normal" in printed and "n = 20" in printed

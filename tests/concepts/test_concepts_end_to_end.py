@@ -97,7 +97,9 @@ def without_time_score():
 
 @pytest.mark.parametrize("recipe", [whole, scenes, without_time_score])
 def test_other_recipes_of_concepts_train(recipe, tmp_path):
-    small = shrunk(recipe()).but(optimiser={"iterations": 3, "batch": 4}, task={"draws": 16 * (recipe is without_time_score)})
+    small = shrunk(recipe()).but(
+        optimiser={"iterations": 3, "batch": 4}, task={"draws": 16 * (recipe is without_time_score)}
+    )
     assert [u.iteration for u in train(small, tmp_path / "run", accelerator="cpu")][-1] == 3
 
 
