@@ -1,10 +1,10 @@
 """Recipes of concepts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ergosum.concepts.codec import AttributeCodec
-from ergosum.concepts.energy import WholeEnergy
+from ergosum.concepts.energy import ConceptEnergy, WholeEnergy
 from ergosum.concepts.grown_codes import GrownCodes
 from ergosum.concepts.grown_model import Grown
 from ergosum.concepts.grown_task import GrownDensities
@@ -45,21 +45,25 @@ def recipes() -> dict[str, Callable[[], Experiment]]:
     }
 
 
+SHARE = 6 / 7
+"""Of the updates that the codec learns in."""
+WIDE: Part[Any] = Part(ConceptEnergy, form=Part(InnerProduct, body=Part(LevelMlp, width=256, blocks=4)))
+"""For a rest of many numbers."""
+
+
 def in_parts(
     name: str, shows: str, data: Part[Any], codec: Part[Any], updates: int, divergence: float = 2e-5,
-    cost: str = "not timed",
+    share: float = SHARE, model: Mapping[str, Any] | None = None, cost: str = "not timed",
 ) -> Experiment:  # fmt: skip
     """Concepts in codes with a part for each attribute: most updates are the codec's, for little else is learned."""
-    space = Part(AttributeCodes, codec=codec, share=SHARE, divergence=divergence, batch=32)
-    task: Part[Task] = Part(ConceptDensities, data=data, model=Part(Concepts, space=space))
+    space = Part(AttributeCodes, codec=codec, share=share, divergence=divergence, batch=32)
+    task: Part[Task] = Part(ConceptDensities, data=data, model=Part(Concepts, space=space, **(model or {})))
     return Experiment(
         name=name, shows=shows, cost=cost, task=task,
         optimiser=Optimiser(iterations=updates, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
     )  # fmt: skip
 
 
-SHARE = 6 / 7
-"""Of the updates that the codec learns in."""
 SCENES = Part(ConceptScenes, hold="both")
 
 
@@ -84,8 +88,8 @@ def mnist() -> Experiment:
     """Concepts of coloured MNIST of which 81 of 100 pairs of digit and colour are never shown."""
     return in_parts(
         "concepts-mnist", "coloured MNIST, each digit in two of ten colours, drawn in all",
-        Part(ColouredDigits, source="mnist", support="partial"), Part(AttributeCodec, rest=12, tie=5.0), 3500,
-        1e-4,
+        Part(ColouredDigits, source="mnist", support="partial"), Part(AttributeCodec, rest=12, tie=5.0), 4000,
+        1e-4, 0.75, {"family": WIDE},
     )  # fmt: skip
 
 
@@ -93,7 +97,8 @@ def faces() -> Experiment:
     """Concepts of drawn faces, of which four of eight triples of smile, glasses and beard are never shown."""
     return in_parts(
         "concepts-faces", "drawn faces by smile, glasses, hair, beard and skin, in codes with a part for each",
-        Part(Avatars, side=32, hold="latin"), Part(AttributeCodec, rest=12, tie=5.0), 10500, 1e-4,
+        Part(Avatars, side=32, hold="latin"), Part(AttributeCodec, rest=12, tie=5.0), 12000, 1e-4, 0.75,
+        {"family": WIDE},
     )  # fmt: skip
 
 
