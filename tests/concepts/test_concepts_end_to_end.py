@@ -18,7 +18,7 @@ from tests.shrink import shrunk
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, quick_reading):
+def run(tmp_path_factory, quick_scores):
     out = tmp_path_factory.mktemp("concepts") / "run"
     from ergosum.concepts import task as concepts_task
 

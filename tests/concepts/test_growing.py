@@ -27,7 +27,7 @@ def small(recipe, before=""):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, quick_reading):
+def runs(tmp_path_factory, quick_scores):
     """Three tiny runs, each grown from the one before; the first is moved away when the last has been trained."""
     folder, before = tmp_path_factory.mktemp("grown"), ""
     with pytest.MonkeyPatch.context() as patch:
