@@ -165,6 +165,8 @@ ELSEWHERE = {
     "AttributeCodes": "concepts/test_concepts_end_to_end.py",
     "ConceptDensities": "concepts/test_concepts_end_to_end.py",
     "ConceptEnergy": "concepts/test_energy_in_parts.py",
+    "ToldPart": "concepts/test_energy_in_parts.py",
+    "WholeEnergy": "concepts/test_energy_in_parts.py",
     "Concepts": "concepts/exact.py",
     "Grown": "concepts/test_growing.py",
     "GrownCodes": "concepts/test_growing.py",
