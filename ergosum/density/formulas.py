@@ -12,6 +12,11 @@ How much of the prior a negation leaves is known of single values by their share
 theirs, and of values of different kinds by the product, as if they were independent. It scales the complement as a
 whole, so that it matters among alternatives alone; of a conjunction the posterior, $\\pi_c p(x | c) / p(x)$, is the
 product of those of its terms, and is what counts.
+
+Terms that are all about kinds of their own are lifted one by one. Where several speak of one kind, and the model's
+kinds are independent, the formula is the mixture of the combinations of values that it asks for, each with its share
+(`algebra.Combinations`): so every formula is exact there, however nested. `~` reads as in logic: `~(~a & ~b)` is what
+is a or b.
 """
 
 from collections import Counter
