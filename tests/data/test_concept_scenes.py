@@ -6,7 +6,7 @@ import torch
 from ergosum.data import ConceptScenes
 from ergosum.data.concept_scenes import _Renderer
 from ergosum.data.concept_solids import MIDDLE, points, rendered
-from ergosum.data.scene_reader import SceneReader, scene_reader
+from ergosum.data.scene_reader import scene_reader
 from ergosum.data.scenes import FIELD, Scenes, camera_axes
 
 
@@ -125,7 +125,7 @@ def test_the_reader_notices_what_is_wrong():
     assert (moved[:, 3:] - read[:, 3:] - torch.tensor([3 / 32, -2 / 32])).abs().max() < 1 / 32
     red = values[:, 1] == 1
     assert red.any() and (data.read(images.flip(1))[red, 1] == 2).all()
-    empty = SceneReader()._empty
+    empty = scene_reader("usual")._empty
     assert data.read(empty).isnan().all() and data.count(torch.cat([empty, images[:2]])).tolist() == [0, 1, 1]
     assert data.read(images[:0]).shape == (0, 5)
     assert scene_reader("usual") is scene_reader("usual")
