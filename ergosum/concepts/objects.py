@@ -389,7 +389,7 @@ class ObjectDensities(ConceptDensities):
             )
         told = score_counts(name, model.eval(), data, n, seed, self.counts)  # type: ignore[arg-type]
         found = score_finding(model, self.data, n, seed)
-        return told | ({"finding": found} if found else {})
+        return told | ({"finding": found} if found else {}) | {"source": self.data.cls.__name__}
 
     def tables(self, scores: Mapping[str, Any]) -> list[Table]:
         """Counts by number of objects, and objects found."""
