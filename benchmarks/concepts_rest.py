@@ -49,13 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     rows = []
     for card in chosen.cards:
-        experiment, model = load_predictor(card)
+        experiment, loaded = load_predictor(card)
         task: Any = experiment.built()
+        model: Any = loaded.eval()
         generator = Generator().manual_seed(1_000_000 + chosen.seed)
         held = task.data.build(split="test").attributed(chosen.n, generator)
         read = task.reader(Zoo())
         row: dict[str, Any] = {"card": card}
-        for name, points in rests(model.eval(), held.images, held.values, generator).items():
+        for name, points in rests(model, held.images, held.values, generator).items():
             seen = read(decoded(model, points))
             row[name] = right(model.attributes, seen, held.values).all(1).float().mean().item()
         rows.append(row)

@@ -128,7 +128,8 @@ def _sklearn_digits() -> tuple[np.ndarray, np.ndarray]:
     """Pixels and classes as scikit-learn has them, which reads them from text."""
     from sklearn.datasets import load_digits as sklearn_digits
 
-    return sklearn_digits(return_X_y=True)
+    pixels, classes = sklearn_digits(return_X_y=True)  # type: ignore[misc]
+    return np.asarray(pixels), np.asarray(classes)
 
 
 def _bundled(split: Split) -> tuple[Tensor, Tensor]:

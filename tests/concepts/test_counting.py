@@ -249,6 +249,7 @@ def test_scores_and_report_are_made(run, capsys, monkeypatch):
     }  # fmt: skip
     true = [r for r in told["counts"] if r["row"] == "true images"]
     assert all(r["exact"] == 1 and r["placed"] == 1 and r["extra"] == 0 for r in true)
+    assert told["source"] == "ConceptScenes"
     assert main(["score", str(run), "--n", "2"]) == 0
     assert "exact counts" in capsys.readouterr().out
     assert main(["report", str(run)]) == 0
