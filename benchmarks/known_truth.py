@@ -56,6 +56,8 @@ class Case(NamedTuple):
     batch: int
     rate: float
     body: str = "mlp"
+    lowest: float = 0.05
+    highest: float = 15.0
 
     @property
     def event(self) -> tuple[int, ...]:
@@ -115,7 +117,8 @@ def cases(minutes: float, body: str = "mlp") -> dict[str, Case]:
 
 def untrained(case: Case, generator: Generator) -> LevelEnergy:
     """A family with the mean and deviation of draws of the truth: the Gaussian of these, until it learns."""
-    family = LevelEnergy(case.event, form=case.form, lowest=0.05, highest=15.0, classes=len(case.truth))
+    family = LevelEnergy(case.event, form=case.form, lowest=case.lowest, highest=case.highest,
+                         classes=len(case.truth))  # fmt: skip
     drawn = torch.cat([p.draw(4096, generator) for p in case.truth])  # type: ignore[operator]
     family.fit(drawn.reshape(-1, *case.event))
     return family

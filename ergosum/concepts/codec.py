@@ -58,7 +58,8 @@ class AttributeCodec(nn.Module):
             say where something is, x to the right and y down; none if empty. recolour: probability that the encoder
             sees an image in other colours while it learns (`recoloured`), so that what it reads holds in colours that
             it never saw. beside: attributes that another code tells (`grown_codes.py`); their parts come before this
-            code's in what the decoder sees. channels, side: of an image, side a multiple of 4.
+            code's in what the decoder sees. thin: channels left of the last map before it is flattened, which saves
+            most weights of an encoder; 0 for all. channels, side: of an image, side a multiple of 4.
     Shape:
         images: (batch, channels, side, side) in [0, 1]. codes: (batch, D), D the sum over parts.
     Raises:
@@ -77,6 +78,7 @@ class AttributeCodec(nn.Module):
         place: str = "",
         recolour: float = 0.0,
         beside: Sequence[Attribute] = (),
+        thin: int = 0,
         channels: int = 3,
         side: int = 32,
     ) -> None:
@@ -96,8 +98,8 @@ class AttributeCodec(nn.Module):
         self.place = _place(place, (*self.beside, *self.attributes))
         own = None if self.place is None else slice(self.place.start - known, self.place.stop - known)
         self.sought = own if own is not None and own.start >= 0 else None
-        self.finder = None if self.sought is None else _looking(channels, width, self.coarse, 4)
-        self.encoder = _looking(channels, width, self.coarse, 2 * self.latent)
+        self.finder = None if self.sought is None else _looking(channels, width, thin, self.coarse, 4)
+        self.encoder = _looking(channels, width, thin, self.coarse, 2 * self.latent)
         wide = 2 * width if self.place else width
         self.decoder = _Decoder(known + self.latent, wide, channels, self.coarse, self.place)
         guesses = ends[-2] if len(ends) > 1 else 0
@@ -349,15 +351,16 @@ def _channels_last(module: nn.Module) -> None:
         module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
 
 
-def _looking(channels: int, width: int, coarse: int, out: int) -> nn.Sequential:
+def _looking(channels: int, width: int, thin: int, coarse: int, out: int) -> nn.Sequential:
     wide = 2 * width
+    thinned = [nn.Conv2d(wide, thin, 1)] if thin else []
     return nn.Sequential(
         nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.SiLU(),
         nn.Conv2d(width, width, 3, padding=1), nn.SiLU(),
         nn.Conv2d(width, wide, 4, stride=2, padding=1), nn.SiLU(),
         nn.Conv2d(wide, wide, 3, padding=1), nn.SiLU(),
         nn.Conv2d(wide, wide, 3, padding=1), nn.SiLU(),
-        nn.Flatten(), nn.Linear(wide * coarse**2, 256), nn.SiLU(), nn.Linear(256, out),
+        *thinned, nn.Flatten(), nn.Linear((thin or wide) * coarse**2, 256), nn.SiLU(), nn.Linear(256, out),
     )  # fmt: skip
 
 
@@ -403,7 +406,8 @@ class _Decoder(nn.Module):
         waved = [
             torch.cat([v, *(f(v * (w * torch.pi)) for w in WAVES for f in (torch.sin, torch.cos))], 1) for v in views
         ]
-        h = self.stem(torch.cat([v.expand(len(z), -1, -1, -1) for v in waved], 1))
+        seen = torch.cat([v.expand(len(z), -1, -1, -1) for v in waved], 1)
+        h = self.stem(seen.contiguous(memory_format=torch.channels_last))
         if self.map is not None:
             h = h + self.map(code)
         gain, bias = self.entering(code)[:, :, None, None].chunk(2, 1)

@@ -69,7 +69,7 @@ SCENES = Part(ConceptScenes, hold="both")
 
 def latents() -> Experiment:
     """Concepts of scenes, in codes with a part for each attribute."""
-    codec = Part(AttributeCodec, place="place", rest=4, apart=0.0)
+    codec = Part(AttributeCodec, place="place", rest=4, thin=16)
     return in_parts(
         "concepts-latents", "solids by shape, colour, size and place, in codes with a part for each", SCENES, codec,
         10500,
@@ -80,7 +80,7 @@ def digits() -> Experiment:
     """Concepts of the bundled digits in colour, every pair of digit and colour shown."""
     return in_parts(
         "concepts-digits", "coloured digits by digit and colour, in codes with a part for each",
-        Part(ColouredDigits, source="digits"), Part(AttributeCodec, rest=12), 2100,
+        Part(ColouredDigits, source="digits"), Part(AttributeCodec, rest=12, thin=16), 2100,
     )  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def mnist() -> Experiment:
     """Concepts of coloured MNIST of which 81 of 100 pairs of digit and colour are never shown."""
     return in_parts(
         "concepts-mnist", "coloured MNIST, each digit in two of ten colours, drawn in all",
-        Part(ColouredDigits, source="mnist", support="partial"), Part(AttributeCodec, rest=12, tie=5.0), 4000,
+        Part(ColouredDigits, source="mnist", support="partial"), Part(AttributeCodec, rest=12, tie=5.0, thin=16), 4000,
         1e-4, 0.75, {"family": WIDE},
     )  # fmt: skip
 
@@ -97,7 +97,7 @@ def faces() -> Experiment:
     """Concepts of drawn faces, of which four of eight triples of smile, glasses and beard are never shown."""
     return in_parts(
         "concepts-faces", "drawn faces by smile, glasses, hair, beard and skin, in codes with a part for each",
-        Part(Avatars, side=32, hold="latin"), Part(AttributeCodec, rest=12, tie=5.0), 12000, 1e-4, 0.75,
+        Part(Avatars, side=32, hold="latin"), Part(AttributeCodec, rest=12, tie=5.0, thin=16), 12000, 1e-4, 0.75,
         {"family": WIDE},
     )  # fmt: skip
 
