@@ -20,10 +20,13 @@ from torch import Generator, Tensor, nn
 
 from ergosum.compose import conjunction
 from ergosum.concepts.local import LocalLifts, corners
+from ergosum.concepts.scores import accuracies, conjunctions
+from ergosum.concepts.scores import tables as told_tables
 from ergosum.data.attributed import Attribute, columns
+from ergosum.density.algebra import lifted
 from ergosum.density.figures import film_of
 from ergosum.density.formulas import meaning, vocabulary
-from ergosum.density.sampling import Passing, decoded, draw, drawing, shown_levels
+from ergosum.density.sampling import CHUNK, Passing, decoded, draw, drawing, shown_levels
 from ergosum.energy import Energy
 from ergosum.nodes import leaves
 from ergosum.report.page import figure
@@ -33,8 +36,8 @@ from ergosum.samplers.chain import finished
 from ergosum.training.task import Samples, Section, Table
 
 __all__ = [
-    "TARGETS", "as_asked", "counted", "sample_objects", "sampling_objects", "score_counts", "sections", "spaced",
-    "tables",
+    "TARGETS", "as_asked", "counted", "sample_objects", "sampling_objects", "score_counts", "score_told", "sections",
+    "spaced", "tables", "value_lifts",
 ]  # fmt: skip
 
 TARGETS = {
@@ -158,6 +161,40 @@ def score_counts(name: str, model: Any, data: Any, n: int, seed: int, most: int)
     return told
 
 
+def score_told(model: Any, data: Any, n: int, seed: int) -> dict[str, Any]:
+    """n draws of one object of which everything is told, read by the data's rules: `and_seen`, `and_held_out`,
+    `and_held_out_place` as in `scores.py`; `lifted_seen` and so on, where each value is a lift of its own over the
+    place. Empty of data that hold no combination out.
+    """
+    held = data.attributed(n, torch.Generator().manual_seed(3_000_000 + seed))
+    if not (hasattr(data, "held_out") and data.held_out(held.values).any()):
+        return {}
+    generator, made, rows = torch.Generator().manual_seed(4_000_000 + seed), {}, []
+
+    def drawn(of: Callable[[Tensor], Energy]) -> Callable[[Tensor], Tensor]:
+        return lambda values: torch.cat([_drawn(model, of(v), len(v), generator) for v in values.split(CHUNK)])
+
+    for kind, of in (("and", lambda v: model.family(v[:, None])), ("lifted", lambda v: value_lifts(model, v))):
+        told = conjunctions(model.attributes, data, data.read, held.values, drawn(of))
+        for row in told.pop("conjunctions"):
+            rows.append({**row, "row": row["row"].replace("and", kind, 1)})
+        made |= {key.replace("and", kind, 1): value for key, value in told.items()}
+    reader = accuracies(model.attributes, data.read(held.images), held.values)
+    return {**made, "conjunctions": rows, "reader": reader}
+
+
+def value_lifts(model: Any, values: Tensor) -> Energy:
+    """What each named value of values (n, columns) adds to an object at its place, one for each of n points."""
+    bare = torch.full_like(values, torch.nan)
+    bare[:, model.family.place] = values[:, model.family.place]
+    terms = []
+    for column in model.family.others:
+        row = bare.clone()
+        row[:, column] = values[:, column]
+        terms.append(model.family(row[:, None]))
+    return lifted(*terms, prior=model.family(bare[:, None]))
+
+
 def _values(model: Any, data: Any, places: Tensor, generator: Generator) -> Tensor:
     """Values (n, K, columns) of objects of the data at other places."""
     n, k = places.shape[:2]
@@ -186,10 +223,11 @@ def tables(scores: Mapping[str, Any]) -> list[Table]:
     title = "{}: exact counts, their mean, objects where asked for and right in all that was told, objects beyond"
     digits = {"exact": 3, "mean": 2, "placed": 3, "right": 3, "extra": 3}
     kinds = dict.fromkeys(row["row"] for row in scores.get("counts", ()))
-    return [
+    made = [
         Table(("asked",), digits, [row for row in scores["counts"] if row["row"] == kind], title.format(kind))
         for kind in kinds
     ]
+    return [*told_tables(dict(scores)), *made]
 
 
 def sections(model: Any, scores: Mapping[str, Any], seed: int, most: int) -> list[Section]:

@@ -170,12 +170,13 @@ def log_shares(model: Any, number: int) -> Tensor:
 def _without(model: Any, x: Tensor, noisy: Tensor, sigma: float, rows: Tensor) -> Tensor:
     """Images (n, *event) less what an object in each explains: its window's mean given the noisy window."""
     y, window = noisy - model.family.mean, model.family.window
-    windows = cut(y, rows[:, None, model.family.place], window).flatten(1)
+    moved = model.family.moved
+    windows = cut(y, rows[:, None, model.family.place], window, moved).flatten(1)
     member = model.family.windows.at_noise(sigma)(model.family.told(rows))
     explained = (windows - sigma**2 * member.gradient(windows)).unflatten(1, (-1, window, window))
     left = x.clone()
     for image, part, (top, start) in zip(
-        left, explained, corners(rows[:, model.family.place], window, model.side), strict=True
+        left, explained, corners(rows[:, model.family.place], window, model.side, moved), strict=True
     ):
         image[:, top : top + window, start : start + window] -= part
     return left
@@ -210,8 +211,8 @@ def choose_object_levels(model: Any, x: Tensor, values: Tensor, generator: Gener
     levels = torch.linspace(0, 1, CANDIDATES).mul(math.log(high / low)).exp().mul(low).clamp(low, high).tolist()
     grid = every_place(model)
     wide = rows_at(model, grid)
-    truth = (corners(grid, family.window, model.side)[None] == corners(values[:, None, family.place], family.window,
-             model.side)).all(2).byte().argmax(1)  # fmt: skip
+    whole, own = (corners(at, family.window, model.side, family.moved) for at in (grid, values[:, None, family.place]))
+    truth = (whole[None] == own).all(2).byte().argmax(1)
     bare = rows_at(model, values[:, family.place])
     for number, attribute in enumerate(model.attributes):
         errors = []

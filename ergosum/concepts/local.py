@@ -54,34 +54,34 @@ def background_of(x: Tensor) -> tuple[Tensor, Tensor]:
     return mean, variance + STEP**2 / 12  # of the rounding to steps
 
 
-def corners(places: Tensor, window: int, side: int) -> Tensor:
+def corners(places: Tensor, window: int, side: int, moved: bool = False) -> Tensor:
     """First row and column of the windows around places x, y in [0, 1], int64 (..., 2); NaN counts as the middle.
 
+    Args:
+        moved: where no whole window lies around a place, take the nearest one that is whole.
     Raises:
-        ValueError: for a place around which no whole window lies in the image.
+        ValueError: for a place outside of the image, or around which no whole window lies unless it may be moved.
     """
-    least = window / 2 / side
+    least = 0.0 if moved else window / 2 / side
     told = places[~places.isnan().any(-1)]
     wrong = told[((told < least - 1e-6) | (told > 1 - least + 1e-6)).any(1)]
     if len(wrong):
         at = ", ".join(f"{n:g}" for n in wrong[0].tolist())
-        raise ValueError(
-            f"place: expected numbers from {least:g} to {1 - least:g}, around which a window of {window} pixels lies "
-            f"in an image of {side}, got {at}."
-        )
+        why = "" if moved else f", around which a window of {window} pixels lies in an image of {side}"
+        raise ValueError(f"place: expected numbers from {least:g} to {1 - least:g}{why}, got {at}.")
     middle = places.nan_to_num(0.5).flip(-1) * side
     return (middle - window / 2).round().long().clamp(0, side - window)
 
 
-def cut(images: Tensor, places: Tensor, window: int) -> Tensor:
-    """Windows around places.
+def cut(images: Tensor, places: Tensor, window: int, moved: bool = False) -> Tensor:
+    """Windows around places, moved as those of `corners`.
 
     Shape:
         images: (n, channels, side, side). places: (n, K, 2). Returns (n, K, channels, window, window).
     Raises:
         ValueError: as `corners`.
     """
-    first = corners(places, window, images.shape[-1])
+    first = corners(places, window, images.shape[-1], moved)
     line = torch.arange(window, device=images.device)
     rows, across = first[..., 0, None] + line, first[..., 1, None] + line
     n = torch.arange(len(images), device=images.device)[:, None, None, None]
@@ -95,7 +95,7 @@ class LocalLifts(Energy):
         background: of whole images, its pixels independent. windows: family over (channels w w,), of windows that hold
             one object, less the background's mean there, as vectors. places: x to the right and y down, in [0, 1]; NaN
             for an object that is not there. conditions: of the family, one for each object; its `condition_dims` is 1.
-            window: w, in pixels.
+            window: w, in pixels. moved: whether a window at the border is moved inside.
     Shape:
         places: (n, K, 2). conditions: (n, K, width). x: (batch, channels, side, side), batch a multiple of n.
     Exact: log_z, 0 where windows do not overlap and the family is normalised.   Cost: one call of the family.
@@ -109,8 +109,9 @@ class LocalLifts(Energy):
     conditions: Tensor
 
     def __init__(
-        self, background: Gaussian, windows: Conditional, places: Tensor, conditions: Tensor, window: int
-    ) -> None:
+        self, background: Gaussian, windows: Conditional, places: Tensor, conditions: Tensor, window: int,
+        moved: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         if background.factor is not None:
             raise ValueError("LocalLifts: expected a background whose pixels are independent, got covariances.")
@@ -119,7 +120,7 @@ class LocalLifts(Energy):
                 "LocalLifts: expected places (n, K, 2) of one object or more and conditions (n, K, width), got "
                 f"{tuple(places.shape)} and {tuple(conditions.shape)}."
             )
-        self.background, self.windows, self.window = background, windows, window
+        self.background, self.windows, self.window, self.moved = background, windows, window, moved
         self.register_buffer("places", places)
         self.register_buffer("conditions", conditions)
         self.temperature = windows.temperature
@@ -130,7 +131,7 @@ class LocalLifts(Energy):
         of the image if there is one alone.
         """
         one, other = torch.triu_indices(self.places.shape[1], self.places.shape[1], 1)
-        first = corners(self.places, self.window, self.side)
+        first = corners(self.places, self.window, self.side, self.moved)
         gone = self.places.isnan().any(-1)
         distance = (first[:, one] - first[:, other]).abs().amax(-1)[~(gone[:, one] | gone[:, other])]
         return min(int(distance.min()), self.side) if len(distance) else self.side
@@ -153,7 +154,7 @@ class LocalLifts(Energy):
         places = tiled(self.places, len(x), "LocalLifts", "set of places")
         conditions = tiled(self.conditions, len(x), "LocalLifts", "set of conditions")
         y = x - self.background.mean
-        held = cut(torch.cat([y, self._grounds(y)], 1), places, self.window)
+        held = cut(torch.cat([y, self._grounds(y)], 1), places, self.window, self.moved)
         ours, grounds = (part.flatten(2) for part in held.chunk(2, 2))
         told = ~places.isnan().any(-1)
         ratios = grounds[told].sum(1) - self.windows(conditions[told])(ours[told])
@@ -167,4 +168,4 @@ class LocalLifts(Energy):
     def at_noise(self, sigma: float) -> "LocalLifts":
         """Background and windows at that level; exact where windows do not overlap."""
         background, windows = self.background.at_noise(sigma), self.windows.at_noise(sigma)
-        return LocalLifts(background, windows, self.places, self.conditions, self.window).named(self.name)
+        return LocalLifts(background, windows, self.places, self.conditions, self.window, self.moved).named(self.name)

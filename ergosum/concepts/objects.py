@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from ergosum.concepts.counting import sampling_objects, score_counts, tables
+from ergosum.concepts.counting import sampling_objects, score_counts, score_told, tables
 from ergosum.concepts.energy import WholeEnergy
 from ergosum.concepts.finding import choose_object_levels, find
 from ergosum.concepts.finding_scores import finding_tables, score_finding
@@ -43,7 +43,8 @@ class ObjectsEnergy(nn.Module):
 
     Args:
         event: (channels, side, side). attributes: of an object, one of them a place of two numbers. window: side of the
-            windows in pixels. windows: family of these as vectors, gets `event` and the other `attributes`.
+            windows in pixels. windows: family of these as vectors, gets `event` and the other `attributes`. moved:
+            whether windows at the border are moved inside; else there are no objects there.
     Attributes:
         mean, variance: of the background's pixels, independent normals; 0 and 1 until `fit`. deviation: of pixels in
             windows.
@@ -55,8 +56,9 @@ class ObjectsEnergy(nn.Module):
     variance: Tensor
 
     def __init__(
-        self, event: tuple[int, ...], attributes: Sequence[Attribute], window: int, windows: Part[WholeEnergy]
-    ) -> None:
+        self, event: tuple[int, ...], attributes: Sequence[Attribute], window: int, windows: Part[WholeEnergy],
+        moved: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         places = [p for a, p in zip(attributes, columns(attributes), strict=True) if a.numbers == 2]
         if len(places) != 1:
@@ -64,7 +66,7 @@ class ObjectsEnergy(nn.Module):
             raise ValueError(f"attributes: expected one of two numbers, the place of an object, got {told}.")
         if not 1 <= window <= event[-1]:
             raise ValueError(f"window: expected a side in pixels up to that of the image, {event[-1]}, got {window}.")
-        self.event, self.window, self.place = tuple(event), window, places[0]
+        self.event, self.window, self.place, self.moved = tuple(event), window, places[0], moved
         self.width = sum(a.width for a in attributes)
         self.others = [n for n in range(self.width) if not self.place.start <= n < self.place.stop]
         self.own = [n if n < self.place.stop else n + 2 for n in range(self.width)]
@@ -92,7 +94,7 @@ class ObjectsEnergy(nn.Module):
         """
         held = values if values.ndim == 3 else values[None]
         ground = Gaussian(self.mean, self.variance)
-        return LocalLifts(ground, self.windows, held[..., self.place], self.told(held), self.window)
+        return LocalLifts(ground, self.windows, held[..., self.place], self.told(held), self.window, self.moved)
 
     def prior(self) -> LocalLifts:
         """Images without objects."""
@@ -100,14 +102,14 @@ class ObjectsEnergy(nn.Module):
 
     def crops(self, x: Tensor, values: Tensor) -> Tensor:
         """Windows around the objects of points (n, *event), less the background: (n, channels window window)."""
-        return cut(x - self.mean, values[:, None, self.place], self.window).flatten(1)
+        return cut(x - self.mean, values[:, None, self.place], self.window, self.moved).flatten(1)
 
     def told(self, values: Tensor) -> Tensor:
         """Conditions of windows (..., columns + 2) of values (..., columns): beside its place stands where an object
         lies in the middle pixel of its window, 0 .. 1 in x and y.
         """
         place = values[..., self.place]
-        first = corners(place, self.window, self.event[-1]).flip(-1)
+        first = corners(place, self.window, self.event[-1], self.moved).flip(-1)
         within = place * self.event[-1] - self.window / 2 - first + 0.5
         return torch.cat([values[..., : self.place.stop], within, values[..., self.place.stop :]], -1)
 
@@ -154,7 +156,8 @@ class Objects(Concepts):
     Args:
         attributes: of an object, each as `Attribute` or its three fields; with channels and side they are the data's.
         window: side of a window in pixels: as large as an object. windows: energies of windows as vectors, get `event`
-            and the `attributes` but the place. channels, side: of an image.
+            and the `attributes` but the place. moved: whether windows at the border are moved inside, so that large
+            objects may lie there; else places have to leave room for them. channels, side: of an image.
     """
 
     def __init__(
@@ -164,6 +167,7 @@ class Objects(Concepts):
         side: int = 32,
         window: int = 8,
         windows: Part[WholeEnergy] = Part(WindowEnergy),  # noqa: B008
+        moved: bool = False,
     ) -> None:
         nn.Module.__init__(self)
         self.attributes = tuple(Attribute(a[0], tuple(a[1]), a[2]) for a in attributes)
@@ -171,7 +175,7 @@ class Objects(Concepts):
         self.names = tuple(value for a in self.attributes for value in a.values)
         self.channels, self.side = channels, side
         self.space = Pixels(channels, side)
-        self.family: Any = ObjectsEnergy(self.space.event, self.attributes, window, windows)
+        self.family: Any = ObjectsEnergy(self.space.event, self.attributes, window, windows, moved)
         equal = [1 / len(a.values) for a in self.attributes for _ in a.values]
         self.register_buffer("shares", torch.tensor(equal))
         self.register_buffer("best", torch.full((len(self.attributes),), self.family.lowest))
@@ -378,8 +382,8 @@ class ObjectDensities(ConceptDensities):
     def score(
         self, name: str, model: nn.Module, n: int, seed: int, *, source: str = "", shelf: Shelf | None = None
     ) -> dict[str, Any]:
-        """Counts in n draws of each number, see `concepts/counting.py`, and objects found in n images of each kind, see
-        `concepts/finding_scores.py`.
+        """Counts in n draws of each number and, of data that hold combinations out, draws with all values told, see
+        `concepts/counting.py`; objects found in n images of each kind, see `concepts/finding_scores.py`.
         """
         data = self.data.build(split="test")
         if not (hasattr(data, "found") and hasattr(data, "drawn")):
@@ -388,6 +392,7 @@ class ObjectDensities(ConceptDensities):
                 "draws them; it has not both."
             )
         told = score_counts(name, model.eval(), data, n, seed, self.counts)  # type: ignore[arg-type]
+        told |= score_told(model, data, n, seed)
         found = score_finding(model, self.data, n, seed)
         return told | ({"finding": found} if found else {}) | {"source": self.data.cls.__name__}
 

@@ -9,7 +9,7 @@ from ergosum.concepts.grown_codes import GrownCodes
 from ergosum.concepts.grown_model import Grown
 from ergosum.concepts.grown_task import GrownDensities
 from ergosum.concepts.model import Concepts
-from ergosum.concepts.objects import ObjectDensities
+from ergosum.concepts.objects import ObjectDensities, Objects
 from ergosum.concepts.space import AttributeCodes
 from ergosum.concepts.task import ConceptDensities
 from ergosum.data.avatars import Avatars
@@ -17,9 +17,7 @@ from ergosum.data.coloured_digits import ColouredDigits
 from ergosum.data.concept_scenes import ConceptScenes
 from ergosum.data.partly_told import PartlyTold
 from ergosum.density.forms import InnerProduct
-from ergosum.density.objectives.denoising import DenoisingScore
-from ergosum.density.space import Pixels
-from ergosum.nets.levels import LevelMlp, LevelUNet
+from ergosum.nets.levels import LevelMlp
 from ergosum.part import Part
 from ergosum.training.experiment import Experiment, Optimiser, Run
 from ergosum.training.task import Task
@@ -113,18 +111,11 @@ def whole() -> Experiment:
 
 
 def scenes() -> Experiment:
-    """Concepts of scenes, in pixels."""
-    family = Part(
-        WholeEnergy, form=Part(InnerProduct, body=Part(LevelUNet, width=64), fine=True),
-        lowest=0.02, highest=20.0,
-    )  # fmt: skip
-    task: Part[Task] = Part(
-        ConceptDensities, data=SCENES, model=Part(Concepts, space=Part(Pixels), family=family),
-        objective=Part(DenoisingScore, time=0.0), draws=16,
-    )  # fmt: skip
+    """Concepts of scenes, in pixels: windows of solids of every size over a background."""
+    task: Part[Task] = Part(ObjectDensities, data=SCENES, model=Part(Objects, window=18, moved=True), counts=1)
     return Experiment(
         name="concepts-scenes", shows="solids by shape, colour, size and place, in pixels", cost="not timed", task=task,
-        optimiser=Optimiser(iterations=12000, batch=64, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
+        optimiser=Optimiser(iterations=6000, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
     )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ __all__ = [
     "TARGETS",
     "Asked",
     "Draws",
+    "accuracies",
     "conjunction",
     "conjunctions",
     "formula_row",
@@ -203,7 +204,7 @@ def score_concepts(
         return torch.cat([own(conjunction(model, p.repeat_interleave(particles, 0)), len(p)) for p in parts])
 
     told: dict[str, Any] = {"card": name, "n": n, "seed": seed, **{k: v for k, v in options.items() if v is not None}}
-    told["reader"] = _rows(attributes, read(held.images), held.values)
+    told["reader"] = accuracies(attributes, read(held.images), held.values)
     told |= conjunctions(attributes, data, read, held.values, together)
     known = vocabulary([model])
     asked = formulas(attributes)
@@ -245,7 +246,7 @@ def score_concepts(
     return told
 
 
-def _rows(attributes: Sequence[Attribute], read: Tensor, values: Tensor) -> dict[str, float]:
+def accuracies(attributes: Sequence[Attribute], read: Tensor, values: Tensor) -> dict[str, float]:
     """Accuracy of each attribute, and of all at once."""
     ok = right(attributes, read, values)
     names = [a.name for a in attributes]
@@ -270,7 +271,7 @@ def conjunctions(
     told: dict[str, Any] = {}
     for key, chosen in sets.items():
         if chosen.any():
-            rows.append({"row": key, "n": int(chosen.sum()), **_rows(attributes, ok[chosen], values[chosen])})
+            rows.append({"row": key, "n": int(chosen.sum()), **accuracies(attributes, ok[chosen], values[chosen])})
             told[key] = rows[-1]["all"]
     return told | {"conjunctions": rows}
 
