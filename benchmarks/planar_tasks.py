@@ -14,8 +14,8 @@ set's density is known with noise of any level (mixtures, boxes, circles), and s
 
 - exact: the energies in closed form; AND goes down the ladder with corrections and weights.
 - learned: one small network for each set, trained alone by the denoising and time scores on draws of it.
-- steps alone: the exact energies without corrections, as guided diffusion composes them; NOT by E_A - alpha (E_B - E_0).
-
+- steps alone, soft: the exact energies without corrections, as guided diffusion composes them, and NOT by a negative
+  weight, E_A - alpha (E_B - E_0).
 - truth: another set of draws of it, which is as good as any row can be.
 
 Columns: share of draws where the formula holds (`hit`), the Chamfer distance to draws of the truth, the total variation
@@ -217,7 +217,7 @@ def _apart(*boxes: Flat) -> Drawable:
 
 
 MEET = ((0.0, math.sqrt(0.75)), (0.0, -math.sqrt(0.75)))
-AROUND = _apart(Flat((-1, -1), (-0.5, 1)), Flat((0.5, -1), (1, 1)), Flat((-0.5, -1), (0.5, -0.5)), Flat((-0.5, 0.5), (0.5, 1)))  # fmt: skip
+AROUND = _apart(LEFT, RIGHT, Flat((-0.5, -1), (0.5, -0.5)), Flat((-0.5, 0.5), (0.5, 1)))
 SIDES = _apart(LEFT, RIGHT)
 TASKS: tuple[Planar, ...] = (
     Planar("and a", "and", (RING, BAR), 0, modes((0.0, 0.5), (0.0, -0.5)), partial(near, ((0, 0.5), (0, -0.5)), NEAR)),

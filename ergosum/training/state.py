@@ -42,7 +42,8 @@ class State:
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
         task.prepare(self.model)
         weights = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(weights, lr=experiment.optimiser.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+        rate = experiment.optimiser.rate
+        self.optimiser = torch.optim.AdamW(weights, lr=rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
         self.wrapped, self.optimiser = fabric.setup(self.model, self.optimiser)
         self.model = self.wrapped.module
         self.ema.to(fabric.device)

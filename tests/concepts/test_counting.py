@@ -8,9 +8,10 @@ import torch
 
 from ergosum.cli import main
 from ergosum.concepts import LocalLifts, ObjectDensities, Objects
-from ergosum.concepts.counting import as_asked, counted, spaced
+from ergosum.concepts.counting import as_asked, counted, score_told, spaced, value_lifts
 from ergosum.concepts.local import background_of, corners, cut
 from ergosum.concepts.recipes import objects
+from ergosum.data.attributed import Attribute, Attributed
 from ergosum.data.concept_scenes import ConceptScenes
 from ergosum.density.formulas import meaning, vocabulary
 from ergosum.density.sampling import draw
@@ -113,6 +114,87 @@ def test_windows_at_the_border_are_whole_and_beyond_it_refused():
     ]
     with pytest.raises(ValueError, match=r"place: expected numbers from 0.166667 to 0.833333, .* got 0.1, 0.5"):
         corners(torch.tensor([0.1, 0.5]), 4, 12)
+
+
+def test_windows_may_be_moved_inside_and_are_told_where_the_object_is_in_them():
+    """Objects at the border, in the model as in the energy: the window nearest to the place that is whole."""
+    place = torch.tensor([[[0.02, 0.5], [1.0, 0.9]]])
+    assert corners(place, 4, 12, moved=True).tolist() == [[[4, 0], [8, 8]]]
+    image = torch.arange(144.0).view(1, 1, 12, 12)
+    assert cut(image, place, 4, moved=True)[0, 0, 0, 0].tolist() == [48, 49, 50, 51]
+    with pytest.raises(ValueError, match=r"place: expected numbers from 0 to 1, got 1.1, 0.5\."):
+        corners(torch.tensor([1.1, 0.5]), 4, 12, moved=True)
+    energy = LocalLifts(ground(), Tinted(), place[:, :1].double(), torch.ones(1, 1, 1).double(), WINDOW, True)
+    x = torch.randn(2, 1, SIDE, SIDE, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    inside = torch.tensor([[[2 / 12, 0.5]]], dtype=torch.float64)
+    whole = LocalLifts(ground(), Tinted(), inside, torch.ones(1, 1, 1).double(), WINDOW)
+    torch.testing.assert_close(energy.at_noise(0.2)(x), whole.at_noise(0.2)(x))
+    moved, still = (scenes_model(moved) for moved in (True, False))
+    edge = torch.tensor([[0.0, 0.0, 0.1, 0.5]])
+    assert moved.family.told(edge)[0, 2:].tolist() == pytest.approx([0.1, 0.5, 0.1 * 16 - 4 + 0.5, 0.5])
+    with pytest.raises(ValueError, match="place: expected numbers from 0.25"):
+        still.family(edge[None])
+
+
+def scenes_model(moved: bool) -> Objects:
+    data = ConceptScenes(side=32)
+    return Objects([Attribute("a", ("x", "y")), Attribute("b", ("u",)), data.attributes[-1]], 3, 16, 8, moved=moved)
+
+
+class Told:
+    """Drawn as asked for, unless it was never shown: then as something else."""
+
+    attributes = (Attribute("shape", ("ball", "box")), Attribute("place", numbers=2))
+
+    def attributed(self, n, generator):
+        values = torch.rand(n, 3, generator=generator)
+        values[:, 0] = (values[:, 0] > 0.5).float()
+        return Attributed(values[:, :, None, None], values)
+
+    def held_out(self, values):
+        return values[:, 0] == 1
+
+    held_out_pair = held_out
+
+    def read(self, images):
+        return images[:, :, 0, 0]
+
+
+def test_what_was_never_shown_is_scored_apart(monkeypatch):
+    """Draws are handed their values, but for boxes, which come out as balls: seen ones are right, and no other."""
+    monkeypatch.setattr("ergosum.concepts.counting._drawn", lambda model, energy, n, generator: energy)
+
+    class Model:
+        attributes = Told.attributes
+
+        @staticmethod
+        def family(rows):
+            made = rows[:, 0].clone()
+            made[:, 0] = 0
+            return made[:, :, None, None]
+
+    monkeypatch.setattr("ergosum.concepts.counting.value_lifts", lambda model, values: values[:, :, None, None])
+    told = score_told(Model, Told(), 200, 0)
+    assert (told["and_seen"], told["and_held_out"], told["lifted_held_out"]) == (1, 0, 1)
+    assert told["reader"]["all"] == 1 and "and_held_out_place" not in told
+    assert [row["row"] for row in told["conjunctions"]] == ["and_seen", "and_held_out", "lifted_seen",
+                                                            "lifted_held_out"]  # fmt: skip
+    monkeypatch.setattr(Told, "held_out", lambda self, values: torch.zeros(len(values), dtype=torch.bool))
+    assert score_told(Model, Told(), 20, 0) == {}
+
+
+def test_values_of_one_object_are_lifts_over_its_place(run):
+    _, model = load_predictor(run)
+    values = ConceptScenes(only={"size": "small"}, count=4, split="test").at(torch.arange(3)).values[:, 0]
+    x = model.encode(torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+    energy, bare = value_lifts(model, values), values.clone()
+    bare[:, model.family.others] = torch.nan
+    wanted = model.family(bare[:, None])(x)
+    for column in model.family.others:
+        one = bare.clone()
+        one[:, column] = values[:, column]
+        wanted = wanted + model.family(one[:, None])(x) - model.family(bare[:, None])(x)
+    torch.testing.assert_close(energy(x), wanted, rtol=1e-4, atol=1e-2)
 
 
 @pytest.mark.parametrize(("places", "conditions", "said"), [
