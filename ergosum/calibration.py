@@ -22,6 +22,10 @@ from ergosum.shapes import Batch
 __all__ = ["Scale", "calibrate", "scale_of"]
 
 
+SURE = 2.0
+"""Standard errors that a weight is to be away from 0."""
+
+
 class Scale(NamedTuple):
     """The weight 1 / T that brings an energy to unit temperature, with its standard error."""
 
@@ -65,7 +69,8 @@ def scale_of(energy: Term, x: Batch, *, noise: float = 0.0, generator: Generator
     Args:
         x: data, (n, *event), n >= 2. noise: s >= 0, in units of x.
     Raises:
-        ValueError: for less than two samples, or if the fit is not positive: the energy does not fit these data.
+        ValueError: for less than two samples, or if the fit is not positive by two standard errors: the energy does not
+            fit these data.
     Source: Hyvärinen 2005, theorem 1, and Vincent 2011, denoising score matching, for one free parameter.
     """
     energy = as_energy(energy)
@@ -98,4 +103,9 @@ def _ratio(above: Tensor, below: Tensor) -> Scale:
             "they are what it was trained on, in the same range."
         )
     error = ((above - weight * below).std() / below.mean() / len(above) ** 0.5).item()
+    if not weight > SURE * error:
+        raise ValueError(
+            f"scale_of: the best weight, {weight:.3g}, has a standard error of {error:.3g}, so that it cannot be told "
+            "from 0: an energy that has not been trained on these data, or too few of them. Train it, or pass more."
+        )
     return Scale(weight, error)

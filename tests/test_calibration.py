@@ -87,3 +87,22 @@ def test_data_that_an_energy_does_not_fit_are_refused(rng):
     with pytest.raises(ValueError, match="expected data for each of 2 energies, got 1"):
         calibrate([hill, hill], [torch.ones(2, 2)])
     assert Scale(0.5, 0.1).temperature == 2
+
+
+def test_a_weight_that_cannot_be_told_from_0_is_refused(rng):
+    """A network that was never trained says nothing of the data, and any weight would do."""
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(2, 64), torch.nn.SiLU(), torch.nn.Linear(64, 1))
+    data = torch.randn(200, 2, generator=rng)
+    refused = 0
+    for seed in range(10):
+        torch.manual_seed(seed)
+        for layer in (net[0], net[2]):
+            layer.reset_parameters()
+        try:
+            told = scale_of(lambda x: net(x).squeeze(1), data, noise=0.5, generator=rng)
+        except ValueError as error:
+            refused += "cannot be told from 0" in str(error) or "is not low" in str(error)
+        else:
+            assert told.weight > 2 * told.error
+    assert refused >= 5

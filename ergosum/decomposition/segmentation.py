@@ -22,6 +22,9 @@ from ergosum.part import Part
 
 __all__ = ["colour_patches", "decomposition_scores", "own_metrics"]
 
+DEAD = 1e-3
+"""Share of the largest mean squared distance between images below which a unit counts as dead."""
+
 
 @torch.no_grad()
 def decomposition_scores(
@@ -71,9 +74,9 @@ def decomposition_scores(
     true, others = task.held_out(2 * n, generator).images.chunk(2)
     if (true != true[:1]).any():  # of one held-out image, drawn again and again, nothing has a distance
         chosen = torch.randperm(len(swapped), generator=generator)[:n]
-        made = {"recomposed": whole, "one component exchanged": swapped[chosen]}
+        made = {"recomposed": whole} | ({"one component exchanged": swapped[chosen]} if len(swapped) else {})
         rows = kid_rows(made, true, others, features, seed)
-        result |= {"kid": rows[0]["kid"], "kid_recombined": rows[1]["kid"], "kid_rows": rows}
+        result |= {"kid": rows[0]["kid"], "kid_recombined": rows[1]["kid"] if len(swapped) else None, "kid_rows": rows}
     return result
 
 
@@ -117,6 +120,10 @@ def _swaps(
 ) -> tuple[dict[str, float], Tensor]:
     """Each unit in turn is replaced by that of a donor and the result is encoded again; scores, and the results.
 
+    Units that are the same in all images, or differ by less than a thousandth of what the others do (in square), are
+    dead: they exchange nothing, and what moves in them is noise. They are left out, and `swap_dead` counts them. Where
+    less than two are left, the scores are 0.
+
     Of slots only those with a place are exchanged, and the donor is the image whose component hides least of the
     others: two solid objects in one place are no image that could be read again. Otherwise it is the next image.
     """
@@ -127,16 +134,21 @@ def _swaps(
         donors = _unobtrusive(hard, k, model.globals) if placed else torch.arange(len(latents)).roll(1)
         donor, mixed = latents[donors], latents.clone()
         by_unit(mixed)[:, k] = by_unit(donor)[:, k]
+        own, other = by_unit(latents), by_unit(donor)
+        apart = (own.double() - other.double()).square().sum(2).mean(0)
+        living = apart > DEAD * apart.max()
+        if not living[k] or living.sum() < 2:
+            continue
         images = [recompose(model, part, generator) for part in mixed.split(64)]
         again = torch.cat([encode_best(model, part, generator, latents.shape[1]) for part in images])
         made += images
         again = _matched(again, mixed) if placed else again
         swapped = torch.arange(count) == k
-        own, other = by_unit(latents), by_unit(donor)
-        alike = torch.equal(own[:, k], other[:, k])  # a unit that is the same in all images exchanges nothing
-        told.append((0.0, 0.0, 0.0) if alike else swap_consistency(own, other, by_unit(again), swapped))
-    mean = torch.tensor(told).double().mean(0).tolist()
-    return {"swap_share": mean[0], "swap_arrival": mean[1], "swap_consistency": mean[2]}, torch.cat(made)
+        told.append(swap_consistency(*(z[:, living] for z in (own, other, by_unit(again))), swapped[living]))
+    mean = torch.tensor(told or [(0.0, 0.0, 0.0)]).double().mean(0).tolist()
+    scores = {"swap_share": mean[0], "swap_arrival": mean[1], "swap_consistency": mean[2]}
+    dead = count - model.globals - len(told)
+    return scores | {"swap_dead": dead}, torch.cat(made) if made else torch.empty(0)
 
 
 def _unobtrusive(hard: Tensor, k: int, globals: int) -> Tensor:

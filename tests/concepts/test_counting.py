@@ -132,7 +132,7 @@ def test_windows_may_be_moved_inside_and_are_told_where_the_object_is_in_them():
     moved, still = (scenes_model(moved) for moved in (True, False))
     edge = torch.tensor([[0.0, 0.0, 0.1, 0.5]])
     assert moved.family.told(edge)[0, 2:].tolist() == pytest.approx([0.1, 0.5, 0.1 * 16 - 4 + 0.5, 0.5])
-    with pytest.raises(ValueError, match="place: expected numbers from 0.25"):
+    with pytest.raises(ValueError, match=r"place: expected numbers from 0\.25"):
         still.family(edge[None])
 
 

@@ -98,3 +98,25 @@ def test_an_object_is_matched_by_a_segment_of_its_own_that_covers_more_than_half
     twice = torch.stack([a, a])[None]  # the same place twice asks for two segments
     assert all_matched(segments, twice).tolist() == [False]
     assert all_matched(segments, torch.stack([a, ground])[None]).tolist() == [True], "what is not there asks for none"
+
+
+def test_units_that_hardly_differ_are_no_part_of_swaps(monkeypatch):
+    """Images are their latents, read again with noise of 1e-3, which is all that ever differs in the last unit."""
+    from types import SimpleNamespace
+
+    from ergosum.decomposition import segmentation
+
+    noise = torch.Generator().manual_seed(1)
+    latents = torch.randn(200, 4, 3, generator=torch.Generator().manual_seed(0))
+    latents[:, 3] = 1e-3 * torch.randn(200, 3, generator=noise)
+    model = SimpleNamespace(placed=False, globals=0)
+    monkeypatch.setattr(segmentation, "recompose", lambda model, part, generator: part)
+    monkeypatch.setattr(
+        segmentation, "encode_best", lambda model, x, *rest: x + 1e-3 * torch.randn(x.shape, generator=noise)
+    )
+    told, images = segmentation._swaps(model, latents, torch.zeros(200, 4, 1, 1), noise)
+    assert told["swap_dead"] == 1 and len(images) == 600
+    assert told["swap_share"] > 0.99 and told["swap_arrival"] > 0.99
+    latents[:, 1:] = 0
+    told, images = segmentation._swaps(model, latents, torch.zeros(200, 4, 1, 1), noise)
+    assert told == {"swap_share": 0, "swap_arrival": 0, "swap_consistency": 0, "swap_dead": 4} and not len(images)
