@@ -13,22 +13,23 @@ other values too. `told` and `sum` are drawn for 1, 2, 4, 8 objects. What is in 
 
 import collections.abc
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
 
 from ergosum.compose import conjunction
 from ergosum.concepts.local import LocalLifts, corners
-from ergosum.concepts.scores import accuracies, conjunctions
+from ergosum.concepts.sampling import judged
+from ergosum.concepts.scores import Asked, accuracies, conjunctions, score_formulas
 from ergosum.concepts.scores import tables as told_tables
 from ergosum.data.attributed import Attribute, columns
-from ergosum.density.algebra import lifted
+from ergosum.density.algebra import lifted, tree
 from ergosum.density.figures import film_of
-from ergosum.density.formulas import meaning, vocabulary
-from ergosum.density.sampling import CHUNK, Passing, decoded, draw, drawing, shown_levels
+from ergosum.density.formulas import Vocabulary, meaning, vocabulary
+from ergosum.density.sampling import CHUNK, Drawn, Passing, decoded, draw, drawing, shown_levels
 from ergosum.energy import Energy
-from ergosum.nodes import leaves
+from ergosum.nodes import leaves, silence
 from ergosum.report.page import figure
 from ergosum.report.strips import captioned, sheet
 from ergosum.report.tables import as_html, target, targets_html
@@ -36,7 +37,8 @@ from ergosum.samplers.chain import finished
 from ergosum.training.task import Samples, Section, Table
 
 __all__ = [
-    "TARGETS", "as_asked", "counted", "sample_objects", "sampling_objects", "score_counts", "score_told", "sections",
+    "TARGETS", "Somewhere", "as_asked", "counted", "drawing_somewhere", "sample_objects", "sampling_objects",
+    "sampling_somewhere", "score_counts", "score_told", "sections",
     "spaced", "tables", "value_lifts",
 ]  # fmt: skip
 
@@ -164,7 +166,7 @@ def score_counts(name: str, model: Any, data: Any, n: int, seed: int, most: int)
 def score_told(model: Any, data: Any, n: int, seed: int) -> dict[str, Any]:
     """n draws of one object of which everything is told, read by the data's rules: `and_seen`, `and_held_out`,
     `and_held_out_place` as in `scores.py`; `lifted_seen` and so on, where each value is a lift of its own over the
-    place. Empty of data that hold no combination out.
+    place; and the formulas of `scores.py`, of objects somewhere. Empty of data that hold no combination out.
     """
     held = data.attributed(n, torch.Generator().manual_seed(3_000_000 + seed))
     if not (hasattr(data, "held_out") and data.held_out(held.values).any()):
@@ -180,7 +182,58 @@ def score_told(model: Any, data: Any, n: int, seed: int) -> dict[str, Any]:
             rows.append({**row, "row": row["row"].replace("and", kind, 1)})
         made |= {key.replace("and", kind, 1): value for key, value in told.items()}
     reader = accuracies(model.attributes, data.read(held.images), held.values)
-    return {**made, "conjunctions": rows, "reader": reader}
+
+    def of(one: Asked, count: int) -> Tensor:
+        with silence():  # shares are measured, not warned of
+            told = finished(drawing_somewhere(model, one.formula, one.shares, count, generator, steps=LEVELS))
+        return decoded(model, told.drawn.x)
+
+    formulas = score_formulas(model.attributes, model.somewhere(1, generator), data.read, of, n, generator)
+    return {**made, "conjunctions": rows, "reader": reader, **formulas}
+
+
+class Somewhere(NamedTuple):
+    """Draws of one object each at a random place, and the energy of the last of them, with what names stand for."""
+
+    drawn: Drawn
+    energy: Energy
+    known: Vocabulary
+    last: int
+
+
+def drawing_somewhere(
+    model: Any, formula: str, shares: Sequence[float] | None, n: int, generator: Generator, **options: Any
+) -> collections.abc.Generator[Passing, None, Somewhere]:
+    """n draws of a formula that tells no place: each has one object, at a place of training drawn at random.
+
+    Args:
+        model: `Objects`. options: of `density.sampling.drawing`.
+    """
+    particles, parts = options.get("particles", 1), []
+    for at in range(0, n, max(1, CHUNK // particles)):
+        size = min(max(1, CHUNK // particles), n - at)
+        places = model.somewhere(size, generator, particles)
+        known = {name: entry._replace(energy=entry.energy.named(name)) for name, entry in places.items()}
+        energy = meaning(formula, known, shares)
+        parts.append((yield from drawing([model], energy, size, generator, **options)))
+    film = [torch.cat(level) for level in zip(*(part.film for part in parts), strict=True)]
+    ess = [sum(level) / len(level) for level in zip(*(part.ess for part in parts), strict=True)]
+    drawn = Drawn(torch.cat([part.x for part in parts]), film, parts[0].levels, ess)
+    return Somewhere(drawn, energy, known, size)
+
+
+def sampling_somewhere(
+    model: Any, formula: str, read: Callable[[Tensor], Tensor | None], *, n: int, shares: Sequence[float] | None,
+    steps: int, sigma: float, corrections: int | None, particles: int, seed: int,
+) -> collections.abc.Generator[Passing, None, Samples]:  # fmt: skip
+    """What `ergosum sample` shows of a formula that tells no place; arguments as of `sample_concepts`."""
+    generator = torch.Generator().manual_seed(seed)
+    settings = {"steps": steps, "sigma": sigma, "corrections": corrections, "particles": particles}
+    made = yield from drawing_somewhere(model, formula, shares, n, generator, **settings, film=True)
+    lines = tree(made.energy, made.drawn.x[-made.last :]) if particles == 1 else []
+    return judged(
+        model, formula, made.known, str(made.energy), lines, made.drawn, read, generator, seed, particles
+    )  # fmt: skip
 
 
 def value_lifts(model: Any, values: Tensor) -> Energy:

@@ -5,13 +5,13 @@ have in common. `LocalLifts` puts them together: `at(0.3,0.6) & at(0.7,0.4)` are
 """
 
 import collections.abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
-from ergosum.concepts.counting import sampling_objects, score_counts, score_told, tables
+from ergosum.concepts.counting import sampling_objects, sampling_somewhere, score_counts, score_told, tables
 from ergosum.concepts.energy import WholeEnergy
 from ergosum.concepts.finding import choose_object_levels, find
 from ergosum.concepts.finding_scores import finding_tables, score_finding
@@ -21,6 +21,7 @@ from ergosum.concepts.task import ConceptDensities, Reading
 from ergosum.concepts.windows import WindowEnergy
 from ergosum.data.attributed import Attribute, AttributedData, columns
 from ergosum.data.concept_scenes import ConceptScenes
+from ergosum.density.formulas import kinds, vocabulary
 from ergosum.density.model import PRIOR, Entry
 from ergosum.density.objective import Objective
 from ergosum.density.objectives.denoising import DenoisingScore
@@ -29,6 +30,7 @@ from ergosum.density.space import Pixels
 from ergosum.density.task import FITTED
 from ergosum.energies.gaussian import Gaussian
 from ergosum.energy import Energy
+from ergosum.formula import numbered
 from ergosum.nodes import leaves
 from ergosum.part import Part
 from ergosum.samplers.chain import finished
@@ -36,6 +38,9 @@ from ergosum.shapes import Batch, PerSample
 from ergosum.training.task import Losses, Samples, Section, Shelf, Table
 
 __all__ = ["ObjectDensities", "Objects", "ObjectsEnergy"]
+
+SPOTS = 256
+"""Places that are kept, to draw an object somewhere."""
 
 
 class ObjectsEnergy(nn.Module):
@@ -46,14 +51,15 @@ class ObjectsEnergy(nn.Module):
             windows in pixels. windows: family of these as vectors, gets `event` and the other `attributes`. moved:
             whether windows at the border are moved inside; else there are no objects there.
     Attributes:
-        mean, variance: of the background's pixels, independent normals; 0 and 1 until `fit`. deviation: of pixels in
-            windows.
+        mean, variance: of the background's pixels, independent normals; 0 and 1 until `fit`. spots: places of some
+            objects that were learned from, (256, 2); the middle until then. deviation: of pixels in windows.
     Raises:
         ValueError: without a place, or for a window that does not fit.
     """
 
     mean: Tensor
     variance: Tensor
+    spots: Tensor
 
     def __init__(
         self, event: tuple[int, ...], attributes: Sequence[Attribute], window: int, windows: Part[WholeEnergy],
@@ -75,6 +81,8 @@ class ObjectsEnergy(nn.Module):
         self.lowest, self.highest = self.windows.lowest, self.windows.highest
         self.register_buffer("mean", torch.zeros(self.event))
         self.register_buffer("variance", torch.ones(self.event))
+        self.register_buffer("spots", torch.full((SPOTS, 2), 0.5))
+        self.register_load_state_dict_pre_hook(_older)
 
     @property
     def deviation(self) -> Tensor:
@@ -120,6 +128,13 @@ class ObjectsEnergy(nn.Module):
         self.mean.copy_(mean)
         self.variance.copy_(variance)
         self.windows.fit(self.crops(x, values))
+        held = values[~values[:, self.place].isnan().any(1)][:SPOTS, self.place]
+        self.spots.copy_(held[torch.arange(SPOTS, device=held.device) % len(held)])
+
+
+def _older(family: nn.Module, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+    """Weights that were kept before places were: the middle of the image stands for them."""
+    state.setdefault(f"{prefix}spots", family.spots)
 
 
 class Value(Energy):
@@ -219,12 +234,14 @@ class Objects(Concepts):
             ValueError: if two values of a kind are told of one object, or two places lie within half a window.
         """
         held = [leaves(energy)[0] for energy in energies]
+        formula = " & ".join(map(str, energies))
+        if any(isinstance(energy, LocalLifts) and len(energy.places) > 1 for energy in held):
+            return self._somewhere(held, formula)
         objects: dict[tuple[float, ...], list[Tensor]] = {}
         for energy in held:
             for row in self.rows_of(energy) if isinstance(energy, LocalLifts) else ():
                 objects.setdefault(tuple(row[self.family.place].tolist()), []).append(row)
         common = [energy.row for energy in held if isinstance(energy, Value)]
-        formula = " & ".join(map(str, energies))
         if not objects:
             return None
         rows = [self._merged([*told, *common], formula) for told in objects.values()]
@@ -235,6 +252,30 @@ class Objects(Concepts):
                 f"half of the window of {self.family.window} that holds an object."
             )
         return made.named(formula)
+
+    def somewhere(self, n: int, generator: Generator, particles: int = 1) -> dict[str, Entry]:
+        """What formulas may name of one object in each of n draws, at a place of training drawn at random, the same for
+        all particles of a draw: its values, and the prior of objects there.
+        """
+        chosen = torch.randint(SPOTS, (n,), generator=generator, device=generator.device).to(self.family.spots.device)
+        chosen, n = chosen.repeat_interleave(particles), n * particles
+        rows = torch.full((n, self.family.width), torch.nan, device=chosen.device)
+        rows[:, self.family.place] = self.family.spots[chosen]
+        prior = self.family(rows[:, None]).named(PRIOR)
+        told = zip(self.names, [a.name for a in self.attributes for _ in a.values], self._rows(), strict=True)
+        made = {}
+        for (name, kind, row), share in zip(told, self.shares.tolist(), strict=True):
+            held = torch.where(row.to(rows).isnan(), rows, row.to(rows))
+            if share > 0:
+                made[name] = Entry(self.family(held[:, None]).named(name), prior, share, kind, self)
+        return {**made, PRIOR: Entry(prior, prior, 1.0, "", self)}
+
+    def _somewhere(self, held: Sequence[Energy], formula: str) -> Energy | None:
+        """One object with all that several energies of `somewhere` tell of it."""
+        if not all(isinstance(energy, LocalLifts) and energy.places.shape[1] == 1 for energy in held):
+            return None
+        rows = [energy.conditions[:, 0, self.family.own] for energy in held]
+        return self.family(self._merged(rows, formula)[:, None]).named(formula)
 
     def rows_of(self, energy: LocalLifts) -> Tensor:
         """Values (K, columns) of the objects that an energy of this model has, without those that are not there."""
@@ -326,7 +367,7 @@ class ObjectDensities(ConceptDensities):
         steps: int = 0, sigma: float = 0.0, corrections: int | None = None, particles: int = 1, seed: int = 0,
         runs: Sequence[str] = (), shelf: Shelf | None = None,
     ) -> Samples:  # fmt: skip
-        """Draw a formula of objects at places, see `concepts/counting.py`."""
+        """Draw a formula of objects at places, or of one object somewhere, see `concepts/counting.py`."""
         return finished(
             self.sampling(
                 models, formula, n=n, shares=shares, steps=steps, sigma=sigma, corrections=corrections,
@@ -340,10 +381,25 @@ class ObjectDensities(ConceptDensities):
         runs: Sequence[str] = (), shelf: Shelf | None = None,
     ) -> collections.abc.Generator[Passing, None, Samples]:  # fmt: skip
         """What `sample` does, level by level."""
+        if formula and len(models) == 1 and not numbered(formula) and kinds(formula, vocabulary([models[0]])):  # type: ignore[list-item]
+            return sampling_somewhere(
+                models[0], formula, self._reading(models[0]), n=n, shares=shares, steps=steps, sigma=sigma,
+                corrections=corrections, particles=particles, seed=seed,
+            )  # fmt: skip
         return sampling_objects(
             models, formula, self.finder(), n=n, shares=shares, steps=steps, sigma=sigma, corrections=corrections,
             particles=particles, seed=seed, runs=runs,
         )  # fmt: skip
+
+    def _reading(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
+        """What reads one object in images: the data's own rules, or the model itself."""
+        held: Any = model
+
+        def found(images: Tensor) -> Tensor:
+            told = find(held, held.encode(images), torch.Generator().manual_seed(0))
+            return torch.stack([o[0].values if o else torch.full((held.family.width,), torch.nan) for o in told])
+
+        return self.reader() or found
 
     def finder(self) -> Any:
         """What finds objects in images, of each a row of values; None without the data, or if these have none."""

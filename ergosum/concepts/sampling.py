@@ -12,13 +12,13 @@ from ergosum.data.attributed import Attribute, columns
 from ergosum.density.algebra import tree
 from ergosum.density.figures import film_of
 from ergosum.density.formulas import PRIOR, Vocabulary, holds, kinds, meaning, vocabulary
-from ergosum.density.sampling import Passing, decoded, drawing, shown_levels
+from ergosum.density.sampling import Drawn, Passing, decoded, drawing, shown_levels
 from ergosum.formula import numbered
 from ergosum.report.strips import captioned
 from ergosum.samplers.chain import finished
 from ergosum.training.task import Samples, Table
 
-__all__ = ["NEAR", "caption", "sample_concepts", "sampling_concepts", "satisfied"]
+__all__ = ["NEAR", "caption", "judged", "sample_concepts", "sampling_concepts", "satisfied"]
 
 NEAR = 0.1
 """Distance, in sides of an image, within which a place counts as the one that was asked for: half of a large solid."""
@@ -116,32 +116,45 @@ def sampling_concepts(
     generator = torch.Generator().manual_seed(seed)
     settings = {"steps": steps, "sigma": sigma, "corrections": corrections, "particles": particles}
     drawn = yield from drawing(densities, energy, n, generator, **settings, film=True)  # type: ignore[arg-type]
-    first: Concepts = densities[0]
+    lines = tree(energy, drawn.x)
+    return judged(densities[0], text, known, str(energy), lines, drawn, read, generator, seed, particles)
+
+
+def judged(
+    first: Concepts, text: str, known: Vocabulary, energy: str, lines: list[tuple[str, float]], drawn: Drawn,
+    read: Callable[[Tensor], Tensor | None], generator: torch.Generator, seed: int, particles: int,
+) -> Samples:  # fmt: skip
+    """Draws of a formula as `ergosum sample` shows them, read and judged.
+
+    Args:
+        first: the model whose space they are in. text: the formula. known: its vocabulary. energy: the energy in words.
+            lines: its tree. Others: as `sample_concepts`.
+    """
+    n = len(drawn.x)
     images = decoded(first, drawn.x)
-    numbers: dict[str, Any] = {"formula": str(energy), "n": n, "seed": seed, "levels": list(drawn.levels),
+    numbers: dict[str, Any] = {"formula": energy, "n": n, "seed": seed, "levels": list(drawn.levels),
                                "particles": particles}  # fmt: skip
     if drawn.ess:
         numbers["ess"] = drawn.ess
     values, judge = read(images), "its reader"
     if values is None:
         values, judge = infer(first, drawn.x, generator).values, "Bayes' rule of the model itself"
-    good = satisfied(text, known, first.attributes, values) if formula else torch.ones(n, dtype=torch.bool)
-    numbers |= {"judge": judge, "satisfied": good.float().mean().item(), "read": _shares(first.attributes, values)}
-    lines = tree(energy, drawn.x)
+    told = satisfied(text, known, first.attributes, values) if text != PRIOR else torch.ones(n, dtype=torch.bool)
+    numbers |= {"judge": judge, "satisfied": told.float().mean().item(), "read": _shares(first.attributes, values)}
     tables = [Table(("term",), {"energy": 2}, [{"term": t, "energy": e} for t, e in lines], "Mean energy, in nats")]
     named = kinds(text, known)
     rows = [
         {"read as": value, "share": share}
-        for kind, told in numbers["read"].items() if kind in named for value, share in told.items()
+        for kind, own in numbers["read"].items() if kind in named for value, share in own.items()
     ]  # fmt: skip
     title = f"{text}: {numbers['satisfied']:.3f} of {n} draws satisfy it, as {judge} sees them"
     tables.append(Table(("read as",), {"share": 3}, rows, title))
     some = min(n, SHOWN)
     captions = [caption(first.attributes, row, sorted(named)) for row in values[:some]]
     head = [title, *(f"{t}   {e:.1f}" for t, e in lines)]
-    told = [bool(g) for g in good[:some]]
-    image = captioned(images[:some], captions, told, head)
-    return Samples(image, numbers, tables, film_of(shown_levels(first, drawn)), images[:some], captions, told, lines)
+    good = [bool(g) for g in told[:some]]
+    image = captioned(images[:some], captions, good, head)
+    return Samples(image, numbers, tables, film_of(shown_levels(first, drawn)), images[:some], captions, good, lines)
 
 
 def _shares(attributes: Sequence[Attribute], values: Tensor) -> dict[str, dict[str, float]]:

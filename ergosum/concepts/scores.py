@@ -45,6 +45,7 @@ __all__ = [
     "random_formulas",
     "right",
     "score_concepts",
+    "score_formulas",
     "tables",
     "variation",
 ]
@@ -203,15 +204,31 @@ def score_concepts(
         parts = values.split(max(1, CHUNK // particles))
         return torch.cat([own(conjunction(model, p.repeat_interleave(particles, 0)), len(p)) for p in parts])
 
-    told: dict[str, Any] = {"card": name, "n": n, "seed": seed, **{k: v for k, v in options.items() if v is not None}}
-    told["reader"] = accuracies(attributes, read(held.images), held.values)
-    told |= conjunctions(attributes, data, read, held.values, together)
     known = vocabulary([model])
-    asked = formulas(attributes)
 
     def of(one: Asked, count: int) -> Tensor:
         return own(meaning(one.formula, known, one.shares), count)
 
+    told: dict[str, Any] = {"card": name, "n": n, "seed": seed, **{k: v for k, v in options.items() if v is not None}}
+    told["reader"] = accuracies(attributes, read(held.images), held.values)
+    told |= conjunctions(attributes, data, read, held.values, together)
+    told |= score_formulas(attributes, known, read, of, n, generator)
+    told |= _inferred(model, held, generator)
+    told["targets"] = [
+        target(what, told[key], wanted, at_least)
+        for key, (what, wanted, at_least) in TARGETS.items()
+        if told.get(key) is not None
+    ]
+    return told
+
+
+def score_formulas(
+    attributes: Sequence[Attribute], known: Vocabulary, read: Reader, of: Callable[[Asked, int], Tensor], n: int,
+    generator: Generator,
+) -> dict[str, Any]:  # fmt: skip
+    """Scores of n draws of every formula, and of n / 10 of random ones; arguments as of `formula_row`."""
+    asked = formulas(attributes)
+    told: dict[str, Any] = {}
     told["formulas"] = [
         {"kind": kind, **formula_row(one, known, attributes, read, of, n)}
         for kind, ones in asked.items()
@@ -237,12 +254,6 @@ def score_concepts(
         "random_least": min((row["satisfied"] for row in tried), default=None),
         "random_p": sum(row["p"] > 0.01 for row in tried) / len(tried) if tried else None,
     }
-    told |= _inferred(model, held, generator)
-    told["targets"] = [
-        target(what, told[key], wanted, at_least)
-        for key, (what, wanted, at_least) in TARGETS.items()
-        if told.get(key) is not None
-    ]
     return told
 
 

@@ -8,7 +8,7 @@ import torch
 
 from ergosum.cli import main
 from ergosum.concepts import LocalLifts, ObjectDensities, Objects
-from ergosum.concepts.counting import as_asked, counted, score_told, spaced, value_lifts
+from ergosum.concepts.counting import as_asked, counted, drawing_somewhere, score_told, spaced, value_lifts
 from ergosum.concepts.local import background_of, corners, cut
 from ergosum.concepts.recipes import objects
 from ergosum.data.attributed import Attribute, Attributed
@@ -17,7 +17,9 @@ from ergosum.density.formulas import meaning, vocabulary
 from ergosum.density.sampling import draw
 from ergosum.energies.gaussian import Gaussian
 from ergosum.energy import Conditional, Energy
+from ergosum.nodes import silence
 from ergosum.part import Part
+from ergosum.samplers.chain import finished
 from ergosum.training.loop import train
 from ergosum.training.runfolder import load_predictor
 from tests.shrink import shrunk
@@ -173,10 +175,15 @@ def test_what_was_never_shown_is_scored_apart(monkeypatch):
             made[:, 0] = 0
             return made[:, :, None, None]
 
+        @staticmethod
+        def somewhere(n, generator):
+            return {}
+
     monkeypatch.setattr("ergosum.concepts.counting.value_lifts", lambda model, values: values[:, :, None, None])
+    monkeypatch.setattr("ergosum.concepts.counting.score_formulas", lambda *given: {"nested": 0.5})
     told = score_told(Model, Told(), 200, 0)
     assert (told["and_seen"], told["and_held_out"], told["lifted_held_out"]) == (1, 0, 1)
-    assert told["reader"]["all"] == 1 and "and_held_out_place" not in told
+    assert told["reader"]["all"] == 1 and told["nested"] == 0.5 and "and_held_out_place" not in told
     assert [row["row"] for row in told["conjunctions"]] == ["and_seen", "and_held_out", "lifted_seen",
                                                             "lifted_held_out"]  # fmt: skip
     monkeypatch.setattr(Told, "held_out", lambda self, values: torch.zeros(len(values), dtype=torch.bool))
@@ -288,7 +295,7 @@ def test_the_prior_is_the_background_alone(run):
 
 
 @pytest.mark.parametrize(("formula", "said"), [
-    ("red", "red: expected a place too, such as red & at(0.3,0.6)"),
+    ("red & blue", "nothing satisfies this"),
     ("large & at(0.3,0.6)", "no energy is called 'large'"),
     ("at(0.3,1.6)", "place: expected 2 numbers in [0, 1]"),
     ("at(0.05,0.5)", "place: expected numbers from 0.125 to 0.875"),
@@ -316,9 +323,52 @@ def test_formulas_tell_of_one_object_or_of_all(run):
     assert rows("red & at(0.3,0.6) & at(0.7,0.4)") == [[-1, 1], [-1, 1]]
     assert rows("red(0.3,0.6) & blue(0.7,0.4)") == [[-1, 1], [-1, 2]]
     assert rows("red(0.3,0.6) & cube(0.3,0.6) & at(0.7,0.4)") == [[1, 1], [-1, -1]]
+    with pytest.raises(ValueError, match="red: expected a place too, such as red & at"):
+        known["red"].energy(torch.zeros(1, 3, 32, 32))
     found = [torch.tensor([[1.0, 1, 0, 0.3, 0.6]]), torch.tensor([[1.0, 2, 0, 0.3, 0.6]]), torch.zeros(0, 5)]
     either = meaning("0.5:red(0.3,0.6) | 0.5:prior", known)
     assert as_asked(model, either, found).tolist() == [True, False, True]
+
+
+def test_a_formula_without_a_place_draws_one_object_somewhere(run, tmp_path, capsys):
+    """Each draw at a place of training of its own: what values tell is told of the object there, all at once."""
+    _, model = load_predictor(run)
+    known = model.somewhere(3, torch.Generator().manual_seed(0))
+    places = known["red"].energy.places[:, 0]
+    assert (torch.cdist(places, model.family.spots).amin(1) == 0).all() and len(places.unique(dim=0)) > 1
+    assert all(torch.equal(entry.energy.places[:, 0], places) for entry in known.values())
+    both = meaning("red & cube", known)
+    assert isinstance(both, LocalLifts) and torch.equal(both.places[:, 0], places)
+    assert both.conditions[:, 0, model.family.own][:, :2].tolist() == [[1, 1]] * 3
+    pairs = model.somewhere(2, torch.Generator().manual_seed(0), particles=2)["red"].energy.places[:, 0]
+    assert torch.equal(pairs[0], pairs[1]) and torch.equal(pairs[2], pairs[3])
+    out = tmp_path / "x.png"
+    for formula in ("red & cube", "0.9:red | 0.1:blue", "red & ~cube"):
+        options = ["--n", "3", "--steps", "4", "--out", str(out), "--json"]
+        assert main(["sample", formula, "--model", str(run), *options]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["n"] == 3 and 0 <= told["satisfied"] <= 1 and told["judge"] == "its reader"
+    assert out.stat().st_size > 1000
+
+
+def test_many_draws_somewhere_come_in_parts_with_places_of_their_own(run, monkeypatch):
+    monkeypatch.setattr("ergosum.concepts.counting.CHUNK", 4)
+    _, model = load_predictor(run)
+    with silence():
+        told = finished(drawing_somewhere(model, "red & ~cube", None, 6, torch.Generator().manual_seed(0), steps=2,
+                                          corrections=0, particles=1, film=True))  # fmt: skip
+    assert told.drawn.x.shape == (6, 3, 32, 32) and told.last == 2
+    assert all(level.shape[0] == 6 for level in told.drawn.film)
+    assert told.energy(told.drawn.x[-2:]).shape == (2,)
+
+
+def test_weights_kept_before_places_were_still_load(run):
+    _, model = load_predictor(run)
+    state = model.state_dict()
+    del state["family.spots"]
+    fresh = load_predictor(run)[1]
+    fresh.load_state_dict(state)
+    assert torch.equal(fresh.family.spots, model.family.spots)  # as they stood
 
 
 def test_scores_and_report_are_made(run, capsys, monkeypatch):
