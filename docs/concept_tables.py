@@ -73,6 +73,8 @@ def main() -> None:
         replace_block(PAGE, "finding", finding(told))
     if (RESULTS / "concepts").is_dir():
         replace_block(PAGE, "rivals", rivals(RESULTS / "concepts"))
+    if (RESULTS / "planar_tasks.json").is_file():
+        replace_block(PAGE, "planar", planar(read_json(RESULTS / "planar_tasks.json")))
     supports = sorted(RESULTS.glob("concepts-mnist-*"))
     if supports:
         replace_block(PAGE, "coind", coind(supports))
@@ -128,6 +130,20 @@ def finding(told: Mapping[str, Any]) -> list[str]:
         cells = [number(row.get(key), 2 if key == "median" else 3) for key in FOUND]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return [*lines, "", f"The same score: {told['n']} images of the test part in each row."]
+
+
+def planar(told: Mapping[str, Any]) -> list[str]:
+    """Nine formulas of the plane."""
+    lines = ["| task | row | holds | Chamfer distance | total variation | together | answer |", "|---|---|---|---|---|---|---|"]
+    for row in told["rows"]:
+        answer = "" if row.get("together") is None else "draws" if row["answered"] else "nothing"
+        cells = [number(row.get(key)) for key in ("hit", "chamfer", "tv", "together")]
+        lines.append(f"| {row['task']} | {row['row']} | " + " | ".join(cells) + f" | {answer} |")
+    return [
+        *lines, "", f"`python benchmarks/planar_tasks.py --n {told['n']} --seconds {told['seconds']:g} --out "
+        f"benchmarks/results/planar_tasks.json`: seed {told['seed']}, one thread; training and log Z of the eleven sets took "
+        f"{told['training'] / 60:.1f} CPU minutes in all.",
+    ]  # fmt: skip
 
 
 def rivals(folder: Path) -> list[str]:

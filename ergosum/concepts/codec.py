@@ -59,8 +59,7 @@ class AttributeCodec(nn.Module):
             sees an image in other colours while it learns (`recoloured`), so that what it reads holds in colours that
             it never saw. beside: attributes that another code tells (`grown_codes.py`); their parts come before this
             code's in what the decoder sees. thin: channels left of the last map before it is flattened, which saves
-            most weights of an encoder; 0 for all. additive: whether the map that a decoder without a place draws is a
-            sum over parts. channels, side: of an image, side a multiple of 4.
+            most weights of an encoder; 0 for all. channels, side: of an image, side a multiple of 4.
     Shape:
         images: (batch, channels, side, side) in [0, 1]. codes: (batch, D), D the sum over parts.
     Raises:
@@ -80,7 +79,6 @@ class AttributeCodec(nn.Module):
         recolour: float = 0.0,
         beside: Sequence[Attribute] = (),
         thin: int = 0,
-        additive: bool = False,
         channels: int = 3,
         side: int = 32,
     ) -> None:
@@ -103,8 +101,7 @@ class AttributeCodec(nn.Module):
         self.finder = None if self.sought is None else _looking(channels, width, thin, self.coarse, 4)
         self.encoder = _looking(channels, width, thin, self.coarse, 2 * self.latent)
         wide = 2 * width if self.place else width
-        before = [part_size(a) for a in self.beside]
-        self.decoder = _Decoder([*before, *sizes], wide, channels, self.coarse, self.place, additive)
+        self.decoder = _Decoder(known + self.latent, wide, channels, self.coarse, self.place)
         guesses = ends[-2] if len(ends) > 1 else 0
         self.guesser = _guessing(rest, guesses) if apart and guesses else None
         self.apply(_channels_last)
@@ -373,49 +370,24 @@ def _guessing(rest: int, out: int) -> nn.Sequential:
     )  # fmt: skip
 
 
-class _Apart(nn.Module):
-    """A layer each of whose outputs sees one part alone, as many for each part but more for the last, the rest.
-
-    Args:
-        sizes: of the parts. out: outputs.
-    """
-
-    def __init__(self, sizes: Sequence[int], out: int) -> None:
-        super().__init__()
-        each = out // (2 * len(sizes))
-        widths = [each] * (len(sizes) - 1)
-        self.sizes = list(sizes)
-        self.layers = nn.ModuleList(
-            nn.Linear(size, width) for size, width in zip(sizes, [*widths, out - sum(widths)], strict=True)
-        )
-
-    def forward(self, z: Tensor) -> Tensor:
-        """(batch, out)."""
-        return torch.cat([layer(part) for layer, part in zip(self.layers, z.split(self.sizes, 1), strict=True)], 1)
-
-
 class _Decoder(nn.Module):
     """Coordinates at half of the side, modulated by the code at every layer.
 
     Args:
-        sizes: of the parts of the code. width: channels. channels: of the image. coarse: a quarter of its side. place:
-            part of the code by which coordinates are shifted; without, the code also draws a map. additive: whether
-            that is a sum over parts.
+        code: D. width: channels. channels: of the image. coarse: a quarter of its side. place: part of the code by
+            which coordinates are shifted; without, the code also draws a map.
     """
 
     grid: Tensor
 
-    def __init__(
-        self, sizes: Sequence[int], width: int, channels: int, coarse: int, place: slice | None, additive: bool
-    ) -> None:
+    def __init__(self, code: int, width: int, channels: int, coarse: int, place: slice | None) -> None:
         super().__init__()
-        self.place, self.coarse, code = place, coarse, sum(sizes)
+        self.place, self.coarse = place, coarse
         self.register_buffer("grid", coordinates(2 * coarse), persistent=False)
         views = 2 if place else 1
         self.stem = nn.Conv2d(views * 2 * (1 + 2 * len(WAVES)), width, 1)
-        seen = _Apart(sizes, 256) if additive else nn.Linear(code, 256)
         self.map = None if place else nn.Sequential(
-            seen, nn.SiLU(), nn.Linear(256, 2 * width * coarse**2), nn.SiLU(),
+            nn.Linear(code, 256), nn.SiLU(), nn.Linear(256, 2 * width * coarse**2), nn.SiLU(),
             nn.Unflatten(1, (2 * width, coarse, coarse)), nn.Conv2d(2 * width, 4 * width, 3, padding=1),
             nn.PixelShuffle(2),
         )  # fmt: skip

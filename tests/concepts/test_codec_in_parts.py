@@ -57,23 +57,11 @@ def test_codes_that_densities_learn_have_the_noise_that_the_decoder_does_not_see
     torch.testing.assert_close(seen[:, 3:], codes[:, 3:])
 
 
-def test_fewer_channels_are_flattened_and_a_map_may_be_a_sum_over_parts():
-    """The map before its nonlinear end: what one part changes in it does not depend on the others."""
+def test_fewer_channels_may_be_flattened():
     sizes = {thin: sum(p.numel() for p in AttributeCodec(ATTRIBUTES, rest=3, thin=thin).encoder.parameters())
              for thin in (0, 4)}  # fmt: skip
     assert sizes[4] < sizes[0] / 3
-    told = {}
-    for additive in (False, True):
-        torch.manual_seed(0)
-        codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, thin=2, additive=additive, side=16)
-        z = torch.randn(6, codec.latent, generator=Generator().manual_seed(1))
-        one, both = z.clone(), z.flip(0).clone()
-        one[:, :3] = z.flip(0)[:, :3]  # the first part of another image
-        other = both.clone()
-        other[:, :3] = z[:, :3]
-        drawn = [codec.decoder.map[:3](codes) for codes in (z, one, other, both)]
-        told[additive] = (drawn[1] - drawn[0] - drawn[3] + drawn[2]).abs().max().item()
-    assert told[True] < 1e-5 < 1e-3 < told[False]
+    assert AttributeCodec(ATTRIBUTES, rest=3, width=4, thin=2, side=16).encode(torch.rand(2, 3, 16, 16)).shape == (2, 8)
 
 
 def test_the_place_is_brought_to_the_middle():
