@@ -31,8 +31,6 @@ SETS = {"tetrominoes": (36, 4), "shapes": (64, MOST), "scenes": (64, MOST), "toy
 """Side and most objects of the datasets that the feature extractor tells apart."""
 DAMAGES = ("none", "blurred", "noisy", "mixed")
 """What was done to images that the feature extractor learns to tell from true ones."""
-UNSEEN_NOISE, UNSEEN_BLUR = 0.02, 0.15
-"""Most of the noise, and of the share of a blurred image, that nobody sees: with them an image still counts as true."""
 EXTRACTOR_OUTPUTS = len(SETS) + MOST + len(DAMAGES)
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -139,17 +137,10 @@ def train_extractor(iterations: int = 3000, batch: int = 84, count: int = 6000, 
 
 
 def _damaged(images: Tensor, damage: Tensor, generator: Generator) -> Tensor:
-    """Images that are left, blurred over 3 pixels, noisy (deviation 0.1), or mixed with the next one by halves.
-
-    Half of those that are left are changed by what nobody sees, else images of flat colours would be told from true
-    ones by a hundredth of their range.
-    """
-    noise = torch.randn(images.shape, generator=generator)
-    blurred, noisy = F.avg_pool2d(images, 3, 1, 1), (images + 0.1 * noise).clamp(0, 1)
-    share, deviation, changed = torch.rand(3, len(images), 1, 1, 1, generator=generator)
-    slight = images.lerp(blurred, UNSEEN_BLUR * share) + UNSEEN_NOISE * deviation * noise
-    left = torch.where(changed < 0.5, slight.clamp(0, 1), images)
-    kinds = torch.stack([left, blurred, noisy, (images + images.roll(1, 0)) / 2])
+    """Images that are left, blurred over 3 pixels, noisy (deviation 0.1), or mixed with the next one by halves."""
+    noise = 0.1 * torch.randn(images.shape, generator=generator)
+    blurred, noisy = F.avg_pool2d(images, 3, 1, 1), (images + noise).clamp(0, 1)
+    kinds = torch.stack([images, blurred, noisy, (images + images.roll(1, 0)) / 2])
     return kinds[damage, torch.arange(len(images))]
 
 
