@@ -12,6 +12,7 @@ from ergosum.concepts.model import Concepts
 from ergosum.concepts.objects import ObjectDensities, Objects
 from ergosum.concepts.space import AttributeCodes
 from ergosum.concepts.task import ConceptDensities
+from ergosum.concepts.windows import WindowEnergy
 from ergosum.data.avatars import Avatars
 from ergosum.data.coloured_digits import ColouredDigits
 from ergosum.data.concept_scenes import ConceptScenes
@@ -112,7 +113,8 @@ def whole() -> Experiment:
 
 def scenes() -> Experiment:
     """Concepts of scenes, in pixels: windows of solids of every size over a background."""
-    task: Part[Task] = Part(ObjectDensities, data=SCENES, model=Part(Objects, window=18, moved=True), counts=1)
+    model = Part(Objects, window=18, moved=True, windows=Part(WindowEnergy, kept=144))
+    task: Part[Task] = Part(ObjectDensities, data=SCENES, model=model, counts=1)
     return Experiment(
         name="concepts-scenes", shows="solids by shape, colour, size and place, in pixels", cost="not timed", task=task,
         optimiser=Optimiser(iterations=6000, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),

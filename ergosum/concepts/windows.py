@@ -9,6 +9,9 @@ $$ E(y, \sigma | c) = \sum_i \left[ \frac{z_i^2}{2 (\lambda_i + \sigma^2)}
 the correction g starts from the normal distribution that has the windows' covariance, at every level. V is a rotation,
 so that noise on pixels is noise of the same deviation on z, and densities of y and z are the same number.
 
+Of large windows most directions are hardly more than the noise of pixels; g may see the first `kept` alone, and what lies
+in the others is then an independent normal.
+
 Source: `LevelEnergy`, whose one deviation becomes one for each direction.
 """
 
@@ -37,7 +40,8 @@ class WindowEnergy(WholeEnergy):
     """`LevelEnergy` of vectors around the normal distribution of their covariance.
 
     Args:
-        event: (D,). attributes: of the conditions. form, lowest, highest, code: as `WholeEnergy`.
+        event: (D,). attributes: of the conditions. form, lowest, highest, code: as `WholeEnergy`. kept: directions that
+            the correction sees, 0 for all.
     Attributes:
         basis: V, (D, D). deviations: square roots of the eigenvalues, falling, (D,); identity and ones until `fit`.
     """
@@ -53,8 +57,14 @@ class WindowEnergy(WholeEnergy):
         lowest: float = 0.02,
         highest: float = 4.0,
         code: int = 96,
+        kept: int = 0,
     ) -> None:
+        if not 0 <= kept <= event[0]:
+            raise ValueError(f"kept: expected 0 to {event[0]} directions, got {kept!r}.")
         super().__init__(event, attributes, (), form, lowest, highest, code)
+        self.kept = kept or event[0]
+        if kept:
+            self.form = form.build(event=(kept,), code=code)
         self.register_buffer("basis", torch.eye(event[0]))
         self.register_buffer("deviations", torch.ones(event[0]))
 
@@ -74,7 +84,8 @@ class WindowEnergy(WholeEnergy):
         """$\\log p_\\sigma(x | c)$, as `LevelEnergy.log_density`."""
         y, level = self.placed(x, log_sigma)
         z, own = y @ self.basis, Level(level.sigma, self.deviations)
-        return self.anchor(z, own) + self.form(z, own, self.coded(log_sigma, c))
+        seen = Level(level.sigma, self.deviations[: self.kept])
+        return self.anchor(z, own) + self.form(z[:, : self.kept], seen, self.coded(log_sigma, c))
 
     def anchor(self, y: Tensor, level: Level) -> PerSample:
         """Log-density of independent normals with the deviations of the level."""
