@@ -9,8 +9,8 @@ $$ E(y, \sigma | c) = \sum_i \left[ \frac{z_i^2}{2 (\lambda_i + \sigma^2)}
 the correction g starts from the normal distribution that has the windows' covariance, at every level. V is a rotation,
 so that noise on pixels is noise of the same deviation on z, and densities of y and z are the same number.
 
-Of large windows most directions are hardly more than the noise of pixels; g may see the first `kept` alone, and what lies
-in the others is then an independent normal.
+Of large windows most directions are hardly more than the noise of pixels; g may see the first `kept` alone, and what
+lies in the others is then an independent normal.
 
 Source: `LevelEnergy`, whose one deviation becomes one for each direction.
 """

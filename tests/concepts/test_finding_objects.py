@@ -263,6 +263,24 @@ def test_what_windows_learn_is_the_gradient_of_one_energy():
     assert torch.autograd.gradcheck(energy, x[:3].double().requires_grad_())
 
 
+def test_directions_that_are_not_kept_are_independent_normals_whatever_is_learned():
+    _, x = windows()
+    family = WindowEnergy((5,), (Attribute("tint", ("dark", "bright")),), kept=2)
+    family.fit(x)
+    for parameter in family.parameters():
+        torch.nn.init.normal_(parameter, std=0.2, generator=torch.Generator().manual_seed(parameter.numel()))
+    sigma = 0.5
+    energy = family.double().at_noise(sigma)(torch.ones(1, dtype=torch.float64))
+    y = x[:6].double()
+    for n, (direction, deviation) in enumerate(zip(family.basis.T, family.deviations, strict=True)):
+        told = energy(y + 0.7 * direction) - energy(y)
+        z = (y - family.mean) @ direction
+        normal = ((z + 0.7).square() - z.square()) / (2 * (deviation**2 + sigma**2))
+        assert torch.allclose(told, normal, atol=1e-4) == (n >= 2)
+    with pytest.raises(ValueError, match="kept: expected 0 to 5 directions, got 6"):
+        WindowEnergy((5,), (), kept=6)
+
+
 def test_a_command_tells_the_objects_of_an_image(tmp_path, capsys):
     from ergosum.concepts.recipes import objects
     from ergosum.training.loop import train
