@@ -75,6 +75,8 @@ def main() -> None:
         replace_block(PAGE, "rivals", rivals(RESULTS / "concepts"))
     if (RESULTS / "planar_tasks.json").is_file():
         replace_block(PAGE, "planar", planar(read_json(RESULTS / "planar_tasks.json")))
+    if (RESULTS / "continual.json").is_file():
+        replace_block(PAGE, "continual", continual(read_json(RESULTS / "continual.json")))
     supports = sorted(RESULTS.glob("concepts-mnist-*"))
     if supports:
         replace_block(PAGE, "coind", coind(supports))
@@ -144,6 +146,20 @@ def planar(told: Mapping[str, Any]) -> list[str]:
         f"benchmarks/results/planar_tasks.json`: seed {told['seed']}, one thread; training and log Z of the eleven sets took "
         f"{told['training'] / 60:.1f} CPU minutes in all.",
     ]  # fmt: skip
+
+
+def continual(told: Mapping[str, Any]) -> list[str]:
+    """Concepts learned one after another."""
+    asked = {"place": "place told", "shape": "and shape", "colour": "and colour"}
+    lines = ["| row | after | CPU minutes | " + " | ".join(asked.values()) + " | largest change of an old draw |",
+             "|---|---|---|" + "---|" * (len(asked) + 1)]  # fmt: skip
+    for row in told["rows"]:
+        changes = [row[f"{key} changed"] for key in asked if row.get(f"{key} changed") is not None]
+        change = "" if row["row"] != "grown" or row["after"].endswith("place") else f"{max(changes):g}"
+        after = "" if row["row"] == "true images" else row["after"].partition("-")[2]
+        cells = [number(row.get("minutes"), 1), *(number(row.get(key)) for key in asked)]
+        lines.append(f"| {row['row']} | {after} | " + " | ".join(cells) + f" | {change} |")
+    return [*lines, "", f"`python benchmarks/continual.py --rows grown together --n {told['n']}`, seed {told['seed']}, one run of each."]  # fmt: skip
 
 
 def rivals(folder: Path) -> list[str]:
