@@ -113,11 +113,11 @@ def whole() -> Experiment:
 
 def scenes() -> Experiment:
     """Concepts of scenes, in pixels: windows of solids of every size over a background."""
-    model = Part(Objects, window=18, moved=True, windows=Part(WindowEnergy, kept=144))
+    model = Part(Objects, window=18, moved=True, windows=Part(WindowEnergy, kept=192))
     task: Part[Task] = Part(ObjectDensities, data=SCENES, model=model, counts=1)
     return Experiment(
         name="concepts-scenes", shows="solids by shape, colour, size and place, in pixels", cost="not timed", task=task,
-        optimiser=Optimiser(iterations=6000, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
+        optimiser=Optimiser(iterations=20000, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
     )  # fmt: skip
 
 
