@@ -9,8 +9,9 @@ $$ E(y, \sigma | c) = \sum_i \left[ \frac{z_i^2}{2 (\lambda_i + \sigma^2)}
 the correction g starts from the normal distribution that has the windows' covariance, at every level. V is a rotation,
 so that noise on pixels is noise of the same deviation on z, and densities of y and z are the same number.
 
-Of large windows most directions are hardly more than the noise of pixels; g may see the first `kept` alone, and what
-lies in the others is then an independent normal.
+Of large windows most directions are hardly more than the noise of pixels. Where only the first k are `kept`, V has k
+columns, g sees these, and what is left of y, in D - k directions that nobody needs to know, is an independent normal of
+one deviation, that of their mean variance.
 
 Source: `LevelEnergy`, whose one deviation becomes one for each direction.
 """
@@ -40,14 +41,17 @@ class WindowEnergy(WholeEnergy):
     """`LevelEnergy` of vectors around the normal distribution of their covariance.
 
     Args:
-        event: (D,). attributes: of the conditions. form, lowest, highest, code: as `WholeEnergy`. kept: directions that
-            the correction sees, 0 for all.
+        event: (D,). attributes: of the conditions. form, lowest, highest, code: as `WholeEnergy`. kept: k, 0 for all D.
     Attributes:
-        basis: V, (D, D). deviations: square roots of the eigenvalues, falling, (D,); identity and ones until `fit`.
+        basis: V, (D, k). deviations: square roots of the eigenvalues, falling, (k,); identity and ones until `fit`.
+            beyond: deviation in every other direction, where there are any.
+    Raises:
+        ValueError: for k out of range.
     """
 
     basis: Tensor
     deviations: Tensor
+    beyond: Tensor
 
     def __init__(
         self,
@@ -63,10 +67,12 @@ class WindowEnergy(WholeEnergy):
             raise ValueError(f"kept: expected 0 to {event[0]} directions, got {kept!r}.")
         super().__init__(event, attributes, (), form, lowest, highest, code)
         self.kept = kept or event[0]
-        if kept:
+        self.left = event[0] - self.kept
+        if self.left:
             self.form = form.build(event=(kept,), code=code)
-        self.register_buffer("basis", torch.eye(event[0]))
-        self.register_buffer("deviations", torch.ones(event[0]))
+            self.register_buffer("beyond", torch.ones(()))
+        self.register_buffer("basis", torch.eye(event[0])[:, : self.kept].contiguous())
+        self.register_buffer("deviations", torch.ones(self.kept))
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
@@ -77,15 +83,22 @@ class WindowEnergy(WholeEnergy):
         """
         super().fit(x)
         values, basis = torch.linalg.eigh((x - self.mean).double().T @ (x - self.mean).double() / len(x))
-        self.basis.copy_(basis.flip(1))
-        self.deviations.copy_(values.flip(0).clamp(min=LEAST**2).sqrt())
+        values, basis = values.flip(0).clamp(min=LEAST**2), basis.flip(1)
+        self.basis.copy_(basis[:, : self.kept])
+        self.deviations.copy_(values[: self.kept].sqrt())
+        if self.left:
+            self.beyond.copy_(values[self.kept :].mean().sqrt())
 
     def log_density(self, x: Batch, log_sigma: Tensor, c: Tensor) -> PerSample:
         """$\\log p_\\sigma(x | c)$, as `LevelEnergy.log_density`."""
         y, level = self.placed(x, log_sigma)
         z, own = y @ self.basis, Level(level.sigma, self.deviations)
-        seen = Level(level.sigma, self.deviations[: self.kept])
-        return self.anchor(z, own) + self.form(z[:, : self.kept], seen, self.coded(log_sigma, c))
+        told = self.anchor(z, own) + self.form(z, own, self.coded(log_sigma, c))
+        if not self.left:
+            return told
+        variance = self.beyond**2 + level.sigma.reshape(len(y)) ** 2
+        off = y.square().sum(1) - z.square().sum(1)
+        return told - (off / variance + self.left * (2 * math.pi * variance).log()) / 2
 
     def anchor(self, y: Tensor, level: Level) -> PerSample:
         """Log-density of independent normals with the deviations of the level."""
