@@ -136,7 +136,10 @@ def finding(told: Mapping[str, Any]) -> list[str]:
 
 def planar(told: Mapping[str, Any]) -> list[str]:
     """Nine formulas of the plane."""
-    lines = ["| task | row | holds | Chamfer distance | total variation | together | answer |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| task | row | holds | Chamfer distance | total variation | together | answer |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for row in told["rows"]:
         answer = "" if row.get("together") is None else "draws" if row["answered"] else "nothing"
         cells = [number(row.get(key)) for key in ("hit", "chamfer", "tv", "together")]

@@ -1,11 +1,12 @@
 """Weights of terms: numbers, or tensors that differ from sample to sample or learn."""
 
+from collections.abc import Sequence
 from math import isfinite
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Weight", "keep", "per_batch", "positive_weight", "shown", "tiled"]
+__all__ = ["Weight", "expect_shares", "keep", "per_batch", "positive_weight", "shown", "tiled"]
 
 Weight = float | Tensor
 """A number, a scalar tensor, or a tensor (batch,) with one weight per sample."""
@@ -74,3 +75,14 @@ def tiled(held: Tensor, batch: int, owner: str, what: str) -> Tensor:
             f"samples, a multiple of them, or one {what} for all."
         )
     return held.repeat(batch // len(held), *[1] * (held.ndim - 1))
+
+
+def expect_shares(shares: Sequence[float]) -> None:
+    """Refuse shares whose sum is not 1 within 0.01: thirds may be written as 0.33.
+
+    Raises:
+        ValueError: with what came, and its sum.
+    """
+    if abs(sum(shares) - 1) > 0.01 + 1e-9:
+        told = ", ".join(f"{share:g}" for share in shares)
+        raise ValueError(f"shares: expected numbers of sum 1, got {told}, of sum {sum(shares):g}.")

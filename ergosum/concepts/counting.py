@@ -173,11 +173,14 @@ def score_told(model: Any, data: Any, n: int, seed: int) -> dict[str, Any]:
         return {}
     generator, made, rows = torch.Generator().manual_seed(4_000_000 + seed), {}, []
 
-    def drawn(of: Callable[[Tensor], Energy]) -> Callable[[Tensor], Tensor]:
-        return lambda values: torch.cat([_drawn(model, of(v), len(v), generator) for v in values.split(CHUNK)])
+    def drawn(joined: Callable[[Tensor], Energy]) -> Callable[[Tensor], Tensor]:
+        return lambda values: torch.cat([_drawn(model, joined(v), len(v), generator) for v in values.split(CHUNK)])
 
-    for kind, of in (("and", lambda v: model.family(v[:, None])), ("lifted", lambda v: value_lifts(model, v))):
-        told = conjunctions(model.attributes, data, data.read, held.values, drawn(of))
+    ways: dict[str, Callable[[Tensor], Energy]] = {
+        "and": lambda v: model.family(v[:, None]), "lifted": lambda v: value_lifts(model, v)
+    }  # fmt: skip
+    for kind, joined in ways.items():
+        told = conjunctions(model.attributes, data, data.read, held.values, drawn(joined))
         for row in told.pop("conjunctions"):
             rows.append({**row, "row": row["row"].replace("and", kind, 1)})
         made |= {key.replace("and", kind, 1): value for key, value in told.items()}
@@ -208,18 +211,21 @@ def drawing_somewhere(
 
     Args:
         model: `Objects`. options: of `density.sampling.drawing`.
+    Raises:
+        ValueError: as `density.sampling.drawing`.
     """
-    particles, parts = options.get("particles", 1), []
-    for at in range(0, n, max(1, CHUNK // particles)):
-        size = min(max(1, CHUNK // particles), n - at)
+    particles, parts = max(1, options.get("particles", 1)), []
+    sizes = [len(part) for part in torch.empty(max(1, n)).split(max(1, CHUNK // particles))]
+    for size in sizes:
         places = model.somewhere(size, generator, particles)
         known = {name: entry._replace(energy=entry.energy.named(name)) for name, entry in places.items()}
         energy = meaning(formula, known, shares)
-        parts.append((yield from drawing([model], energy, size, generator, **options)))
-    film = [torch.cat(level) for level in zip(*(part.film for part in parts), strict=True)]
-    ess = [sum(level) / len(level) for level in zip(*(part.ess for part in parts), strict=True)]
-    drawn = Drawn(torch.cat([part.x for part in parts]), film, parts[0].levels, ess)
-    return Somewhere(drawn, energy, known, size)
+        drawn = yield from drawing([model], energy, min(size, n), generator, **options)
+        parts.append(Somewhere(drawn, energy, known, size))
+    told, last = [part.drawn for part in parts], parts[-1]
+    film = [torch.cat(level) for level in zip(*(one.film for one in told), strict=True)]
+    ess = [sum(level) / len(level) for level in zip(*(one.ess for one in told), strict=True)]
+    return last._replace(drawn=Drawn(torch.cat([one.x for one in told]), film, told[0].levels, ess))
 
 
 def sampling_somewhere(

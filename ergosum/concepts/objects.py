@@ -272,9 +272,10 @@ class Objects(Concepts):
 
     def _somewhere(self, held: Sequence[Energy], formula: str) -> Energy | None:
         """One object with all that several energies of `somewhere` tell of it."""
-        if not all(isinstance(energy, LocalLifts) and energy.places.shape[1] == 1 for energy in held):
+        lifts = [energy for energy in held if isinstance(energy, LocalLifts) and energy.places.shape[1] == 1]
+        if len(lifts) < len(held):
             return None
-        rows = [energy.conditions[:, 0, self.family.own] for energy in held]
+        rows = [energy.conditions[:, 0, self.family.own] for energy in lifts]
         return self.family(self._merged(rows, formula)[:, None]).named(formula)
 
     def rows_of(self, energy: LocalLifts) -> Tensor:

@@ -71,7 +71,7 @@ def latents() -> Experiment:
     codec = Part(AttributeCodec, place="place", rest=4, thin=16)
     return in_parts(
         "concepts-latents", "solids by shape, colour, size and place, in codes with a part for each", SCENES, codec,
-        10500,
+        10500, cost="51 CPU minutes",
     )  # fmt: skip
 
 

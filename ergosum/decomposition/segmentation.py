@@ -117,7 +117,7 @@ def _stripes(images: Tensor, segments: int) -> Tensor:
 
 def _swaps(
     model: ImageDecomposer, latents: Tensor, masks: Tensor, generator: Generator
-) -> tuple[dict[str, float], Tensor]:
+) -> tuple[dict[str, Any], Tensor]:
     """Each unit in turn is replaced by that of a donor and the result is encoded again; scores, and the results.
 
     Units that are the same in all images, or differ by less than a thousandth of what the others do (in square), are
@@ -144,7 +144,8 @@ def _swaps(
         made += images
         again = _matched(again, mixed) if placed else again
         swapped = torch.arange(count) == k
-        told.append(swap_consistency(*(z[:, living] for z in (own, other, by_unit(again))), swapped[living]))
+        own, other, again = own[:, living], other[:, living], by_unit(again)[:, living]
+        told.append(swap_consistency(own, other, again, swapped[living]))
     mean = torch.tensor(told or [(0.0, 0.0, 0.0)]).double().mean(0).tolist()
     scores = {"swap_share": mean[0], "swap_arrival": mean[1], "swap_consistency": mean[2]}
     dead = count - model.globals - len(told)

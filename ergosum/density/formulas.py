@@ -35,6 +35,7 @@ from ergosum.density.model import PRIOR, Density, Entry
 from ergosum.energy import Energy, as_energy, summed
 from ergosum.formula import numbered, parse_formula
 from ergosum.nodes import Named, Node, silence
+from ergosum.weights import expect_shares
 
 __all__ = ["Entry", "Vocabulary", "Worlds", "holds", "kinds", "meaning", "vocabulary", "worlds"]
 
@@ -69,8 +70,8 @@ def meaning(formula: str, known: Vocabulary, shares: Sequence[float] | None = No
     """The energy that a formula stands for.
 
     Args:
-        shares: > 0, of the alternatives of a formula `a | b | ...`, of any sum; without, the formula's own weights, or
-            equal shares.
+        shares: > 0, of sum 1 within 0.01, of the alternatives of a formula `a | b | ...`; without, the formula's own
+            weights, or equal shares.
     Raises:
         FormulaError: if the formula cannot be read. ValueError: if something in it has no meaning here.
     Warns:
@@ -109,6 +110,7 @@ def _shared(read: Energy, shares: Sequence[float]) -> Energy:
             f"shares: expected {len(read)} numbers > 0, one for each of {', '.join(map(str, read))}; got "
             f"{', '.join(f'{s:g}' for s in shares)}."
         )
+    expect_shares(shares)
     return Or(*read, log_weights=[log(s / sum(shares)) for s in shares])
 
 

@@ -38,6 +38,7 @@ from ergosum.report.strips import sheet
 from ergosum.shapes import Frames, Images
 from ergosum.temporal.control import Bank
 from ergosum.training.task import Samples, Table
+from ergosum.weights import expect_shares
 
 __all__ = [
     "TEMPERATURE", "Alternative", "Futures", "alternatives", "futures", "futures_sheet", "next_frame", "sample_futures",
@@ -97,8 +98,8 @@ def alternatives(formula: str, names: Sequence[str], shares: Sequence[float] | N
     """The ways in which a formula comes true, in the order in which they are written.
 
     Args:
-        names: what it may name. shares: > 0, one for each way, of any sum; None takes the weights of the formula
-            (`0.7:colour | 0.3:angle`), where an alternative without a weight counts 1.
+        names: what it may name. shares: > 0, one for each way, of sum 1 within 0.01; None takes the weights of the
+            formula (`0.7:colour | 0.3:angle`), where an alternative without a weight counts 1.
     Raises:
         FormulaError: if the formula cannot be read. ValueError: if it holds a negation, has more than 64 ways, or the
         shares are not as many positive numbers.
@@ -119,6 +120,7 @@ def alternatives(formula: str, names: Sequence[str], shares: Sequence[float] | N
             f"shares: expected {len(ways)} numbers > 0, one for each of {told}; got "
             f"{', '.join(f'{s:g}' for s in chosen)}."
         )
+    expect_shares(chosen)
     return tuple(Alternative(m, s / sum(chosen), w) for s, (_, m, w) in zip(chosen, ways, strict=True))
 
 

@@ -360,6 +360,8 @@ def test_many_draws_somewhere_come_in_parts_with_places_of_their_own(run, monkey
     assert told.drawn.x.shape == (6, 3, 32, 32) and told.last == 2
     assert all(level.shape[0] == 6 for level in told.drawn.film)
     assert told.energy(told.drawn.x[-2:]).shape == (2,)
+    with pytest.raises(ValueError, match="n: expected at least 1, got 0"):
+        finished(drawing_somewhere(model, "red", None, 0, torch.Generator().manual_seed(0), steps=2))
 
 
 def test_weights_kept_before_places_were_still_load(run):

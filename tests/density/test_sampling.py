@@ -101,6 +101,7 @@ def test_what_signs_mean():
     ("left", (0.5, 0.5), "expected a formula of alternatives"),
     ("left | top", (0.5, 0.2, 0.3), "expected 2 numbers > 0, one for each of left, top; got 0.5, 0.2, 0.3"),
     ("left | top", (0.5, 0.0), "expected 2 numbers > 0"),
+    ("left | top", (0.9, 0.3), r"shares: expected numbers of sum 1, got 0\.9, 0\.3, of sum 1\.2"),
 ])  # fmt: skip
 def test_a_formula_without_a_meaning_is_told_in_one_line(formula, shares, said):
     with pytest.raises(ValueError, match=said):

@@ -95,8 +95,10 @@ def test_a_formula_is_written_out_as_its_alternatives():
 
 
 def test_shares_that_are_given_replace_the_weights_of_a_formula():
-    ways = alternatives("9:hue | turn", NAMES, (1, 3))
+    ways = alternatives("9:hue | turn", NAMES, (0.25, 0.75))
     assert [w.share for w in ways] == [0.25, 0.75]
+    thirds = alternatives("hue | turn | grow", NAMES, (0.33, 0.33, 0.33))
+    assert [w.share for w in thirds] == pytest.approx([1 / 3] * 3)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +109,7 @@ def test_shares_that_are_given_replace_the_weights_of_a_formula():
         ("hue | turn", (1.0,), "2 numbers > 0, one for each of hue, turn; got 1"),
         ("hue | turn", (1.0, 0.0), "2 numbers > 0"),
         ("hue | turn", (1.0, float("nan")), "2 numbers > 0"),
+        ("hue | turn", (0.9, 0.3), r"shares: expected numbers of sum 1, got 0\.9, 0\.3, of sum 1\.2"),
         (" & ".join(["(hue | turn | grow)"] * 4), None, "at most 64 alternatives, got 81"),
     ],
 )
