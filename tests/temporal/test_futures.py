@@ -244,7 +244,7 @@ def test_what_happens_together_happens_in_turn(cards, seven):
 def test_a_sheet_shows_every_alternative(bank, frames):
     start = torch.full((1, 3, 28, 28), 0.5)
     wide = [
-        futures_sheet(futures(bank, formula, start, 40, (1, 1, 1)[:k], frames=frames, generator=seeded()))
+        futures_sheet(futures(bank, formula, start, 40, (1 / k,) * k, frames=frames, generator=seeded()))
         for k, formula in ((2, "colour | angle"), (3, "colour | angle | scale"))
     ]
     assert wide[1].height > wide[0].height > 28 * 3 * 3
