@@ -13,7 +13,7 @@ from ergosum import zoo
 from ergosum.files import read_json
 
 PAGE, RESULTS = Path("docs/concepts.md"), Path("benchmarks/results")
-CARDS = ("concepts-latents", "concepts-faces")
+CARDS = ("concepts-latents", "concepts-faces", "concepts-scenes")
 SCORES = {
     "and_seen": "AND of all attributes, combinations that training shows",
     "and_held_out": "AND of all, values never shown together",

@@ -439,8 +439,9 @@ class ObjectDensities(ConceptDensities):
     def score(
         self, name: str, model: nn.Module, n: int, seed: int, *, source: str = "", shelf: Shelf | None = None
     ) -> dict[str, Any]:
-        """Counts in n draws of each number and, of data that hold combinations out, draws with all values told, see
-        `concepts/counting.py`; objects found in n images of each kind, see `concepts/finding_scores.py`.
+        """Counts in n draws of each number and, of data that hold combinations out, draws with all values told and of
+        formulas, see `concepts/counting.py`; where more than one is counted, objects found in n images of each kind,
+        see `concepts/finding_scores.py`.
         """
         data = self.data.build(split="test")
         if not (hasattr(data, "found") and hasattr(data, "drawn")):
@@ -450,7 +451,7 @@ class ObjectDensities(ConceptDensities):
             )
         told = score_counts(name, model.eval(), data, n, seed, self.counts)  # type: ignore[arg-type]
         told |= score_told(model, data, n, seed)
-        found = score_finding(model, self.data, n, seed)
+        found = score_finding(model, self.data, n, seed) if self.counts > 1 else {}
         return told | ({"finding": found} if found else {}) | {"source": self.data.cls.__name__}
 
     def tables(self, scores: Mapping[str, Any]) -> list[Table]:

@@ -25,7 +25,7 @@ from ergosum.training.task import Task
 
 __all__ = ["HEADLINES", "recipes"]
 
-HEADLINES = ("concepts-latents", "concepts-faces", "concepts-objects")
+HEADLINES = ("concepts-latents", "concepts-faces", "concepts-scenes", "concepts-objects")
 
 
 def recipes() -> dict[str, Callable[[], Experiment]]:
@@ -116,8 +116,8 @@ def scenes() -> Experiment:
     model = Part(Objects, window=18, moved=True, windows=Part(WindowEnergy, kept=192))
     task: Part[Task] = Part(ObjectDensities, data=SCENES, model=model, counts=1)
     return Experiment(
-        name="concepts-scenes", shows="solids by shape, colour, size and place, in pixels", cost="not timed", task=task,
-        optimiser=Optimiser(iterations=20000, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
+        name="concepts-scenes", shows="solids by shape, colour, size and place, in pixels", cost="21 CPU minutes",
+        task=task, optimiser=Optimiser(iterations=20000, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
     )  # fmt: skip
 
 
