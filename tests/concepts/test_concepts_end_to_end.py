@@ -6,11 +6,16 @@ import pytest
 import torch
 
 from ergosum.cli import main
+from ergosum.concepts.energy import WholeEnergy
+from ergosum.concepts.model import Concepts
 from ergosum.concepts.recipes import latents, scenes, whole
 from ergosum.concepts.space import AttributeCodes
 from ergosum.concepts.task import ConceptDensities
 from ergosum.data.attributed import Attribute, Attributed
+from ergosum.density.forms import InnerProduct
 from ergosum.density.objectives.denoising import DenoisingScore
+from ergosum.density.space import Pixels
+from ergosum.nets.levels import LevelUNet
 from ergosum.part import Part
 from ergosum.training.loop import train
 from ergosum.training.runfolder import load_predictor
@@ -95,11 +100,22 @@ def without_time_score():
     return latents().but(task={"objective": Part(DenoisingScore, time=0.0)})
 
 
-@pytest.mark.parametrize("recipe", [whole, scenes, without_time_score])
+def in_pixels():
+    """One energy of whole images."""
+    family = Part(WholeEnergy, form=Part(InnerProduct, body=Part(LevelUNet, width=8), fine=True))
+    model = Part(Concepts, space=Part(Pixels), family=family)
+    data, objective = latents().task.get("data"), Part(DenoisingScore, time=0.0)
+    return latents().but(task=Part(ConceptDensities, data=data, model=model, objective=objective, draws=0))
+
+
+def windows():
+    return scenes().but(task={"readings": 0})
+
+
+@pytest.mark.parametrize("recipe", [whole, in_pixels, windows, without_time_score])
 def test_other_recipes_of_concepts_train(recipe, tmp_path):
-    small = shrunk(recipe()).but(
-        optimiser={"iterations": 3, "batch": 4}, task={"draws": 16 * (recipe is without_time_score)}
-    )
+    few = {} if recipe is windows else {"draws": 16 * (recipe is without_time_score)}
+    small = shrunk(recipe()).but(optimiser={"iterations": 3, "batch": 4}, task=few)
     assert [u.iteration for u in train(small, tmp_path / "run", accelerator="cpu")][-1] == 3
 
 
