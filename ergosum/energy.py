@@ -13,7 +13,7 @@ noise of standard deviation sigma was added to them.
 from collections.abc import Callable
 from math import isfinite
 from types import ModuleType
-from typing import Any, Self, Union
+from typing import Any, NamedTuple, Self, Union
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from ergosum.construction import remembering
 from ergosum.shapes import Batch, PerSample
 from ergosum.weights import Weight, keep, tiled
 
-__all__ = ["Closed", "Conditional", "Energy", "Term", "as_energy", "summed"]
+__all__ = ["Call", "Closed", "Conditional", "Energy", "Term", "as_energy", "summed"]
 
 Term = Union["Energy", Callable[[Tensor], Tensor]]
 """What composes: an energy, or any callable (batch, *event) -> (batch,)."""
@@ -105,6 +105,12 @@ class Energy(nn.Module):
             ValueError: if the value cannot be differentiated with respect to x.
         """
         return differentiated(self, x, create_graph)
+
+    def call(self, x: Batch) -> "Call | None":
+        """The one call of a family that the energy's value at x needs, for a composition to make it for all its leaves
+        at once; None if there is no such call.
+        """
+        return None
 
     def named(self, name: str) -> Self:
         """The same energy, called `name` in formulas and messages."""
@@ -339,6 +345,21 @@ class Tempered(Conditional):
     def at_noise(self, sigma: float) -> Conditional:
         """The family at that level, divided by the temperature."""
         return Tempered(self.family.at_noise(sigma), self.divisor)
+
+
+class Call(NamedTuple):
+    """A call of a family on which an energy's value rests, see `Energy.call`.
+
+    Attributes:
+        family: without anchors. value: what follows from its energies (n,), the energy (batch,).
+    Shape:
+        c: (n, ...), a condition for each of x. x: (n, *event), points of the family; n is any number.
+    """
+
+    family: Conditional
+    c: Tensor
+    x: Tensor
+    value: Callable[[Tensor], PerSample]
 
 
 class Closed(Energy):

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ergosum.energy import Closed, Conditional, Energy, per_sample, summed
+from ergosum.energy import Call, Closed, Conditional, Energy, per_sample, summed
 
 __all__ = ["leaf_values"]
 
@@ -14,7 +14,7 @@ __all__ = ["leaf_values"]
 def leaf_values(
     held: Sequence[Energy], points: Sequence[Tensor], stand_in: bool = False, create_graph: bool = False
 ) -> dict[Energy, Tensor]:
-    """Values of energies, each at its own point; members of one family in one call.
+    """Values of energies, each at its own point; members of one family in one call, and what others ask one family too.
 
     Args:
         stand_in: whether an energy without a value counts as 0 with its own gradient, which is as good where only the
@@ -22,6 +22,7 @@ def leaf_values(
     """
     values: dict[Energy, Tensor] = {}
     families: dict[Conditional, list[tuple[Closed, Tensor]]] = {}
+    calls: dict[Conditional, list[tuple[Energy, Tensor, Call]]] = {}
     for leaf, x in zip(held, points, strict=True):
         if x.numel() == 0 and len(x) == 0:
             values[leaf] = summed(x)
@@ -29,6 +30,8 @@ def leaf_values(
             families.setdefault(leaf.family, []).append((leaf, x))
         elif stand_in and not leaf.has_value:
             values[leaf] = _StandIn.apply(x, leaf.gradient(x, create_graph))  # type: ignore[assignment]
+        elif (call := leaf.call(x)) is not None:
+            calls.setdefault(call.family, []).append((leaf, x, call))
         else:
             value = values[leaf] = per_sample(leaf(x), x, leaf)
             told = type(leaf).value_and_gradient is not Energy.value_and_gradient
@@ -41,6 +44,11 @@ def leaf_values(
         members, xs = zip(*closed, strict=True)
         for member, x, value in zip(members, xs, _folded(family, members, xs), strict=True):
             values[member] = per_sample(value, x, member)
+    for family, asked in calls.items():
+        made = [call for _, _, call in asked]
+        answers = family(torch.cat([m.c for m in made]))(torch.cat([m.x for m in made])).split([len(m.x) for m in made])
+        for (leaf, x, call), answer in zip(asked, answers, strict=True):
+            values[leaf] = per_sample(call.value(answer), x, leaf)
     return values
 
 

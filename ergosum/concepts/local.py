@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from ergosum.energies.gaussian import Gaussian
-from ergosum.energy import Conditional, Energy
+from ergosum.energy import Call, Conditional, Energy
 from ergosum.shapes import Batch, PerSample
 from ergosum.weights import tiled
 
@@ -143,7 +143,13 @@ class LocalLifts(Energy):
 
     def forward(self, x: Batch) -> PerSample:
         """The background's energy, less its part of each window, and the energy of the windows; in nats."""
-        return self._grounds(x - self.background.mean).flatten(1).sum(1) - self.ratios(x).sum(1)
+        call = self.call(x)
+        return call.value(call.family(call.c)(call.x))
+
+    def call(self, x: Batch) -> Call:
+        """That of the family of windows, for all objects."""
+        call, total = self._ratios(x), self._grounds(x - self.background.mean).flatten(1).sum(1)
+        return call._replace(value=lambda windows: total - call.value(windows).sum(1))
 
     def ratios(self, x: Batch) -> Tensor:
         """Of each object alone, log p(window | object) / p(window | background): minus its bracket above.
@@ -151,14 +157,22 @@ class LocalLifts(Energy):
         Shape:
             x: (batch, channels, side, side). Returns (batch, K), 0 for an object that is not there.
         """
+        call = self._ratios(x)
+        return call.value(call.family(call.c)(call.x))
+
+    def _ratios(self, x: Batch) -> Call:
+        """The call that `ratios` rests on, and how they follow from it."""
         places = tiled(self.places, len(x), "LocalLifts", "set of places")
         conditions = tiled(self.conditions, len(x), "LocalLifts", "set of conditions")
         y = x - self.background.mean
         held = cut(torch.cat([y, self._grounds(y)], 1), places, self.window, self.moved)
         ours, grounds = (part.flatten(2) for part in held.chunk(2, 2))
         told = ~places.isnan().any(-1)
-        ratios = grounds[told].sum(1) - self.windows(conditions[told])(ours[told])
-        return y.new_zeros(told.shape).masked_scatter(told, ratios.to(y))
+
+        def ratios(windows: Tensor) -> Tensor:
+            return y.new_zeros(told.shape).masked_scatter(told, (grounds[told].sum(1) - windows).to(y))
+
+        return Call(self.windows, conditions[told], ours[told], ratios)
 
     def _grounds(self, y: Batch) -> Batch:
         """The background's energy of each number, of y = x less its mean."""

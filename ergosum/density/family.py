@@ -190,6 +190,13 @@ class AtLevel(Conditional):
         self.log_z = 0.0 if family.normalised(sigma) else None
         self.one_scale = (family, sigma) if family.offsets.fitted else None
 
+    def __eq__(self, other: object) -> bool:
+        """One family at one level is the same family, however often it was asked for: compositions call it once."""
+        return isinstance(other, AtLevel) and (other.family, other.sigma) == (self.family, self.sigma)
+
+    def __hash__(self) -> int:
+        return hash((self.family, self.sigma))
+
     def bind(self, z: Tensor, anchor: Tensor | None) -> Energy:
         """A member at the level."""
         return _Member(self.family, z, self.sigma)

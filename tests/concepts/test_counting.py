@@ -92,6 +92,24 @@ def test_lifts_of_gaussians_are_the_gaussian_of_all_windows_at_every_level(sigma
     assert (energy.ratios(x)[1::2, 1] == 0).all()  # an object that is not there
 
 
+def test_a_composition_asks_the_family_of_windows_once_at_every_level(monkeypatch):
+    attributes = [Attribute("shape", ("ball", "box")), Attribute("place", numbers=2)]
+    model, generator = Objects(attributes, channels=1, side=SIDE, window=WINDOW), torch.Generator().manual_seed(0)
+    at = {name: entry.energy for name, entry in model.somewhere(2, generator).items()}
+    nobody = model.family.prior()  # asks for no window
+    with silence():
+        composed = at["box"] | at["ball"] | at["prior"] | nobody
+    x = torch.randn(2, 1, SIDE, SIDE, generator=generator)
+    for energy in (composed, composed.at_noise(0.5)):
+        alone = [part(x) for part in energy.parts]
+        asked, body = [], model.family.windows.log_density
+        with monkeypatch.context() as patch:
+            patch.setattr(model.family.windows, "log_density", lambda y, *rest: asked.append(len(y)) or body(y, *rest))
+            value = energy(x)
+        assert asked == [6]
+        torch.testing.assert_close(value, -torch.stack(alone).neg().logsumexp(0))
+
+
 def test_overlapping_windows_are_a_product_of_lifts_that_is_not_normalised():
     places = torch.tensor([[[4, 4], [6, 6]]], dtype=torch.float64) / SIDE
     energy = LocalLifts(ground(), Tinted(), places, torch.ones(1, 2, 1, dtype=torch.float64), WINDOW)
