@@ -100,12 +100,12 @@ def test_a_composition_asks_the_family_of_windows_once_at_every_level(monkeypatc
     with silence():
         composed = at["box"] | at["ball"] | at["prior"] | nobody
     x = torch.randn(2, 1, SIDE, SIDE, generator=generator)
+    asked, body = [], model.family.windows.log_density
+    monkeypatch.setattr(model.family.windows, "log_density", lambda y, *rest: asked.append(len(y)) or body(y, *rest))
     for energy in (composed, composed.at_noise(0.5)):
         alone = [part(x) for part in energy.parts]
-        asked, body = [], model.family.windows.log_density
-        with monkeypatch.context() as patch:
-            patch.setattr(model.family.windows, "log_density", lambda y, *rest: asked.append(len(y)) or body(y, *rest))
-            value = energy(x)
+        asked.clear()
+        value = energy(x)
         assert asked == [6]
         torch.testing.assert_close(value, -torch.stack(alone).neg().logsumexp(0))
 
