@@ -8,7 +8,8 @@ from ergosum.concepts.grown_model import Grown, GrownEnergy
 from ergosum.concepts.grown_task import GrownDensities
 from ergosum.concepts.local import LocalLifts
 from ergosum.concepts.model import Concepts
-from ergosum.concepts.objects import ObjectDensities, Objects
+from ergosum.concepts.object_model import Objects
+from ergosum.concepts.objects import ObjectDensities
 from ergosum.concepts.space import AttributeCodes
 from ergosum.concepts.task import ConceptDensities
 from ergosum.concepts.windows import WindowEnergy

@@ -8,8 +8,9 @@ import torch
 
 from ergosum.cli import main
 from ergosum.concepts import LocalLifts, ObjectDensities, Objects
-from ergosum.concepts.counting import as_asked, counted, drawing_somewhere, score_told, spaced, value_lifts
+from ergosum.concepts.counting import as_asked, counted, spaced
 from ergosum.concepts.local import background_of, corners, cut
+from ergosum.concepts.one_object import drawing_somewhere, score_told, value_lifts
 from ergosum.concepts.recipes import objects
 from ergosum.data.attributed import Attribute, Attributed
 from ergosum.data.concept_scenes import ConceptScenes
@@ -182,7 +183,7 @@ class Told:
 
 def test_what_was_never_shown_is_scored_apart(monkeypatch):
     """Draws are handed their values, but for boxes, which come out as balls: seen ones are right, and no other."""
-    monkeypatch.setattr("ergosum.concepts.counting._drawn", lambda model, energy, n, generator: energy)
+    monkeypatch.setattr("ergosum.concepts.one_object.drawn_images", lambda model, energy, n, generator: energy)
 
     class Model:
         attributes = Told.attributes
@@ -197,8 +198,8 @@ def test_what_was_never_shown_is_scored_apart(monkeypatch):
         def somewhere(n, generator):
             return {}
 
-    monkeypatch.setattr("ergosum.concepts.counting.value_lifts", lambda model, values: values[:, :, None, None])
-    monkeypatch.setattr("ergosum.concepts.counting.score_formulas", lambda *given: {"nested": 0.5})
+    monkeypatch.setattr("ergosum.concepts.one_object.value_lifts", lambda model, values: values[:, :, None, None])
+    monkeypatch.setattr("ergosum.concepts.one_object.score_formulas", lambda *given: {"nested": 0.5})
     told = score_told(Model, Told(), 200, 0)
     assert (told["and_seen"], told["and_held_out"], told["lifted_held_out"]) == (1, 0, 1)
     assert told["reader"]["all"] == 1 and told["nested"] == 0.5 and "and_held_out_place" not in told
@@ -370,7 +371,7 @@ def test_a_formula_without_a_place_draws_one_object_somewhere(run, tmp_path, cap
 
 
 def test_many_draws_somewhere_come_in_parts_with_places_of_their_own(run, monkeypatch):
-    monkeypatch.setattr("ergosum.concepts.counting.CHUNK", 4)
+    monkeypatch.setattr("ergosum.concepts.one_object.CHUNK", 4)
     _, model = load_predictor(run)
     with silence():
         told = finished(drawing_somewhere(model, "red & ~cube", None, 6, torch.Generator().manual_seed(0), steps=2,
