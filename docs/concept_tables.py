@@ -71,6 +71,9 @@ def main() -> None:
         told = next(iter(read_json(objects).values()))
         replace_block(PAGE, "counts", counts(told))
         replace_block(PAGE, "finding", finding(told))
+    scenes = zoo.CARDS / "concepts-scenes" / "scores.json"
+    if scenes.is_file():
+        replace_block(PAGE, "pixels", pixels(next(iter(read_json(scenes).values()))))
     if (RESULTS / "concepts").is_dir():
         replace_block(PAGE, "rivals", rivals(RESULTS / "concepts"))
     if (RESULTS / "planar_tasks.json").is_file():
@@ -80,6 +83,20 @@ def main() -> None:
     supports = sorted(RESULTS.glob("concepts-mnist-*"))
     if supports:
         replace_block(PAGE, "coind", coind(supports))
+
+
+def pixels(told: Mapping[str, Any]) -> list[str]:
+    """All four right, of windows in pixels."""
+    names = {"and": "everything told at once", "lifted": "a lift over the place for each value"}
+    kinds = ("seen", "held_out", "held_out_place")
+    lines = ["| | combinations shown | a shape and colour never together | a colour never at the place |"]
+    lines.append("|---|---|---|---|")
+    for kind, name in names.items():
+        lines.append(f"| {name} | " + " | ".join(number(told[f"{kind}_{k}"]) for k in kinds) + " |")
+    lines.append(f"| true images | {number(told['reader']['all'])} | | |")
+    ns = {row["row"]: row["n"] for row in told["conjunctions"]}
+    of = ", ".join(str(ns[f"and_{k}"]) for k in kinds)
+    return [*lines, "", f"`ergosum score concepts-scenes --n {told['n']}`, seed 0, one training run; of {of} draws."]
 
 
 def number(value: Any, decimals: int = 3) -> str:

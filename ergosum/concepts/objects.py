@@ -185,7 +185,8 @@ class ObjectDensities(ConceptDensities):
                 "draws them; it has not both."
             )
         told = score_counts(name, model.eval(), data, n, seed, self.counts)  # type: ignore[arg-type]
-        told |= score_told(model, data, n, seed)
+        one = score_told(model, data, n, seed)
+        told |= {**one, "targets": [*told["targets"], *one.get("targets", ())]}
         found = score_finding(model, self.data, n, seed) if self.counts > 1 else {}
         return told | ({"finding": found} if found else {}) | {"source": self.data.cls.__name__}
 

@@ -21,10 +21,21 @@ from ergosum.density.formulas import Vocabulary, meaning
 from ergosum.density.sampling import CHUNK, Drawn, Passing, decoded, drawing
 from ergosum.energy import Energy
 from ergosum.nodes import silence
+from ergosum.report.tables import target
 from ergosum.samplers.chain import finished
 from ergosum.training.task import Samples
 
-__all__ = ["Somewhere", "drawing_somewhere", "sampling_somewhere", "score_told", "value_lifts"]
+__all__ = ["TARGETS", "Somewhere", "drawing_somewhere", "sampling_somewhere", "score_told", "value_lifts"]
+
+
+TARGETS = {
+    "and_seen": ("all attributes right, combinations that training shows", 0.70, True),
+    "and_held_out": ("all right, values never shown together", 0.30, True),
+    "and_held_out_place": ("all right, a value and a place never shown together", 0.60, True),
+    "or_tv": ("shares of alternatives (total variation)", 0.03, False),
+    "random": ("30 random formulas of depth 3 satisfied", 0.90, True),
+}  # fmt: skip
+"""What objects in pixels are to reach."""
 
 
 def score_told(model: Any, data: Any, n: int, seed: int) -> dict[str, Any]:
@@ -59,7 +70,9 @@ def score_told(model: Any, data: Any, n: int, seed: int) -> dict[str, Any]:
         return decoded(model, told.drawn.x)
 
     formulas = score_formulas(model.attributes, model.somewhere(1, generator), data.read, of, n, generator)
-    return {**made, "conjunctions": rows, "reader": reader, **formulas}
+    told = {**made, "conjunctions": rows, "reader": reader, **formulas}
+    met = [target(what, told[key], *wanted) for key, (what, *wanted) in TARGETS.items() if told.get(key) is not None]
+    return {**told, "targets": met}
 
 
 class Somewhere(NamedTuple):

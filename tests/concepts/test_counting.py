@@ -203,6 +203,7 @@ def test_what_was_never_shown_is_scored_apart(monkeypatch):
     told = score_told(Model, Told(), 200, 0)
     assert (told["and_seen"], told["and_held_out"], told["lifted_held_out"]) == (1, 0, 1)
     assert told["reader"]["all"] == 1 and told["nested"] == 0.5 and "and_held_out_place" not in told
+    assert [(goal["value"], goal["met"]) for goal in told["targets"]] == [(1, True), (0, False)]
     assert [row["row"] for row in told["conjunctions"]] == ["and_seen", "and_held_out", "lifted_seen",
                                                             "lifted_held_out"]  # fmt: skip
     monkeypatch.setattr(Told, "held_out", lambda self, values: torch.zeros(len(values), dtype=torch.bool))
