@@ -19,7 +19,7 @@ values equally likely, and while it learns, numbers are exact. And a small netwo
 which the encoder is to make impossible (`apart`).
 
 The decoder is modulated by the code at every layer, so that what one part does multiplies what another does; an
-attribute that says where something is in the image shifts the coordinates that it draws in.
+attribute that says where something is in the image shifts the coordinates that it draws in (`decoders.py`).
 
 Source: Kingma & Welling 2014, equation 10; conditional priors as in Sohn et al. 2015; learning to read what the decoder
 draws is the sleep phase of Hinton et al. 1995; a rest from which values cannot be guessed as in Lample et al. 2017
@@ -27,20 +27,20 @@ draws is the sleep phase of Hinton et al. 1995; a rest from which values cannot 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
+from ergosum.concepts.decoders import Decoder, LocalDecoder
 from ergosum.data.attributed import Attribute, columns
-from ergosum.nets.blocks import ConditionedBlock, coordinates, reduced, widen
+from ergosum.nets.blocks import reduced, widen
 
 __all__ = ["AttributeCodec"]
 
 SPREAD, FINE = 0.3, 0.05
 """s, deviation of a part around where a named value says that it is, and where numbers do."""
-WAVES = (1.0, 2.0, 4.0)
-"""Frequencies in which coordinates are told, in half turns across the image."""
 
 
 class AttributeCodec(nn.Module):
@@ -59,11 +59,14 @@ class AttributeCodec(nn.Module):
             sees an image in other colours while it learns (`recoloured`), so that what it reads holds in colours that
             it never saw. beside: attributes that another code tells (`grown_codes.py`); their parts come before this
             code's in what the decoder sees. thin: channels left of the last map before it is flattened, which saves
-            most weights of an encoder; 0 for all. channels, side: of an image, side a multiple of 4.
+            most weights of an encoder; 0 for all. local: whether each attribute is drawn only where it shows in the
+            data (`LocalDecoder`), for images in which what values tell is always at the same place. channels, side: of
+            an image, side a multiple of 4.
     Shape:
         images: (batch, channels, side, side) in [0, 1]. codes: (batch, D), D the sum over parts.
     Raises:
-        ValueError: if the place is no attribute of two numbers, or images without three colours are to be recoloured.
+        ValueError: if the place is no attribute of two numbers, images without three colours are to be recoloured, or
+            `local` does not go with a place.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class AttributeCodec(nn.Module):
         recolour: float = 0.0,
         beside: Sequence[Attribute] = (),
         thin: int = 0,
+        local: bool = False,
         channels: int = 3,
         side: int = 32,
     ) -> None:
@@ -101,7 +105,12 @@ class AttributeCodec(nn.Module):
         self.finder = None if self.sought is None else _looking(channels, width, thin, self.coarse, 4)
         self.encoder = _looking(channels, width, thin, self.coarse, 2 * self.latent)
         wide = 2 * width if self.place else width
-        self.decoder = _Decoder(known + self.latent, wide, channels, self.coarse, self.place)
+        if local and (self.beside or self.place):
+            raise ValueError("local: expected False of a codec with a place, or beside another: parts show anywhere.")
+        self.decoder: Any = (
+            LocalDecoder(self.parts, channels, self.coarse) if local
+            else Decoder(known + self.latent, wide, channels, self.coarse, self.place)
+        )  # fmt: skip
         guesses = ends[-2] if len(ends) > 1 else 0
         self.guesser = _guessing(rest, guesses) if apart and guesses else None
         self.apply(_channels_last)
@@ -182,6 +191,18 @@ class AttributeCodec(nn.Module):
         for column, part in zip(columns(self.attributes), self.parts, strict=False):
             known[:, part] = ~values[:, column].isnan().any(1, keepdim=True)
         return known
+
+    @property
+    def unseen(self) -> bool:
+        """Whether the decoder has yet to see where values show (`look`)."""
+        return isinstance(self.decoder, LocalDecoder) and not self.decoder.fitted
+
+    def look(self, images: Tensor, values: Tensor) -> None:
+        """Show the decoder where values show, in images (n, channels, side, side) with values (n, columns)."""
+        named = [(part, values[:, column][:, 0])
+                 for a, column, part in zip(self.attributes, columns(self.attributes), self.parts, strict=False)
+                 if a.values]  # fmt: skip
+        self.decoder.fit(images, named)
 
     @torch.no_grad()
     def start_from(self, older: "AttributeCodec") -> None:
@@ -368,50 +389,3 @@ def _guessing(rest: int, out: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(rest, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, out)
     )  # fmt: skip
-
-
-class _Decoder(nn.Module):
-    """Coordinates at half of the side, modulated by the code at every layer.
-
-    Args:
-        code: D. width: channels. channels: of the image. coarse: a quarter of its side. place: part of the code by
-            which coordinates are shifted; without, the code also draws a map.
-    """
-
-    grid: Tensor
-
-    def __init__(self, code: int, width: int, channels: int, coarse: int, place: slice | None) -> None:
-        super().__init__()
-        self.place, self.coarse = place, coarse
-        self.register_buffer("grid", coordinates(2 * coarse), persistent=False)
-        views = 2 if place else 1
-        self.stem = nn.Conv2d(views * 2 * (1 + 2 * len(WAVES)), width, 1)
-        self.map = None if place else nn.Sequential(
-            nn.Linear(code, 256), nn.SiLU(), nn.Linear(256, 2 * width * coarse**2), nn.SiLU(),
-            nn.Unflatten(1, (2 * width, coarse, coarse)), nn.Conv2d(2 * width, 4 * width, 3, padding=1),
-            nn.PixelShuffle(2),
-        )  # fmt: skip
-        self.entering = nn.Linear(code, 2 * width)
-        kernel = 1 if place else 3
-        self.blocks = nn.ModuleList(ConditionedBlock(width, code, kernel) for _ in range(3))
-        self.out = nn.Conv2d(width, 4 * channels, 3, padding=1)
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Images in about [-1, 1]."""
-        views, code = [self.grid], z
-        if self.place is not None:
-            at = z[:, self.place] * (2 / 12**0.5)
-            views.append(self.grid - at[:, :, None, None])
-            code = torch.cat([z[:, : self.place.start], torch.zeros_like(at), z[:, self.place.stop :]], 1)
-        waved = [
-            torch.cat([v, *(f(v * (w * torch.pi)) for w in WAVES for f in (torch.sin, torch.cos))], 1) for v in views
-        ]
-        seen = torch.cat([v.expand(len(z), -1, -1, -1) for v in waved], 1)
-        h = self.stem(seen.contiguous(memory_format=torch.channels_last))
-        if self.map is not None:
-            h = h + self.map(code)
-        gain, bias = self.entering(code)[:, :, None, None].chunk(2, 1)
-        h = h * (1 + gain) + bias
-        for block in self.blocks:
-            h = block(h, code)
-        return F.pixel_shuffle(self.out(F.silu(h)), 2)

@@ -71,7 +71,11 @@ def score_told(model: Any, data: Any, n: int, seed: int) -> dict[str, Any]:
 
     formulas = score_formulas(model.attributes, model.somewhere(1, generator), data.read, of, n, generator)
     told = {**made, "conjunctions": rows, "reader": reader, **formulas}
-    met = [target(what, told[key], *wanted) for key, (what, *wanted) in TARGETS.items() if told.get(key) is not None]
+    met = [
+        target(what, told[key], wanted, more)
+        for key, (what, wanted, more) in TARGETS.items()
+        if told.get(key) is not None
+    ]
     return {**told, "targets": met}
 
 

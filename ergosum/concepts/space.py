@@ -39,6 +39,15 @@ class AttributeCodes(Codes):
         super().__init__(known, share, weights, divergence, batch, channels, side)
         self.parts: tuple[slice, ...] = self.codec.parts
 
+    @property
+    def unseen(self) -> bool:
+        """Whether the codec is to be shown images and values before it learns (`look`)."""
+        return bool(getattr(self.codec, "unseen", False))
+
+    def look(self, images: Tensor, values: Tensor) -> None:
+        """Show the codec images and values."""
+        self.codec.look(images, values)
+
     def told(self, images: Tensor, values: Tensor, generator: Generator) -> Tensor:
         """Standardised codes that a density learns: of parts whose values are told, where these say that they lie."""
         return (self.codec.told(images, values, generator) - self.centre) / self.spread

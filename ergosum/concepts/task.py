@@ -114,6 +114,8 @@ class ConceptDensities(Densities):
         """The objective's loss, or while codes are being learned that of the codec."""
         inner = model.module if hasattr(model, "module") else model
         if inner.space.learns(progress) and hasattr(inner.space, "told_loss"):
+            if getattr(inner.space, "unseen", False):
+                inner.space.look(*self._record(inner, FITTED, torch.Generator().manual_seed(0)))
             return inner.space.told_loss(batch.images, batch.labels, generator)
         if inner.space.stages and not inner.space.settled:
             self._settle(inner)

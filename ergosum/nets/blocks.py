@@ -16,7 +16,8 @@ class ConditionedBlock(nn.Module):
     Args:
         channels: of x. code: width of z. kernel: side of the convolutions, odd.
     Shape:
-        x: (batch, channels, height, width). z: (batch, code). Returns the shape of x.
+        x: (batch, channels, height, width). z: (batch, code), or one for each place, (batch, code, height, width).
+        Returns the shape of x.
     """
 
     def __init__(self, channels: int, code: int, kernel: int = 3) -> None:
@@ -32,8 +33,13 @@ class ConditionedBlock(nn.Module):
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         """One residual update of x under code z."""
-        gain, bias = self.modulation(z)[:, :, None, None].chunk(2, 1)
+        gain, bias = modulating(self.modulation, z).chunk(2, 1)
         return x + self.second(F.silu(self.first(F.silu(x)) * (1 + gain) + bias))
+
+
+def modulating(layer: nn.Linear, z: Tensor) -> Tensor:
+    """What a layer makes of codes (batch, code), the same at all places, or of codes of each, (batch, code, h, w)."""
+    return layer(z)[:, :, None, None] if z.ndim == 2 else layer(z.movedim(1, -1)).movedim(-1, 1)
 
 
 def coordinates(side: int) -> Tensor:
