@@ -108,12 +108,15 @@ class LocalDecoder(nn.Module):
     @torch.no_grad()
     def fit(self, images: Tensor, named: Sequence[tuple[slice, Tensor]]) -> None:
         """Take where parts show from images (n, channels, side, side): each part with the numbers of its values, (n,),
-        NaN where nobody tells it. A place at half of the side counts as its neighbours do.
+        NaN where nobody tells it; of a part with one value or none nothing is taken. A place at half of the side counts
+        as its neighbours do.
         """
         for part, values in named:
             own = [images[values == v] for v in range(part.stop - part.start)]
-            means = torch.stack([x.mean(0) for x in own if len(x)])
-            between = means.var(0, correction=0).sum(0)
+            means = [x.mean(0) for x in own if len(x)]
+            if len(means) < 2:
+                continue
+            between = torch.stack(means).var(0, correction=0).sum(0)
             shown = (between > SHOWN * between.max()).to(self.gates)[None]
             self.gates[part] = F.max_pool2d(F.max_pool2d(shown, 2), 3, stride=1, padding=1)
         self.fitted.fill_(True)

@@ -64,6 +64,57 @@ def test_fewer_channels_may_be_flattened():
     assert AttributeCodec(ATTRIBUTES, rest=3, width=4, thin=2, side=16).encode(torch.rand(2, 3, 16, 16)).shape == (2, 8)
 
 
+def shown(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images of 16 pixels with two attributes: a bar on top or none, a block below of three colours; noise elsewhere.
+    The two are not independent, but hardly dependent.
+    """
+    generator = Generator().manual_seed(0)
+    values = torch.stack([torch.randint(k, (n,), generator=generator) for k in (2, 3)], 1).float()
+    images = 0.2 * torch.rand(n, 3, 16, 16, generator=generator)
+    images[:, :, 0:2, 4:12] = values[:, :1, None, None].expand(-1, 3, 2, 8)
+    images[:, :, 12:14, 12:14] = torch.eye(3)[values[:, 1].long()][:, :, None, None].expand(-1, 3, 2, 2)
+    return images, values
+
+
+TWO = (Attribute("bar", ("none", "bar")), Attribute("block", ("red", "green", "blue")))
+
+
+def test_a_local_decoder_draws_each_part_only_where_it_shows():
+    codec = AttributeCodec(TWO, rest=2, width=4, side=16, local=True)
+    assert codec.unseen
+    codec.look(*shown(400))
+    assert not codec.unseen
+    gates = codec.decoder.gates  # of places of two pixels, and one more on each side
+    bar, block = torch.zeros(8, 8), torch.zeros(8, 8)
+    bar[0:2, 1:7], block[5:8, 5:8] = 1, 1
+    assert torch.equal(gates[:2], bar.expand(2, 8, 8)) and torch.equal(gates[2:5], block.expand(3, 8, 8))
+    assert (gates[5:] == 1).all()
+    generator = Generator().manual_seed(0)
+    with torch.no_grad():
+        for weights in codec.decoder.parameters():  # modulations start at zero
+            weights.add_(0.1 * torch.randn(weights.shape, generator=generator))
+        codes = torch.randn(4, codec.latent, generator=generator)
+        for part, gate in zip(codec.parts, (bar, block, torch.ones(8, 8)), strict=True):
+            other = codes.clone()
+            other[:, part] += 1.0
+            change = (codec.decoder(other) - codec.decoder(codes)).abs().amax((0, 1)) > 1e-6
+            reach = torch.nn.functional.max_pool2d(gate[None], 3, stride=1, padding=1)[0]  # of the last convolution
+            assert torch.equal(change, reach.repeat_interleave(2, 0).repeat_interleave(2, 1).bool())
+
+
+def test_where_values_show_is_kept_with_the_weights():
+    codec, again = (AttributeCodec(TWO, rest=2, width=4, side=16, local=True) for _ in range(2))
+    images, values = shown(400)
+    values[::3, 0] = torch.nan  # told by nobody
+    codec.look(images, torch.stack([values[:, 0], torch.full((400,), torch.nan)], 1))
+    assert (codec.decoder.gates[2:5] == 1).all()  # nobody knows where it shows
+    again.load_state_dict(codec.state_dict())
+    assert not again.unseen and torch.equal(again.decoder.gates, codec.decoder.gates)
+    assert codec.decoder.gates[0].sum() == 12
+    with pytest.raises(ValueError, match="local: expected False of a codec with a place"):
+        AttributeCodec(ATTRIBUTES, place="place", local=True)
+
+
 def test_the_place_is_brought_to_the_middle():
     image = torch.zeros(1, 1, 16, 16)
     image[0, 0, 11, 4] = 1.0  # its middle is at (4.5, 11.5) of 16

@@ -47,6 +47,17 @@ def test_a_block_is_both_scaled_and_shifted_by_its_code(half):
     assert not torch.allclose(block(x, z), block(x, -z))
 
 
+def test_a_block_may_see_another_code_in_every_place():
+    x, z = noise(2, 3, 6, 6).float(), noise(2, 5).float()
+    block = ConditionedBlock(3, 5, kernel=1)
+    block.modulation.weight.data.fill_(0.5)
+    codes = z[:, :, None, None].repeat(1, 1, 6, 6)
+    torch.testing.assert_close(block(x, codes), block(x, z))
+    codes[:, :, 2, 4] += 1.0
+    changed = (block(x, codes) - block(x, z)).abs().amax((0, 1)) > 1e-6
+    assert changed.nonzero().tolist() == [[2, 4]]
+
+
 def test_coordinates_run_from_minus_one_to_one_x_before_y():
     grid = coordinates(5)
     assert grid.shape == (1, 2, 5, 5)
