@@ -19,8 +19,8 @@ from ergosum.report.tables import as_html, as_text, targets_html
 from ergosum.training.runfolder import load_predictor
 from ergosum.training.task import Table
 
-CARDS = ("tetrominoes", "scenes-objects", "scenes-global", "shapes",
-         *(pytest.param(name, marks=pytest.mark.slow) for name in ("lighting-objects", "toy-objects")))  # fmt: skip
+CARDS = ("tetrominoes", "shapes", *(pytest.param(name, marks=pytest.mark.slow) for name in
+         ("scenes-objects", "scenes-global", "lighting-objects", "toy-objects")))  # fmt: skip
 
 
 @pytest.mark.parametrize("card", CARDS)

@@ -233,7 +233,7 @@ def test_an_energy_is_dropped_on_the_plane_and_weighed_and_negated(page):
 
 
 def test_a_broken_sampler_is_called_biased(page):
-    page.open("landscape?formula=slanted&steps=400&chains=200&sampler=half-noise")
+    page.open("landscape?formula=slanted&steps=200&chains=200&sampler=half-noise")
     page.until(lambda: "Off by" in page.text(".verdict"))
     page.js("const s = arguments[0]; s.value = 'mala'; s.dispatchEvent(new Event('change'))", page.one(".sampler"))
     page.until(lambda: "of the truth" in page.text(".verdict"))

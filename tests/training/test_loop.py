@@ -48,12 +48,18 @@ def lockstep(learn, tmp_path_factory):
     return folder
 
 
+HALF = {"colour", "tetrominoes"}
+"""The recipes that are tried in half precision, one of each system that has it: many CPUs emulate it."""
+
+
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_takes_three_steps_and_can_be_used(name, learn, tmp_path, request):
+def test_every_recipe_takes_two_steps_and_can_be_used(name, learn, tmp_path, request):
     changes = {"run": {"warm_start": str(request.getfixturevalue("lockstep"))}} if name.startswith("shared") else {}
     changes |= request.getfixturevalue("grown_from")(name)
-    updates = learn(tmp_path, name, optimiser={"precision": find(name).optimiser.precision}, **changes)
-    assert [u.iteration for u in updates] == [1, 2, 3]
+    assert find(name).optimiser.precision == "bf16" or name not in HALF
+    precision = "bf16" if name in HALF else "32"
+    updates = learn(tmp_path, name, optimiser={"iterations": 2, "precision": precision}, **changes)
+    assert [u.iteration for u in updates] == [1, 2]
     assert all(math.isfinite(u.loss) and math.isfinite(u.error) for u in updates)
     bounded = name not in CLASSIC  # a difference of energies, or a score's, has no sign
     assert all(u.loss > 0 and u.error > 0 for u in updates) or not bounded
@@ -75,13 +81,13 @@ def test_every_recipe_takes_three_steps_and_can_be_used(name, learn, tmp_path, r
         whole = isinstance(model, ImageBaseline)
         made = model.recompose(model.encode(images)) if whole else decompose(model, images, generator).whole
     assert made.shape == images.shape
-    assert logged(tmp_path)[-1]["iteration"] == 3 and read_json(tmp_path / "run.json")["iterations"] == 3
+    assert logged(tmp_path)[-1]["iteration"] == 2 and read_json(tmp_path / "run.json")["iterations"] == 2
     assert experiment.name == name
 
 
 def test_training_lowers_the_error_of_the_colour_energy(learn, tmp_path):
     wider = {"model": {"encoder": {"width": 8}, "energy": {"width": 8}}}
-    optimiser = {"iterations": 60, "batch": 16, "rate": 5e-3}
+    optimiser = {"iterations": 60, "batch": 8, "rate": 5e-3}
     updates = learn(tmp_path, task=wider, optimiser=optimiser, run={"log_every": 60})
     first, last = (sum(u.loss for u in part) for part in (updates[:10], updates[-10:]))
     assert last < 0.7 * first
