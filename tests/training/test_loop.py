@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 import torch
+from shrink import one_of_each_kind
 from torch import nn
 
 from ergosum.decomposer import Trajectory
@@ -52,7 +53,17 @@ HALF = {"colour", "tetrominoes"}
 """The recipes that are tried in half precision, one of each system that has it: many CPUs emulate it."""
 
 
-@pytest.mark.parametrize("name", RECIPES)
+KINDS = one_of_each_kind(RECIPES)
+"""They are trained; the others, which have other settings, are built, and trained with --slow."""
+
+
+@pytest.mark.parametrize("name", [n for n in RECIPES if n not in KINDS])
+def test_every_other_recipe_builds_its_model(name, tiny, grown_from):
+    model = tiny(name, **grown_from(name)).built().build()
+    assert any(weight.requires_grad for weight in model.parameters())
+
+
+@pytest.mark.parametrize("name", [n if n in KINDS else pytest.param(n, marks=pytest.mark.slow) for n in RECIPES])
 def test_every_recipe_takes_two_steps_and_can_be_used(name, learn, tmp_path, request):
     changes = {"run": {"warm_start": str(request.getfixturevalue("lockstep"))}} if name.startswith("shared") else {}
     changes |= request.getfixturevalue("grown_from")(name)

@@ -48,18 +48,22 @@ def whole(tmp_path_factory):
     return folder
 
 
+def files(run):
+    return {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
 def refused_to_another(first, run, capsys):
     """A folder that a process trains in is refused to a second one, which changes nothing there."""
     first.send_signal(signal.SIGSTOP)  # it is there, and leaves the processor to the other
     time.sleep(0.1)
     capsys.readouterr()
-    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    before = files(run)
     for more in ([], ["--resume"]):
         assert main(["train", *STEADY, "--out", str(run), "--optimiser.iterations", "60", *more]) == 1
         out, errors = capsys.readouterr()
         assert out == "" and errors.count("\n") == 1, errors
         assert f"{run} is being trained by another process (process {first.pid}); wait for it" in errors
-    assert first.poll() is None and {path.name: path.read_bytes() for path in run.iterdir()} == before
+    assert first.poll() is None and files(run) == before
 
 
 @pytest.mark.parametrize(
