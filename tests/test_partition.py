@@ -56,8 +56,10 @@ def pair(name, trained):
     a.temperature = b.temperature = 1.0
 
 
-@pytest.mark.parametrize("trained", TEMPERATURES)
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name, trained", [
+    pytest.param(name, trained, marks=pytest.mark.slow if name == "images" and trained != TEMPERATURES[0] else ())
+    for name in PAIRS for trained in TEMPERATURES
+])  # fmt: skip
 def test_annealing_finds_the_difference_within_its_error(pair, rng):
     a, b = pair
     found = annealed_importance(a, b, a.draw(2_000, rng), Mala(step_size=0.2), rungs=40, generator=rng)
