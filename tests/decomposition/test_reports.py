@@ -57,8 +57,8 @@ def test_the_run_of_every_recipe_has_a_report(name, tiny):
 
 
 def test_a_run_gets_its_report_from_the_command_line(learn, tmp_path, capsys):
-    for name in ("tetrominoes", "shapes-vae-b4-d64"):
-        learn(tmp_path / name, name)
+    for name, few in (("tetrominoes", {}), ("shapes-vae-b4-d64", {"task": {"model": {"latent": 6}}})):
+        learn(tmp_path / name, name, **few)
         assert main(["report", str(tmp_path / name), "--n", "8"]) == 0
         page = (tmp_path / name / "report.html").read_text()
         assert "below that of the mean image" in page and "copying" not in page

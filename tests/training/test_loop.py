@@ -98,7 +98,7 @@ def test_every_recipe_takes_two_steps_and_can_be_used(name, learn, tmp_path, req
 
 def test_training_lowers_the_error_of_the_colour_energy(learn, tmp_path):
     wider = {"model": {"encoder": {"width": 8}, "energy": {"width": 8}}}
-    optimiser = {"iterations": 60, "batch": 8, "rate": 5e-3}
+    optimiser = {"iterations": 60, "batch": 16, "rate": 5e-3}
     updates = learn(tmp_path, task=wider, optimiser=optimiser, run={"log_every": 60})
     first, last = (sum(u.loss for u in part) for part in (updates[:10], updates[-10:]))
     assert last < 0.7 * first
