@@ -54,5 +54,5 @@ def _ranks(x: Tensor) -> Tensor:
     ranks = []
     for column in x.detach().cpu().double().T:
         _, place, often = column.unique(return_inverse=True, return_counts=True)
-        ranks.append((often.cumsum(0) - (often - 1) / 2)[place])
+        ranks.append((often.cumsum(0) - (often.double() - 1) / 2)[place])
     return torch.stack(ranks, 1)
