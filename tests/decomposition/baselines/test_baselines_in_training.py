@@ -135,7 +135,7 @@ def test_a_run_is_scored_from_the_command_line(coded, capsys):
     assert "random encoder" in said and "beta_vae" in said and "mse_mean" in said
     told = read_json(coded / "scores.json")
     assert set(told) >= FACTOR_KEYS | {"mse", "psnr", "mse_mean", "psnr_mean", "factor_rows"}
-    assert told["factors"] == ["shape", "scale", "orientation", "x", "y"] and told["factor_n"] == 400
+    assert told["factors"] == ["shape", "scale", "orientation", "x", "y"] and told["factor_n"] == 200
     assert "fg_ari" not in told, "one shape is no scene of several"
 
 
