@@ -2,6 +2,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # pinned, so that pip does not resolve to whichever build is newest; set TORCH to a CPU wheel to keep CUDA out
 TORCH ?= torch==2.13.0
+# what one process of the tests compiles, the next does not compile again, whatever is set elsewhere
+TESTS := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 .PHONY: demo test check slow site tables figures clean
 
@@ -9,7 +11,7 @@ demo: .venv/installed
 	$(BIN)/ergosum demo
 
 test: .venv/developed
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+	$(TESTS)
 
 check: .venv/developed
 	$(BIN)/ruff check .
@@ -21,7 +23,7 @@ check: .venv/developed
 	$(MAKE) test
 
 slow: .venv/developed
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --slow
+	$(TESTS) --slow
 
 site: .venv/developed
 	OMP_NUM_THREADS=1 $(BIN)/python docs/website.py

@@ -230,8 +230,8 @@ def differentiated(
         value = per_sample((evaluate or energy)(point), point, energy)
         if not value.requires_grad:
             raise ValueError(f"{energy}: the value does not depend on x through operations that torch differentiates.")
-        # tuples and given ones: less for torch to find out, which on a small energy is what takes longest
-        (gradient,) = torch.autograd.grad((value,), (point,), (torch.ones_like(value),), create_graph=create_graph)
+        # of the sum, because for a gradient that is given torch imports SymPy, which takes a second, once
+        (gradient,) = torch.autograd.grad((value.sum(),), (point,), create_graph=create_graph)
     return (value, gradient) if create_graph else (value.detach(), gradient)
 
 

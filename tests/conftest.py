@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from shrink import fill, shrunk
 
 from ergosum.data.sequences import DigitSequences
+from ergosum.density.table import measure
 from ergosum.recipes import find
 from ergosum.training.experiment import Experiment
 from ergosum.training.loop import train
@@ -42,8 +44,11 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(autouse=True, scope="session")
 def few_images():
-    """Tiny runs of concepts have 32 images: they fit a space and keep codes of 64, and do not go round and round."""
+    """Tiny runs of concepts have 32 images: they fit a space and keep codes of 64, and do not go round and round. What
+    has hardly learned is measured in fewer steps from level to level.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ergosum.density.task.measure", partial(measure, between=1))
         for name in ("task.FITTED", "task.KEPT", "objects.FITTED"):
             patch.setattr(f"ergosum.concepts.{name}", 64)
         yield

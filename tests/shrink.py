@@ -1,10 +1,12 @@
 """Experiments so small that an update takes a moment."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from ergosum.data.glyphs import Glyphs
 from ergosum.data.shapes import Shapes
 from ergosum.part import Part, parameters
+from ergosum.recipes import find
 from ergosum.temporal.discovery import Search
 from ergosum.training.experiment import Experiment
 
@@ -42,6 +44,23 @@ def shrunk(value: Any) -> Any:
     inner = {k: shrunk(v) for k, v in value.settings().items() if isinstance(v, Part | tuple)}
     held = {k: v for k, v in inner.items() if v != value.get(k)}
     return value.but(**held, **{k: v for k, v in SMALL.items() if k in parameters(value.cls)})
+
+
+def classes(value: Any) -> frozenset[type]:
+    """The classes of a part and of all that it holds."""
+    if isinstance(value, tuple):
+        return frozenset().union(*map(classes, value))
+    if isinstance(value, Part):
+        return frozenset({value.cls}).union(*map(classes, value.settings().values()))
+    return frozenset()
+
+
+def one_of_each_kind(names: Iterable[str]) -> list[str]:
+    """Of recipes that are made of the same classes, and differ by settings alone, the first."""
+    kinds: dict[frozenset[type], str] = {}
+    for name in names:
+        kinds.setdefault(classes(find(name).task), name)
+    return list(kinds.values())
 
 
 def fill(value: Any) -> Any:

@@ -56,8 +56,10 @@ def pair(name, trained):
     a.temperature = b.temperature = 1.0
 
 
-@pytest.mark.parametrize("trained", TEMPERATURES)
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name, trained", [
+    pytest.param(name, trained, marks=pytest.mark.slow if name == "images" and trained != TEMPERATURES[0] else ())
+    for name in PAIRS for trained in TEMPERATURES
+])  # fmt: skip
 def test_annealing_finds_the_difference_within_its_error(pair, rng):
     a, b = pair
     found = annealed_importance(a, b, a.draw(2_000, rng), Mala(step_size=0.2), rungs=40, generator=rng)
@@ -116,11 +118,11 @@ def autoregressive(energy, keep, rng):
 def test_the_error_bar_of_a_chain_allows_for_its_correlation(way):
     """With a correlation of 0.85, 12 draws count for one; taken as independent, errors are some 3 times too small.
 
-    Squared z-scores of 60 repetitions have mean 1 with standard error 0.18.
+    Squared z-scores of 30 repetitions have mean 1 with standard error 0.26.
     """
     a, b = PAIRS["Gaussians"]
     honest, naive = [], []
-    for seed in range(60):
+    for seed in range(30):
         rng = torch.Generator().manual_seed(seed)
         chains = [autoregressive(energy, 0.85, rng) for energy in (a, b)]
         flat = [chain.draws.flatten(0, 1) for chain in chains]
@@ -132,8 +134,8 @@ def test_the_error_bar_of_a_chain_allows_for_its_correlation(way):
         truth = b.log_z - a.log_z
         honest.append(((found.value - truth) / found.error) ** 2)
         naive.append(((other.value - truth) / other.error) ** 2)
-    assert abs(sum(honest) / 60 - 1) < SIGMAS * (2 / 60) ** 0.5
-    assert sum(naive) / 60 > 3
+    assert abs(sum(honest) / 30 - 1) < SIGMAS * (2 / 30) ** 0.5
+    assert sum(naive) / 30 > 3
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,16 @@ which minimises the sum of squared differences between neighbours, with the bord
 """
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy import sparse
-from scipy.sparse.linalg import factorized
 from torch import Tensor
 
 from ergosum.data.masks import check_known
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 __all__ = ["harmonic", "linear_in_time", "mean_fill", "mean_image_fill", "nearest_frame"]
 
@@ -94,6 +96,8 @@ def harmonic(images: Tensor, known: Tensor, *, dims: int = 2) -> Tensor:
         solution.
     Cost: one sparse factorisation for each mask that differs; about a millisecond for 28 x 28 pixels.
     """
+    from scipy.sparse.linalg import factorized
+
     mask = check_known("harmonic", known, images)
     if dims not in (2, 3):
         raise ValueError(f"harmonic: expected dims 2 (space) or 3 (time and space), got {dims}.")
@@ -124,8 +128,10 @@ def harmonic(images: Tensor, known: Tensor, *, dims: int = 2) -> Tensor:
 
 
 @lru_cache(maxsize=4)
-def _laplacian(grid: tuple[int, ...]) -> sparse.csr_matrix:
+def _laplacian(grid: tuple[int, ...]) -> "csr_matrix":
     """Degrees minus neighbours of a grid of pixels, whose border has fewer neighbours."""
+    from scipy import sparse
+
     numbers = np.arange(int(np.prod(grid))).reshape(grid)
     pairs = [
         (np.take(numbers, range(n - 1), axis).ravel(), np.take(numbers, range(1, n), axis).ravel())

@@ -3,14 +3,12 @@
 Angle and scale are one Kornia affine warp of the single-channel digit, colour is Kornia's hue shift of the digit held
 in the red channel. A pure red pixel of intensity $v$ turned by hue $h$ is $v$ times a colour that depends on $h$ alone,
 so the shift is applied once to one red pixel per image and multiplied in: the same numbers, without converting every
-pixel.
+pixel. Kornia takes half a second to import, which only what draws has to wait for.
 """
 
 import math
 
 import torch
-from kornia.color import hsv_to_rgb
-from kornia.geometry.transform import get_affine_matrix2d, warp_affine
 from torch import Tensor
 
 __all__ = ["FACTORS", "render", "turn_hue", "warp"]
@@ -21,6 +19,8 @@ FACTORS = ("colour", "angle", "scale")
 
 def _colours(hue: Tensor) -> Tensor:
     """RGB of fully saturated hues: (batch,) in rad -> (batch, 3)."""
+    from kornia.color import hsv_to_rgb
+
     hsv = torch.ones(len(hue), 3, 1, 1, dtype=hue.dtype, device=hue.device)
     hsv[:, 0, 0, 0] = torch.remainder(hue, 2 * math.pi)
     return hsv_to_rgb(hsv)[:, :, 0, 0]
@@ -32,6 +32,8 @@ def warp(images: Tensor, angle: Tensor, scale: Tensor) -> Tensor:
     Shape:
         images: (batch, channels, side, side). angle, scale: (batch,). Returns the shape of `images`.
     """
+    from kornia.geometry.transform import get_affine_matrix2d, warp_affine
+
     side = images.shape[-1]
     centre = images.new_full((len(images), 2), (side - 1) / 2)
     matrix = get_affine_matrix2d(torch.zeros_like(centre), centre, scale[:, None].expand(-1, 2), -angle)[:, :2]
@@ -64,7 +66,7 @@ def turn_hue(images: Tensor, radians: Tensor) -> Tensor:
     Shape:
         images: (batch, 3, side, side) in [0, 1]. radians: (batch,). Returns the shape of `images`.
     """
-    from kornia.color import rgb_to_hsv
+    from kornia.color import hsv_to_rgb, rgb_to_hsv
 
     hsv = rgb_to_hsv(images)
     hue = torch.remainder(hsv[:, :1] + radians[:, None, None, None], 2 * math.pi)

@@ -55,6 +55,7 @@ def dci(latents: Values, factors: Values, generator: Generator | None = None, tr
     """
     x, level, fit, judge = (values.numpy() for values in parted(latents, factors, "dci", generator))
 
+    from sklearn import config_context
     from sklearn.ensemble import ExtraTreesClassifier
 
     importance, accuracy, chance = [], [], []
@@ -65,9 +66,11 @@ def dci(latents: Values, factors: Values, generator: Generator | None = None, tr
             min_samples_leaf=leaf,
             random_state=seed(generator),
         )
-        forest.fit(x[fit], y[fit])
+        with config_context(assume_finite=True, skip_parameter_validation=True):
+            forest.fit(x[fit], y[fit])
+            guess = forest.predict(x[judge])
         importance.append(torch.from_numpy(forest.feature_importances_))
-        accuracy.append(float((forest.predict(x[judge]) == y[judge]).mean()))
+        accuracy.append(float((guess == y[judge]).mean()))
         chance.append(float((y[judge] == np.bincount(y[fit]).argmax()).mean()))
     table = torch.stack(importance, 1)
     weight = table.sum(1) / table.sum().clamp_min(1e-12)

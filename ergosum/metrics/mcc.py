@@ -45,7 +45,14 @@ def correlations(a: Values, b: Values, correlation: Correlation = "spearman") ->
     if correlation not in ("spearman", "pearson"):
         raise ValueError(f"correlations: expected 'spearman' or 'pearson', got {correlation!r}.")
     if correlation == "spearman":
-        from scipy.stats import rankdata
-
-        a, b = (torch.from_numpy(rankdata(x.detach().cpu().numpy(), axis=0)) for x in (a, b))
+        a, b = _ranks(a), _ranks(b)
     return (standardised(a).T @ standardised(b) / (len(a) - 1)).clamp(-1, 1)
+
+
+def _ranks(x: Tensor) -> Tensor:
+    """Rank of every value in its column, 1 .. rows, float64; equal values share the mean of theirs."""
+    ranks = []
+    for column in x.detach().cpu().double().T:
+        _, place, often = column.unique(return_inverse=True, return_counts=True)
+        ranks.append((often.cumsum(0) - (often.double() - 1) / 2)[place])
+    return torch.stack(ranks, 1)

@@ -54,23 +54,27 @@ def sap(
 
 def _accuracies(z: Tensor, level: Tensor, generator: Generator | None, predictor: Predictor) -> Tensor:
     """Of every code alone for every factor: (codes, factors)."""
+    from sklearn import config_context
     from sklearn.svm import LinearSVC
     from sklearn.tree import DecisionTreeClassifier
+    from sklearn.utils.class_weight import compute_sample_weight
 
     fit, judge = split(len(z), generator)
     state = seed(generator)
     score = torch.zeros(z.shape[1], level.shape[1], dtype=torch.float64)
+    columns = [x[:, None].numpy() for x in z.T.float().contiguous()]  # as trees want them, who then need not check them
     for k, y in enumerate(level.T):
-        for d, x in enumerate(z.T):
-            if predictor == "svc":
-                model = LinearSVC(C=0.01, class_weight="balanced", random_state=state)
-            else:
-                model = DecisionTreeClassifier(
-                    max_leaf_nodes=int(y.max()) + 1, class_weight="balanced", random_state=state
-                )
-            model.fit(x[fit, None].numpy(), y[fit].numpy())
-            right = torch.from_numpy(model.predict(x[judge, None].numpy())) == y[judge]
-            shown = torch.bincount(y[judge])
-            hit = torch.bincount(y[judge], weights=right.double())
+        known, shown = y[fit].numpy(), torch.bincount(y[judge])
+        weight = compute_sample_weight("balanced", known)  # once, and not with every tree
+        for d, x in enumerate(columns):
+            with config_context(assume_finite=True, skip_parameter_validation=True):
+                if predictor == "svc":
+                    model = LinearSVC(C=0.01, class_weight="balanced", random_state=state)
+                    guess = model.fit(z[fit, d, None].numpy(), known).predict(z[judge, d, None].numpy())
+                else:
+                    model = DecisionTreeClassifier(max_leaf_nodes=int(y.max()) + 1, random_state=state)
+                    model.fit(x[fit], known, weight, check_input=False)
+                    guess = model.predict(x[judge], check_input=False)
+            hit = torch.bincount(y[judge], weights=(torch.from_numpy(guess) == y[judge]).double())
             score[d, k] = (hit / shown)[shown > 0].mean()
     return score

@@ -370,10 +370,11 @@ def _separation(first: Images, spread: Tensor) -> float:
 def _p(counts: Tensor, ways: Sequence[Alternative]) -> float:
     if len(ways) < 2:
         return 1.0
-    from scipy.stats import chisquare
+    from scipy.special import chdtrc
 
-    expected = [way.share * counts.sum().item() for way in ways]
-    return float(chisquare(counts.tolist(), expected).pvalue)
+    expected = counts.sum().double() * torch.tensor([way.share for way in ways], dtype=torch.float64)
+    statistic = ((counts - expected).square() / expected).sum()
+    return float(chdtrc(len(ways) - 1, float(statistic)))
 
 
 def _positive(name: str, value: float) -> None:

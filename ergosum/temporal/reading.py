@@ -13,7 +13,6 @@ from itertools import combinations
 from typing import NamedTuple
 
 import torch
-from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 from ergosum.shapes import Images
@@ -47,6 +46,8 @@ def blurred(images: Images, sigma: float) -> Images:
     """Gaussian blur with standard deviation `sigma` in pixels, black outside; 0 gives the images back."""
     if sigma == 0:
         return images
+    from kornia.filters import gaussian_blur2d  # half a second, once
+
     size = 2 * int(3 * sigma + 0.5) + 1
     return gaussian_blur2d(images, (size, size), (sigma, sigma), border_type="constant")
 

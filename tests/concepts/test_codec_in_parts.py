@@ -191,7 +191,7 @@ def test_it_learns_to_put_what_is_told_into_its_parts():
     codec, generator = AttributeCodec(data.attributes, place="place", width=8, rest=2), Generator().manual_seed(0)
     optimiser = torch.optim.Adam(codec.parameters(), 3e-3)
     first = None
-    for _ in range(150):
+    for _ in range(120):
         batch = data.attributed(16, generator)
         loss, error = codec.loss(batch.images, batch.values, generator, 2e-5)
         first = error if first is None else first

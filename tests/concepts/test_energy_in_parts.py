@@ -175,10 +175,10 @@ def test_one_energy_learns_the_densities_of_all_subsets_of_values():
     held = WholeEnergy((8,), ATTRIBUTES, (), Part(InnerProduct, body=Part(LevelMlp, width=32)), 0.1, 10.0, 16)
     held.fit(draws(1000, generator)[0])
     objective, optimiser = DenoisingScore(), torch.optim.Adam(held.parameters(), 4e-3)
-    for step in range(300):
+    for step in range(180):
         x, told = draws(128, generator)
         c = held.conditions.drop(told, 0.2, generator)
-        loss = objective.loss(*held.learned(x, c), generator, step / 300).loss
+        loss = objective.loss(*held.learned(x, c), generator, step / 180).loss
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

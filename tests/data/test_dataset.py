@@ -175,7 +175,12 @@ def test_the_speed_is_printed(capsys):
     assert re.fullmatch(r"Tetrominoes 35 px: [\d,]+ frames/s \(cpu, \d+ thread\(s\)\)\n", capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("name", sorted(set(SHEETS) - {"sequences"}))
+LONGER = {"toy", "lighting"}
+"""Variants of scenes, which are drawn as `scenes` and `still` are."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in LONGER else ())
+                                  for name in sorted(set(SHEETS) - {"sequences"})])  # fmt: skip
 def test_a_sheet_shows_images_in_every_row(name, request):
     if name in ("mnist", "fashion"):
         request.getfixturevalue(name)

@@ -169,7 +169,7 @@ def test_a_colour_that_is_no_choice_is_refused():
 
 
 def test_polarity_of_mnist_is_told_on_any_paper(mnist):
-    images = load_digits("mnist", "test", limit=300).images
+    images = load_digits("mnist", "test", limit=100).images
     for digit in images:
         assert INVERTED in as_digit(1 - digit).notes and INVERTED not in as_digit(digit).notes
         assert INVERTED in as_digit(lamp(28) * (1 - 0.7 * digit)).notes

@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 import ergosum
+from ergosum import zoo
 from ergosum.cli import main
 from ergosum.part import Part
 from ergosum.recipes import find
@@ -191,10 +192,13 @@ def ergosum_command(place):
     return run
 
 
-def test_an_energy_of_ones_own_is_trained_scored_steered_reported_and_resumed(place, ergosum_command, capsys):
+def test_an_energy_of_ones_own_is_trained_scored_steered_reported_and_resumed(
+    place, ergosum_command, capsys, monkeypatch
+):
+    monkeypatch.setattr(zoo, "CARDS", place / "none")  # companions take longer
     run = ["train", "angle", "--trust", "my_parts", "--model.energy", "my_parts.MyEnergy", *SMALL,
            "--model.energy.width", "12", "--data.canvas", "32"]  # fmt: skip  # baselines that ship have another canvas
-    told = ergosum_command(*run, "--optimiser.iterations", "20")
+    told = ergosum_command(*run, "--optimiser.iterations", "4")
     assert (
         told == "runs/angle  (ergosum score runs/angle --trust my_parts; ergosum report runs/angle --trust my_parts)\n"
     )
@@ -212,9 +216,9 @@ def test_an_energy_of_ones_own_is_trained_scored_steered_reported_and_resumed(pl
     strip = ["control", "runs/angle", "--timeline", "angle:2", "--out", "strip.png"]
     assert told_by(*strip) == "strip.png\n" and Image.open("strip.png").width > 100
     assert told_by("report", "runs/angle") == "runs/angle/report.html\n"
-    more = ["train", "angle", "--resume", "--optimiser.iterations", "22", "--accelerator", "cpu"]
+    more = ["train", "angle", "--resume", "--optimiser.iterations", "6", "--accelerator", "cpu"]
     told_by(*more)
-    assert json.loads((place / "runs" / "angle" / "run.json").read_text())["iterations"] == 22
+    assert json.loads((place / "runs" / "angle" / "run.json").read_text())["iterations"] == 6
     (place / "imported").unlink()
     forget(place)
     for command in (score, strip, ["report", "runs/angle"], more):

@@ -22,17 +22,16 @@ KEYS = {"card", "factor", "n", "seed", "mse", "mse_copy", "skill", "psnr", "rows
 
 
 def test_a_run_is_trained_scored_and_reported(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(zoo, "CARDS", tmp_path / "none")  # the run alone: companions and baselines take longer
+    for shelf in ("CARDS", "BASELINES"):  # the run alone: companions and baselines take longer
+        monkeypatch.setattr(zoo, shelf, tmp_path / "none")
     run = str(tmp_path / "colour")
     assert main(["train", "colour", "--out", run, *TINY]) == 0
     assert run in capsys.readouterr().out
-    assert main(["score", run, "--json", "--n", "2", "--source", "digits"]) == 0
-    scores = json.loads(capsys.readouterr().out)
-    assert set(scores) >= KEYS and scores["factor"] == "colour" and scores["n"] == 2
-    assert set(scores["timeline_error"]) == {"hue_deg", "angle_deg", "log_scale"}
-    assert json.loads((tmp_path / "colour" / "scores.json").read_text()) == scores
     assert main(["score", run, "--n", "2", "--source", "digits"]) == 0
     assert "true operator" in capsys.readouterr().out
+    scores = json.loads((tmp_path / "colour" / "scores.json").read_text())
+    assert set(scores) >= KEYS and scores["factor"] == "colour" and scores["n"] == 2
+    assert set(scores["timeline_error"]) == {"hue_deg", "angle_deg", "log_scale"}
     assert main(["report", run, "--source", "digits"]) == 0
     page = (tmp_path / "colour" / "report.html").read_text()
     assert capsys.readouterr().out.strip().endswith("report.html") and "colour:12" in page
@@ -60,7 +59,8 @@ def test_the_score_is_printed_with_timelines_and_compositions(trained, tmp_path,
 
 
 def test_a_feed_forward_run_is_scored_and_reported_under_its_own_name(learn, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(zoo, "CARDS", tmp_path / "none")
+    for shelf in ("CARDS", "BASELINES"):
+        monkeypatch.setattr(zoo, shelf, tmp_path / "none")
     learn(tmp_path / "net", "feedforward-unet-colour")
     assert main(["score", str(tmp_path / "net"), "--json", "--n", "2", "--source", "digits"]) == 0
     scores = json.loads(capsys.readouterr().out)
@@ -131,7 +131,8 @@ def test_recipes_are_listed_for_people_and_for_programs(capsys):
     assert main(["recipes"]) == 0
     text = capsys.readouterr().out
     told = [line.split()[0] for line in text.splitlines() if line.startswith("  ")]
-    assert told == [name for system in SYSTEMS.values() for name in system.HEADLINES] and 8 <= len(told) <= 18
+    assert told == [name for system in SYSTEMS.values() for name in system.HEADLINES] and len(told) >= 8
+    assert text.count("\n") <= 30, "the list fits a screen"
     assert [line for line in text.splitlines() if line.endswith(":")] == [f"{system}:" for system in SYSTEMS]
     assert main(["recipes", "--all"]) == 0
     text = capsys.readouterr().out

@@ -48,7 +48,8 @@ def test_training_prints_one_line_on_stdout_and_its_progress_on_stderr(tmp_path,
 def test_json_is_alone_on_stdout(run, capsys):
     assert main(["score", str(run), "--json", "--n", "1", "--source", "digits"]) == 0
     out, errors = capsys.readouterr()
-    assert json.loads(out)["n"] == 1 and errors == ""
+    assert json.loads(out) == json.loads((run / "scores.json").read_text()) and errors == ""
+    assert json.loads(out)["n"] == 1
 
 
 def test_a_warning_is_one_line_on_stderr_said_once_without_a_source_line(monkeypatch, capsys):

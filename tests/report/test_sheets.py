@@ -74,7 +74,7 @@ NAMED = ["Glyphs", "Scenes", "Shapes", "Tetrominoes", "DigitSequences", "MovingS
          "StackedClips", "ColouredDigits", "ConceptScenes", "AttributedImages"]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", sorted(set(NAMED) - {"Incomplete"}))  # shown below
 def test_a_class_by_its_own_name_and_a_folder_are_shown(name, at_home):
     shown(name)
 

@@ -233,7 +233,7 @@ def test_an_energy_is_dropped_on_the_plane_and_weighed_and_negated(page):
 
 
 def test_a_broken_sampler_is_called_biased(page):
-    page.open("landscape?formula=slanted&steps=400&chains=200&sampler=half-noise")
+    page.open("landscape?formula=slanted&steps=200&chains=200&sampler=half-noise")
     page.until(lambda: "Off by" in page.text(".verdict"))
     page.js("const s = arguments[0]; s.value = 'mala'; s.dispatchEvent(new Event('change'))", page.one(".sampler"))
     page.until(lambda: "of the truth" in page.text(".verdict"))
@@ -315,9 +315,21 @@ def test_code_is_shown_where_it_cannot_be_copied(page):
     assert "sample_plane(" in page.text("[aria-label=Python]")
 
 
-@pytest.mark.parametrize("table", ["change?" + QUICK, "landscape?" + TINY_PLANE, "concepts?" + TINY_DRAWS,
-                                   "decompose?" + PIECES, "runs?runs=colour"])  # fmt: skip
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+TABLES = (
+    "change?" + QUICK,
+    "landscape?" + TINY_PLANE,
+    "concepts?" + TINY_DRAWS,
+    "decompose?" + PIECES,
+    "runs?runs=colour",
+)
+SIZES = [
+    *(pytest.param(PHONE, table, id=f"phone-{table}") for table in TABLES),  # which has less room
+    *(pytest.param(DESK, table, id=f"desk-{table}", marks=() if table == TABLES[0] else pytest.mark.slow)
+      for table in TABLES),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("size, table", SIZES)
 def test_a_table_fits_and_can_be_used_by_everyone(page, axe, table, size):
     done = {"change": ".made li:nth-child(4)", "landscape": ".verdict:not(:empty)", "concepts": ".verdict:not(:empty)",
             "decompose": ".side.b .part:last-child", "runs": ".curves svg"}  # fmt: skip

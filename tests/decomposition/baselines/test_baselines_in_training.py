@@ -130,15 +130,13 @@ def coded(tmp_path_factory, practise):
 
 
 def test_a_run_is_scored_from_the_command_line(coded, capsys):
-    assert main(["score", str(coded), "--json", "--n", "16"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert set(told) >= FACTOR_KEYS | {"mse", "psnr", "mse_mean", "psnr_mean", "factor_rows"}
-    assert told["factors"] == ["shape", "scale", "orientation", "x", "y"] and told["factor_n"] == 400
-    assert "fg_ari" not in told, "one shape is no scene of several"
-    assert read_json(coded / "scores.json") == told
     assert main(["score", str(coded), "--n", "8"]) == 0
     said = capsys.readouterr().out
     assert "random encoder" in said and "beta_vae" in said and "mse_mean" in said
+    told = read_json(coded / "scores.json")
+    assert set(told) >= FACTOR_KEYS | {"mse", "psnr", "mse_mean", "psnr_mean", "factor_rows"}
+    assert told["factors"] == ["shape", "scale", "orientation", "x", "y"] and told["factor_n"] == 200
+    assert "fg_ari" not in told, "one shape is no scene of several"
 
 
 @pytest.mark.parametrize("command", ["decompose {run} --out {out}", "recombine {run} --out {out}"])
