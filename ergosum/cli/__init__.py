@@ -1,6 +1,6 @@
 """The command line: thin, lazy (torch is imported by the commands that need it), one line per error.
 
-ergosum demo | recipes | parts | train | discover | score | control | read | transfer | fill | inpaint | infer
+ergosum demo | recipes | parts | cards | train | discover | score | control | read | transfer | fill | inpaint | infer
 | decompose | recombine | sample | compose | report | studio | data | card
 
 A command is a file of this package with a function `run(arguments)`, and a row in `COMMANDS`. Results go to stdout,
@@ -23,7 +23,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = (
-    "demo", "recipes", "parts", "train", "discover", "score", "control", "read", "transfer", "fill", "inpaint",
+    "demo", "recipes", "parts", "cards", "train", "discover", "score", "control", "read", "transfer", "fill", "inpaint",
     "infer", "decompose", "recombine", "sample", "compose", "report", "studio", "data", "card",
 )  # fmt: skip
 """Commands in the order in which `--help` lists them; each is the module of that name."""
