@@ -41,8 +41,10 @@ FORMATS = (
     ),
     Format(CelebA, "folder: list_attr_celeba.txt, img_align_celeba/", "attributes",
            "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"),
-    Format(mnist_files.MnistFiles, "folder of idx files (.gz or not), or .npz: x_train, ..", "classes",
-           mnist_files.ADDRESS),
+    Format(
+        mnist_files.MnistFiles, "folder of idx files (.gz or not), gzip/emnist-letters, or .npz: x_train, ..",
+        "classes (EMNIST's by their digits and letters)", mnist_files.ADDRESS,
+    ),
     Format(moving_mnist.MovingMnist, ".npy: (time, clips, side, side)", "clips", moving_mnist.ADDRESS),
     Format(HuggingFaceImages, "folder of save_to_disk, or .parquet", "classes", extra="data"),
     Format(ImageShards, ".tar, a folder of them, or train-{0000..0012}.tar", "classes"),
