@@ -362,6 +362,20 @@ def test_examples_of_shards_have_their_images_and_classes(tmp_path, label):
     assert len(held) == 30 and np.array_equal(bytes_of(held.at([0]))[0], files.noise(10, 12, 3, seed=30)[:, 1:11])
 
 
+def test_shards_are_named_by_wildcards_and_not_by_addresses(tmp_path):
+    folder = files.shards(tmp_path / "shards")
+    data = ImageShards(f"{folder}/train-*.tar")
+    assert data.files == [folder / "train-0000.tar", folder / "train-0001.tar"]
+    assert ImageShards(f"{tmp_path}/{{shards,shards}}/train-000?.tar").files == 2 * data.files
+    (folder / "odd [1].tar").write_bytes((folder / "train-0000.tar").read_bytes())
+    assert ImageShards(folder / "odd [1].tar").files == [folder / "odd [1].tar"], "a file of that name comes first"
+    with pytest.raises(FileNotFoundError, match=r"There is no shard .*val-\*\.tar; expected"):
+        ImageShards(f"{folder}/val-*.tar")
+    for address in ("https://host/train-{0000..0012}.tar", "s3://bucket/a.tar", "pipe:curl -s https://host/a.tar"):
+        with pytest.raises(ValueError, match=r"expected \.tar files of this machine, got the address .* Download"):
+            ImageShards(address)
+
+
 def test_the_middle_square_is_taken_and_resized():
     pixels = files.noise(2, 20, 30, 3)
     pixels[:, :, :5], pixels[:, :, 25:] = 0, 0
