@@ -81,6 +81,8 @@ def losses(runs: Path) -> list[str]:
         lines.append("| " + " | ".join([says, str(len(each)), *cells, cell([r["cpu_s"] for r in each], 0)]) + " |")
     code, paper = found.values()
     both = sorted(code.keys() & paper.keys())
+    if not both:
+        return lines
     verdicts = []
     for head, (key, digits) in KEYS.items():
         gaps = [paper[k][key] - code[k][key] for k in both]

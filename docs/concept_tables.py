@@ -71,6 +71,8 @@ def main() -> None:
         told = next(iter(read_json(objects).values()))
         replace_block(PAGE, "counts", counts(told))
         replace_block(PAGE, "finding", finding(told))
+        scores = ({card: next(iter(s.values())) for card, s in found.items()}) | {"concepts-objects": told}
+        replace_block(PAGE, "unlike", unlike({card: s for card, s in scores.items() if s.get("unlike")}))
     scenes = zoo.CARDS / "concepts-scenes" / "scores.json"
     if scenes.is_file():
         replace_block(PAGE, "pixels", pixels(next(iter(read_json(scenes).values()))))
@@ -149,6 +151,21 @@ def finding(told: Mapping[str, Any]) -> list[str]:
         cells = [number(row.get(key), 2 if key == "median" else 3) for key in FOUND]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return [*lines, "", f"The same score: {told['n']} images of the test part in each row."]
+
+
+def unlike(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The share of each set of images that is called unlike the data, a column for each card."""
+    told = {card: {row["set"]: row for row in score["unlike"]["rows"]} for card, score in scores.items()}
+    lines = ["| images | " + " | ".join(f"`{card}`" for card in told) + " |", "|---|" + "---|" * len(told)]
+    for name in dict.fromkeys(name for rows in told.values() for name in rows):
+        cells = (number(rows.get(name, {}).get("unlike")) for rows in told.values())
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    sizes = ", ".join(f"{next(iter(rows.values()))['n']} of `{card}`" for card, rows in told.items())
+    held = ", ".join(
+        f"{len(next(iter(score['unlike']['held_out'].values())))} of `{card}`" for card, score in scores.items()
+    )
+    commands = ", ".join(f"`ergosum score {card} --n {score['n']}`" for card, score in scores.items())
+    return [*lines, "", f"{commands}, seed 0: images of each row, {sizes}; others that they are compared with, {held}."]
 
 
 def planar(told: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ runs takes about four hours on one CPU thread; scoring them about fifteen minute
 import argparse
 import json
 import statistics
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.train:
         train_missing(options.seeds)
+    if not all(finished(f) for f in FACTORS):
+        raise SystemExit(
+            f"{RUNS} has no finished runs {', '.join(FACTORS)}, which the tables are made of; --train trains them."
+        )
     torch.set_num_threads(1)
     seeds = range(options.seeds)
     results = {
@@ -63,8 +68,8 @@ def main() -> None:
         "shared": shared(options.source, options.n),
         "n": options.n, "seeds": options.seeds, "source": options.source,
     }  # fmt: skip
+    put(DOCS / "results.md", write_page(results))
     (DOCS / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    (DOCS / "results.md").write_text(write_page(results))
     write_speed()
     write_samplers_speed()
 
@@ -357,7 +362,7 @@ def write_speed() -> None:
         ]
     apart = Path("benchmarks/results/decomposition_cpu.json")
     lines += decomposition_speed(read_json(apart)) if apart.exists() else []
-    (DOCS / "speed.md").write_text("\n".join(lines) + "\n")
+    put(DOCS / "speed.md", "\n".join(lines) + "\n")
 
 
 def decomposition_speed(r: dict[str, Any]) -> list[str]:
@@ -463,10 +468,48 @@ def write_samplers_speed() -> None:
 
 
 def replace_block(page: Path, name: str, lines: list[str]) -> None:
-    """Replace what stands between `<!-- name -->` and `<!-- /name -->`."""
+    """Replace what stands between `<!-- name -->` and `<!-- /name -->`, unless rows would be lost, see `put`."""
     start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    before, _, rest = page.read_text().partition(start)
-    page.write_text(f"{before}{start}\n" + "\n".join(lines) + f"\n{end}" + rest.partition(end)[2])
+    before, found, rest = page.read_text().partition(start)
+    held, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise SystemExit(f"{page} has no place for this table: put the lines {start} and {end} where it belongs.")
+    text = "\n".join(lines)
+    refuse_loss(f"{page}, table {name!r}", held, text)
+    page.write_text(f"{before}{start}\n{text}\n{end}{after}")
+
+
+def put(page: Path, text: str) -> None:
+    """Write a page, unless its tables would have less rows, or rows of less seeds, than those that stand there."""
+    refuse_loss(str(page), page.read_text() if page.exists() else "", text)
+    page.write_text(text)
+
+
+def refuse_loss(what: str, held: str, text: str) -> None:
+    """End the script with one line where tables would lose what they hold."""
+    before, now = counted(held), counted(text)
+    for kind, old in before.items():
+        if now[kind] < old:
+            raise SystemExit(
+                f"{what} would go from {old} to {now[kind]} {kind}: what they were made of, such as runs under {RUNS}/, is "
+                "not there. Bring it back or train it with --train; to leave rows out for good, delete them from the page "
+                "first. The page is as it was."
+            )
+
+
+def counted(text: str) -> dict[str, int]:
+    """Rows of all tables of a text below their headings, and the sum of their column of seeds where they have one."""
+    rows, seeds, column = 0, 0, -1
+    for line, after in pairwise([*text.splitlines(), ""]):
+        if not line.startswith("|"):
+            continue
+        cells = [cell.strip() for cell in line.strip("|").split(" |")]
+        if after.startswith("|---"):
+            column = cells.index("seeds") if "seeds" in cells else -1
+        elif not line.startswith("|---"):
+            rows += 1
+            seeds += int(cells[column]) if column >= 0 and cells[column].isdecimal() else 0
+    return {"rows": rows, "seeds": seeds}
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import pairwise
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from ergosum.density import Densities
 from ergosum.files import read_json, write_json
 from ergosum.metrics.identity import accuracy
 from ergosum.part import Part, parameters
+from ergosum.recipes import SYSTEMS
 from ergosum.temporal import Prediction
 from ergosum.temporal.discovery import Discovery
 from ergosum.temporal.scores import companions
@@ -203,3 +205,70 @@ def test_a_run_that_decomposes_images_becomes_a_card_with_its_segments_and_targe
     assert main(["score", "pieces", "--n", "6", "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
     assert again["fg_ari"] == told["fg_ari"] and again["mse"] == told["mse"]
+
+
+def listed(arguments, capsys):
+    assert main(["cards", *arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_cards_are_listed_with_what_their_files_say(capsys):
+    rows = {row["name"]: row for row in listed([], capsys)}
+    assert list(rows) == CARDS
+    for name, row in rows.items():
+        made = read_json(zoo.CARDS / name / "run.json")
+        assert row["weights"] == made["weights"] and row["shows"] == load_recipe(zoo.CARDS / name).shows
+        assert row["bytes"] == (zoo.CARDS / name / "model.safetensors").stat().st_size
+        assert row["scored"] == (zoo.CARDS / name / "scores.json").is_file()
+        assert len(row["runs"]) == 1 + len(made.get("before", [])) and row["start"] == ""
+        assert row["runs"][-1]["updates"] == made["iterations"] and row["runs"][-1]["data"] == made["source"]
+    systems = {name: rows[name]["system"] for name in rows}
+    told = {"digits-colour": "temporal", "digits-discovered": "discovery", "tetrominoes": "decomposition",
+            "mnist-density": "density", "concepts-faces": "concepts"}  # fmt: skip
+    assert systems | told == systems
+    assert main(["cards"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "] == sorted(
+        rows, key=lambda name: list(dict.fromkeys(SYSTEMS)).index(systems[name])
+    )
+    (shared,) = (after for line, after in pairwise(lines) if line.startswith("  digits-shared "))
+    before = read_json(zoo.CARDS / "digits-shared/run.json")
+    updates = sum(run["iterations"] for run in [before, *before["before"]])
+    assert f"{before['weights']:,} weights, " in shared and f": {updates:,} updates, " in shared
+
+
+def test_run_folders_are_listed_finished_or_not(trained, tmp_path, capsys):
+    (row,) = listed([str(trained)], capsys)
+    assert row["name"] == str(trained) and row["system"] == "temporal" and row["runs"][0]["recipe"] == "colour"
+    begun = tmp_path / "begun"
+    save_recipe(begun, load_recipe(trained).but(shows=""))
+    own = tmp_path / "own"
+    shutil.copytree(trained, own)
+    recipe = read_json(own / "recipe.json")
+    write_json(own / "recipe.json", recipe | {"task": {"class": "my_package.Task"}})
+    (tmp_path / "empty").mkdir()
+    assert main(["cards", *(str(tmp_path / name) for name in ("begun", "empty", "own"))]) == 0
+    out, errors = capsys.readouterr()
+    assert f"{begun}" in out and "no weights yet; not finished" in out and "\nother:\n" in out
+    assert errors == f"{tmp_path / 'empty'} is not a run folder: it has no recipe.json.\n"
+    lost = recipe | {"run": recipe["run"] | {"warm_start": "runs/gone"}}
+    write_json(own / "recipe.json", lost)
+    (row,) = listed([str(own)], capsys)
+    assert row["start"] == "runs/gone" and len(row["runs"]) == 1
+
+
+@pytest.mark.parametrize(
+    "file, content, message",
+    [
+        ("recipe.json", [], "no recipe of this version"),
+        ("recipe.json", {"data": {}, "model": {}}, "no recipe of this version"),
+        ("run.json", {"name": "colour", "seed": 0}, "lacks 'iterations'"),
+    ],
+)
+def test_a_run_folder_that_cannot_be_listed_says_why(file, content, message, trained, tmp_path, capsys):
+    shutil.copytree(trained, tmp_path / "run")
+    write_json(tmp_path / "run" / file, content)
+    assert main(["cards", str(tmp_path / "run")]) == 1
+    assert message in capsys.readouterr().err
+    assert main(["cards", str(tmp_path / "run"), str(tmp_path)]) == 1
+    assert "None of the 2" in capsys.readouterr().err

@@ -1,6 +1,6 @@
 """The command line: thin, lazy (torch is imported by the commands that need it), one line per error.
 
-ergosum demo | recipes | parts | train | discover | score | control | read | transfer | fill | inpaint | infer
+ergosum demo | recipes | parts | cards | train | discover | score | control | read | transfer | fill | inpaint | infer
 | decompose | recombine | sample | compose | report | studio | data | card
 
 A command is a file of this package with a function `run(arguments)`, and a row in `COMMANDS`. Results go to stdout,
@@ -22,11 +22,30 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = (
-    "demo", "recipes", "parts", "train", "discover", "score", "control", "read", "transfer", "fill", "inpaint",
-    "infer", "decompose", "recombine", "sample", "compose", "report", "studio", "data", "card",
-)  # fmt: skip
-"""Commands in the order in which `--help` lists them; each is the module of that name."""
+COMMANDS = {
+    "demo": "train one energy, steer with three, in 5 minutes",
+    "recipes": "list what there is to train",
+    "parts": "list the parts that recipes and formulas are made of",
+    "cards": "list trained energies that ship, or runs of yours",
+    "train": "train a recipe",
+    "discover": "find what changes in clips, without labels",
+    "score": "score a run or card on held-out data",
+    "control": "steer a digit along a timeline",
+    "read": "read off a film which energies act in it",
+    "transfer": "move another image as a film moves",
+    "fill": "fill missing frames and hidden pixels of a film",
+    "inpaint": "fill hidden pixels of an image, drawn from a density",
+    "infer": "tell which concepts are in images",
+    "decompose": "decompose images into components",
+    "recombine": "exchange and add components of two images",
+    "sample": "draw from a formula of energies, planar or trained",
+    "compose": "follow a formula of trained energies, frame by frame",
+    "report": "write a page about a run",
+    "studio": "play with energies in the browser",
+    "data": "list datasets, or draw a contact sheet of one",
+    "card": "write a card or run as the folder that a hub expects",
+}
+"""Commands, with what `--help` says of each; each is the module of that name."""
 
 AFTER_INTERRUPT = {
     "decompose": "What is written stays: the same command goes on from there.",
@@ -88,8 +107,9 @@ def _dispatch(arguments: list[str]) -> None:
         return
     parser = parser_for("", "Compositional energy-based models: train small energies, add them up, steer the sum.")
     parser.add_argument("--version", action="version", version=f"ergosum {__version__}")
-    parser.add_argument("command", choices=COMMANDS, help="`ergosum COMMAND --help` explains it")
-    parser.epilog = "demo: trains one energy and steers with three, in 5 minutes"
+    parser.add_argument("command", metavar="COMMAND", choices=COMMANDS, help="one of those below, with its arguments")
+    listed = "\n".join(f"  {name:11s}{what}" for name, what in COMMANDS.items())
+    parser.epilog = f"commands (`ergosum COMMAND --help` explains one):\n{listed}"
     if arguments:
         parser.parse_args(arguments)
     else:

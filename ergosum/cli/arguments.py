@@ -20,6 +20,24 @@ class UsageError(Exception):
     """The command line cannot be understood; the message says why."""
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Help with defaults where there are some that the text does not tell; the epilog as it is written."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        default = action.default
+        nothing = default is None or default is False or default in ("", [], argparse.SUPPRESS)
+        if nothing or "default:" in (action.help or ""):
+            return action.help
+        if isinstance(default, list | tuple):
+            return f"{action.help} (default: {' '.join(map(str, default))})"
+        return super()._get_help_string(action)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" in text:
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises instead of leaving the program."""
 
@@ -30,8 +48,7 @@ class Parser(argparse.ArgumentParser):
 
 def parser_for(command: str, description: str) -> Parser:
     """The parser of a command ('' for the program itself)."""
-    formatter = argparse.ArgumentDefaultsHelpFormatter
-    return Parser(f"ergosum {command}".strip(), description=description, formatter_class=formatter, allow_abbrev=False)
+    return Parser(f"ergosum {command}".strip(), description=description, formatter_class=_Help, allow_abbrev=False)
 
 
 def add_trust(parser: Parser) -> None:

@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ergosum.cli.arguments import add_trust, parser_for, trusted
+from ergosum.cli.images import scores_of
 from ergosum.cli.inpaint import start_image
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["run"]
+
+NAMED = 10
+"""Images unlike the training's that are named, at most."""
 
 
 def run(arguments: list[str]) -> None:
@@ -44,12 +48,26 @@ def run(arguments: list[str]) -> None:
     else:
         images = task.data.build(split="test").attributed(chosen.n, generator).images  # type: ignore[attr-defined]
         names = [f"held-out image {number + 1}" for number in range(chosen.n)]
-    made = task.infer(model, names, images, generator)  # type: ignore[attr-defined]
+    source = task.about()["source"]  # type: ignore[attr-defined]
+    held_out = task.held_out_numbers(model, scores_of(chosen.card, source))  # type: ignore[attr-defined]
+    made = task.infer(model, names, images, generator, held_out)  # type: ignore[attr-defined]
     if chosen.json:
         print(json.dumps(made.numbers, indent=1))
         return
     for table in made.tables:
         print(as_text(table))
+    if held_out is None:
+        print("The data are not at hand, so that nothing is told of images unlike them.", file=sys.stderr)
+    if made.unlike:
+        print(
+            f"{len(made.unlike)} of {len(names)} unlike what this model was trained on, beyond all "
+            f"{made.numbers['held_out']} held-out images as at most {made.share:.1%} of images like these are; the "
+            "values mean little:"
+        )
+        for name in made.unlike[:NAMED]:
+            print(f"  {name}")
+        if len(made.unlike) > NAMED:
+            print(f"  ... all have a p of {made.share:.3f} above")
 
 
 def _images(start: str, channels: int, side: int) -> "tuple[list[str], Tensor]":

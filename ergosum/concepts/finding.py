@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from ergosum.concepts.local import corners, cut
 
-__all__ = ["FoundObject", "choose_object_levels", "exchanged", "find"]
+__all__ = ["FoundObject", "choose_object_levels", "exchanged", "find", "search"]
 
 DRAWS = 2
 """Of noise, for each image."""
@@ -70,10 +70,31 @@ def find(
         model: `Objects`. x: (n, *event), points of its space, on the background that it knows (`exchanged` puts images
             of another one there). most: objects of an image, at most. draws: of noise for each image, averaged over.
     """
-    return [row for part in x.split(CHUNK) for row in _found(model, part, generator, most, draws)]
+    return search(model, x, generator, most, draws)[0]
 
 
-def _found(model: Any, x: Tensor, generator: Generator | None, most: int, draws: int) -> list[list[FoundObject]]:
+@torch.no_grad()
+def search(
+    model: Any,
+    x: Tensor,
+    generator: Generator | None = None,
+    most: int = MOST,
+    draws: int = DRAWS,
+) -> tuple[list[list[FoundObject]], Tensor]:
+    """The objects in images as `find`, and what they leave over, (n,): the mean square of the distance to the
+    background in deviations of its pixels, for each object; without one as for one.
+    """
+    parts = [_found(model, part, generator, most, draws) for part in x.split(CHUNK)]
+    left = torch.cat([rest for _, rest in parts]) - model.family.mean
+    found = [row for rows, _ in parts for row in rows]
+    objects = torch.tensor([max(1, len(row)) for row in found]).to(left)
+    return found, (left.square() / model.family.variance).flatten(1).mean(1) / objects
+
+
+def _found(
+    model: Any, x: Tensor, generator: Generator | None, most: int, draws: int
+) -> tuple[list[list[FoundObject]], Tensor]:
+    """The objects, and the images less these."""
     sigma = float(model.best[_place(model)])
     found: list[list[FoundObject]] = [[] for _ in x]
     rest, active = x.clone(), torch.arange(len(x))
@@ -96,7 +117,7 @@ def _found(model: Any, x: Tensor, generator: Generator | None, most: int, draws:
         rest[active] = _without(model, rest[active], noisy[0], sigma, rows)
         away = (grid[None] - rows[:, None, model.family.place]).abs().amax(2) * model.side
         free[active] &= away >= model.family.window / 2
-    return found
+    return found, rest
 
 
 def every_place(model: Any) -> Tensor:

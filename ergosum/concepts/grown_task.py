@@ -93,7 +93,8 @@ class GrownDensities(ConceptDensities):
         held = self._held(grown.attributes)
         if held is None:
             raise ValueError(f"{self.data.cls.__name__} has no reader, so that draws cannot be scored; give it `read`.")
-        return score_concepts(name, grown, held, held.read, n, seed) | {"source": self.data.cls.__name__}
+        told = score_concepts(name, grown, held, held.read, n, seed) | self.score_unlike(grown, n, seed)
+        return told | {"source": self.data.cls.__name__}
 
     def _held(self, wanted: Sequence[Attribute]) -> "_Held | None":
         """The test part, in columns of these attributes; None without the data, or if they have no reader."""

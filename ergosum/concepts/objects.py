@@ -12,11 +12,12 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ergosum.concepts.counting import sampling_objects, score_counts, sections, tables
-from ergosum.concepts.finding import choose_object_levels, find
+from ergosum.concepts.finding import choose_object_levels, find, search
 from ergosum.concepts.finding_scores import finding_tables, score_finding
 from ergosum.concepts.object_model import Objects
 from ergosum.concepts.one_object import sampling_somewhere, score_told
-from ergosum.concepts.task import ConceptDensities, Reading
+from ergosum.concepts.task import ConceptDensities, Reading, compared
+from ergosum.concepts.unlike import Numbers, unlike_tables
 from ergosum.data.attributed import AttributedData
 from ergosum.data.concept_scenes import ConceptScenes
 from ergosum.density.formulas import kinds, vocabulary
@@ -45,6 +46,8 @@ class ObjectDensities(ConceptDensities):
     Raises:
         ValueError: if the arguments do not go together.
     """
+
+    compared, foreign = 99, 8  # it takes half a second and more to find the objects of an image
 
     def __init__(
         self,
@@ -141,9 +144,18 @@ class ObjectDensities(ConceptDensities):
         except FileNotFoundError:
             return None
 
-    def infer(self, model: Objects, names: Sequence[str], images: Tensor, generator: Generator) -> Reading:  # type: ignore[override]
-        """The objects in images (n, channels, side, side), a row each, see `concepts/finding.py`."""
-        found = find(model.eval(), model.encode(images), generator)
+    def unlikeness(self, model: Any, images: Tensor, generator: Generator) -> Numbers:
+        """What the objects of images leave over."""
+        return {"left": search(model.eval(), model.encode(images), generator)[1]}
+
+    def infer(  # type: ignore[override]
+        self, model: Objects, names: Sequence[str], images: Tensor, generator: Generator,
+        held_out: Mapping[str, Sequence[float]] | None = None,
+    ) -> Reading:  # fmt: skip
+        """The objects in images (n, channels, side, side), a row each, see `concepts/finding.py`; with the numbers of
+        held-out images, as `ConceptDensities.infer`.
+        """
+        found, left = search(model.eval(), model.encode(images), generator)
         rows: list[dict[str, Any]] = []
         told: list[dict[str, Any]] = []
         place = next(a.name for a in model.attributes if a.numbers == 2)
@@ -162,7 +174,8 @@ class ObjectDensities(ConceptDensities):
                 rows.append({"image": name, "object": "none", **{a.name: "" for a in model.attributes}})
         title = "Objects found, with the probabilities of their values and the log-odds that they are there, in nats"
         heads = ("image", "object", *(a.name for a in model.attributes))
-        return Reading({"images": told}, [Table(heads, {"log_odds": 1}, rows, title)])
+        read = Reading({"images": told}, [Table(heads, {"log_odds": 1}, rows, title)])
+        return read if held_out is None else compared(read, held_out, {"left": left})
 
     def inpaint(self, model: Any, start: Any, mask: Any, **options: Any) -> Samples:  # type: ignore[override]
         """Refused: which objects a hidden part holds is not told by windows around places."""
@@ -188,11 +201,12 @@ class ObjectDensities(ConceptDensities):
         one = score_told(model, data, n, seed)
         told |= {**one, "targets": [*told["targets"], *one.get("targets", ())]}
         found = score_finding(model, self.data, n, seed) if self.counts > 1 else {}
-        return told | ({"finding": found} if found else {}) | {"source": self.data.cls.__name__}
+        told |= ({"finding": found} if found else {}) | self.score_unlike(model, n, seed)
+        return told | {"source": self.data.cls.__name__}
 
     def tables(self, scores: Mapping[str, Any]) -> list[Table]:
-        """Counts by number of objects, and objects found."""
-        return [*tables(scores), *finding_tables(scores)]
+        """Counts by number of objects, objects found, and images that are none of the data."""
+        return [*tables(scores), *finding_tables(scores), *unlike_tables(scores)]
 
     def report(self, name: str, model: nn.Module, scores: Mapping[str, Any], seed: int, shelf: Shelf) -> list[Section]:
         """Draws of one to as many objects as are scored, and the table of counts."""

@@ -2,6 +2,7 @@
 
 import collections.abc
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from ergosum.concepts.inference import choose_levels, infer
 from ergosum.concepts.model import Concepts
 from ergosum.concepts.sampling import sampling_concepts
 from ergosum.concepts.scores import score_concepts, tables
+from ergosum.concepts.unlike import Numbers, held_out_numbers, p_values, score_unlike, unlike_tables, unlikeness
 from ergosum.data.attributed import Attributed, AttributedData
 from ergosum.data.concept_scenes import ConceptScenes
 from ergosum.density.objective import Objective
@@ -30,10 +32,17 @@ KEPT = 20_000
 
 
 class Reading(NamedTuple):
-    """What was read in images: numbers as `--json` prints them, and tables for a person."""
+    """What was read in images: numbers as `--json` prints them, and tables for a person.
+
+    Attributes:
+        unlike: names of images that are unlike those that the model learned from. share: of images like these, the
+            share that is called so, at most; 0 if none was compared.
+    """
 
     numbers: dict[str, Any]
     tables: list[Table]
+    unlike: Sequence[str] = ()
+    share: float = 0.0
 
 
 class ConceptDensities(Densities):
@@ -43,9 +52,15 @@ class ConceptDensities(Densities):
         data: images with attributes; gets `split`. model: gets the data's `attributes`, `channels` and `side`.
             objective: what trains the family. drop: probability that nothing is told of an image; else it is a random
             subset of its values, each size as often. draws: as `Densities`.
+    Attributes:
+        compared: held-out images that others are compared with, to tell whether they are unlike. foreign: images of
+            each set, at most, that a score tells from held-out ones so.
     Raises:
         ValueError: if the arguments do not go together.
     """
+
+    compared = 199
+    foreign = 200
 
     def __init__(
         self,
@@ -204,8 +219,13 @@ class ConceptDensities(Densities):
             corrections=corrections, particles=particles, seed=seed, runs=runs,
         )  # fmt: skip
 
-    def infer(self, model: Concepts, names: Sequence[str], images: Tensor, generator: Generator) -> Reading:
-        """Values of images (n, channels, side, side) with their probabilities, a row each."""
+    def infer(
+        self, model: Concepts, names: Sequence[str], images: Tensor, generator: Generator,
+        held_out: Mapping[str, Sequence[float]] | None = None,
+    ) -> Reading:  # fmt: skip
+        """Values of images (n, channels, side, side) with their probabilities, a row each; and whether the images are
+        like those that the model learned from, if the numbers of held-out ones are given, see `concepts/unlike.py`.
+        """
         found = infer(model.eval(), model.encode(images), generator)
         rows, told = [], []
         for number, name in enumerate(names):
@@ -222,7 +242,25 @@ class ConceptDensities(Densities):
             rows.append(row)
             told.append(own)
         names = ("image", *(a.name for a in model.attributes))
-        return Reading({"images": told}, [Table(names, {}, rows, "Likeliest values, with their probabilities")])
+        read = Reading({"images": told}, [Table(names, {}, rows, "Likeliest values, with their probabilities")])
+        return read if held_out is None else compared(read, held_out, self.unlikeness(model, images, generator))
+
+    def unlikeness(self, model: Any, images: Tensor, generator: Generator) -> Numbers:
+        """Numbers of images that are larger the less these are like the data, see `concepts/unlike.py`."""
+        return unlikeness(model.eval(), images, generator)
+
+    def held_out_numbers(self, model: nn.Module, scores: Mapping[str, Any]) -> dict[str, list[float]] | None:
+        """Such numbers of held-out images: those that scores keep, or of images drawn now; None without the data."""
+        kept = scores.get("unlike", {}).get("held_out")
+        return kept or held_out_numbers(partial(self.unlikeness, model), self.data, self.compared)
+
+    def score_unlike(self, model: nn.Module, n: int, seed: int) -> dict[str, Any]:
+        """How well foreign images are told from held-out ones, under `unlike`."""
+        return {
+            "unlike": score_unlike(
+                partial(self.unlikeness, model), self.data, min(n, self.foreign), seed, self.compared
+            )
+        }  # fmt: skip
 
     def score(
         self, name: str, model: nn.Module, n: int, seed: int, *, source: str = "", shelf: Shelf | None = None
@@ -233,11 +271,12 @@ class ConceptDensities(Densities):
         if read is None:
             raise ValueError(f"{self.data.cls.__name__} has no reader, so that draws cannot be scored; give it `read`.")
         told = score_concepts(name, model.eval(), data.build(split="test"), read, n, seed)  # type: ignore[arg-type]
+        told |= self.score_unlike(model, n, seed)
         return told | {"source": str(data.get("source")) if self.takes_source else self.data.cls.__name__}
 
     def tables(self, scores: Mapping[str, Any]) -> list[Table]:
-        """Conjunctions, formulas, inference."""
-        return tables(dict(scores))
+        """Conjunctions, formulas, inference, and images that are none of the data."""
+        return [*tables(dict(scores)), *unlike_tables(scores)]
 
     def report(self, name: str, model: nn.Module, scores: Mapping[str, Any], seed: int, shelf: Shelf) -> list[Section]:
         """Draws of every value, and the tables of the score."""
@@ -254,3 +293,28 @@ class ConceptDensities(Densities):
     def of_digits(self) -> bool:
         """Images of concepts are read by their data's own reader."""
         return False
+
+
+def compared(read: Reading, held_out: Mapping[str, Sequence[float]], numbers: Numbers) -> Reading:
+    """What was read, with p of every image: at most that share of images like the held-out ones is as unlike them.
+
+    Args:
+        read: its numbers have a row for each image, its table one or more. held_out, numbers: of held-out images and of
+            these, see `unlike.p_values`.
+    """
+    p, least = p_values(held_out, numbers)
+    (table,) = read.tables
+    told = []
+    for number, own in enumerate(read.numbers["images"]):
+        values = {name: each[number].item() for name, each in numbers.items()}
+        told.append(own | {"p": p[number].item(), "unlike": bool(p[number] <= least), "unlikeness": values})
+    of = {own["image"]: own["p"] for own in told}
+    rows = [{**row, "p": of[row["image"]]} for row in table.rows]
+    title = f"{table.title}; p: at most this share of images like those learned from is as unlike them"
+    count = len(next(iter(held_out.values())))
+    return Reading(
+        {"images": told, "held_out": count, "share": least},
+        [Table(table.names, {**table.decimals, "p": 3}, rows, title)],
+        [own["image"] for own in told if own["unlike"]],
+        least,
+    )

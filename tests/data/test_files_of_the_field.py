@@ -13,6 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
+from ergosum import Ring
+from ergosum.compose import Or
 from ergosum.data import (
     Cars3D,
     Clevr,
@@ -34,6 +36,7 @@ from ergosum.data.image_file import read_square
 from ergosum.data.split import split_rows
 from ergosum.data.tetrominoes import Tetrominoes
 from ergosum.decomposition.factors import on_grid
+from ergosum.formula import parse_formula
 
 
 def bytes_of(record):
@@ -222,7 +225,7 @@ def test_sequences_are_windows_of_the_array(tmp_path):
 
 
 @pytest.mark.parametrize("packed", [True, False])
-@pytest.mark.parametrize("prefix", ["", "emnist-letters-"])
+@pytest.mark.parametrize("prefix", ["", "emnist-digits-"])
 def test_images_of_mnist_s_kind_have_their_classes(tmp_path, packed, prefix):
     folder = files.mnist_files(tmp_path / "m", prefix, packed)
     for k, (split, n) in enumerate((("train", 60), ("test", 30))):
@@ -231,6 +234,67 @@ def test_images_of_mnist_s_kind_have_their_classes(tmp_path, packed, prefix):
         assert np.array_equal(bytes_of(record)[..., 0], true.swapaxes(1, 2) if prefix else true)
         assert record.factors[:, 0].tolist() == [i % 10 for i in range(n)]
         assert data.names[3] == "three" and len(data.names) == 10
+
+
+SETS = {
+    "byclass": (62, 0, {0: "zero", 9: "nine", 10: "A", 35: "Z", 36: "a", 61: "z"}),
+    "bymerge": (47, 0, {10: "A", 36: "a", 37: "b", 38: "d", 43: "n", 44: "q", 46: "t"}),
+    "balanced": (47, 0, {12: "C", 40: "f", 42: "h", 45: "r"}),
+    "letters": (26, 1, {0: "A", 25: "Z"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("of", SETS)
+def test_labels_of_emnist_are_named_as_its_mapping_names_them(tmp_path, of):
+    count, first, some = SETS[of]
+    labels = (first + np.arange(90) % count).astype(np.uint8)
+    folder = files.mnist_files(tmp_path / "gzip", f"emnist-{of}-", images=files.noise(90, 28, 28), labels=labels)
+    data = MnistFiles(folder)
+    assert len(data.names) == count and {k: data.names[k] for k in some} == some
+    assert all_of(data).factors[:, 0].tolist() == [k % count for k in range(90)]
+    assert MnistFiles(folder, names=[f"n{k}" for k in range(count)]).names[0] == "n0"
+    assert is_name(data.names) and len(set(data.names)) == count
+    (folder / f"emnist-{of}-mapping.txt").write_text(
+        "".join(f"{first + k} {65 + k if k < 26 else 97 + k - 26 if k < 52 else 48 + k - 52}\n" for k in range(count))
+    )
+    assert MnistFiles(folder).names[:2] == ("A", "B"), "a mapping beside the images is read"
+
+
+def is_name(names):
+    """Whether formulas can hold all of these."""
+    return all(
+        isinstance(parse_formula(f"{name} | other", {name: Ring(1.0, 0.1), "other": Ring(2.0, 0.1)}), Or)
+        for name in names
+    )
+
+
+def test_one_set_of_a_folder_that_holds_several(tmp_path):
+    folder = files.mnist_files(tmp_path / "gzip", "emnist-digits-")
+    letters = files.mnist_files(tmp_path / "other", "emnist-letters-", labels=np.full(60, 26, np.uint8),
+                                images=files.noise(60, 28, 28, seed=9))  # fmt: skip
+    for file in letters.iterdir():
+        file.rename(folder / file.name)
+    with pytest.raises(ValueError, match="add how its names begin to the path, such as gzip/emnist-letters"):
+        MnistFiles(folder)
+    for path in (folder / "emnist-letters", f"{folder}/emnist-letters-"):
+        data = MnistFiles(path)
+        assert np.array_equal(bytes_of(all_of(data))[..., 0], files.noise(60, 28, 28, seed=9).swapaxes(1, 2))
+        assert data.names[int(all_of(data).factors[0, 0])] == "Z"
+    assert MnistFiles(folder / "emnist-digits").names[0] == "zero"
+    with pytest.raises(FileNotFoundError, match=r"There is no folder .*emnist-bymerge"):
+        MnistFiles(folder / "emnist-bymerge")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("0 48\n0 49\n", "a new label"), ("0 48\n1 48\n", "a new label"), ("0 33\n", "a digit or letter"),
+     ("zero\n", "zero"), ("0 48\n", r"expected labels 0 \.\. 0 of its set, got 1")],
+)  # fmt: skip
+def test_a_damaged_mapping_of_labels_is_named(tmp_path, text, message):
+    folder = files.mnist_files(tmp_path / "gzip", "emnist-digits-")
+    (folder / "emnist-digits-mapping.txt").write_text(text)
+    with pytest.raises(UnreadableFile, match=message):
+        MnistFiles(folder)
 
 
 def test_an_archive_of_mnist_s_kind_and_names_of_its_classes(tmp_path):
@@ -296,6 +360,20 @@ def test_examples_of_shards_have_their_images_and_classes(tmp_path, label):
     assert ImageShards(names, side=10).files == data.files
     held = ImageShards(str(tmp_path / "shards" / "train-0000.tar"), 10, "test", tmp_path / "shards" / "train-0001.tar")
     assert len(held) == 30 and np.array_equal(bytes_of(held.at([0]))[0], files.noise(10, 12, 3, seed=30)[:, 1:11])
+
+
+def test_shards_are_named_by_wildcards_and_not_by_addresses(tmp_path):
+    folder = files.shards(tmp_path / "shards")
+    data = ImageShards(f"{folder}/train-*.tar")
+    assert data.files == [folder / "train-0000.tar", folder / "train-0001.tar"]
+    assert ImageShards(f"{tmp_path}/{{shards,shards}}/train-000?.tar").files == 2 * data.files
+    (folder / "odd [1].tar").write_bytes((folder / "train-0000.tar").read_bytes())
+    assert ImageShards(folder / "odd [1].tar").files == [folder / "odd [1].tar"], "a file of that name comes first"
+    with pytest.raises(FileNotFoundError, match=r"There is no shard .*val-\*\.tar; expected"):
+        ImageShards(f"{folder}/val-*.tar")
+    for address in ("https://host/train-{0000..0012}.tar", "s3://bucket/a.tar", "pipe:curl -s https://host/a.tar"):
+        with pytest.raises(ValueError, match=r"expected \.tar files of this machine, got the address .* Download"):
+            ImageShards(address)
 
 
 def test_the_middle_square_is_taken_and_resized():

@@ -123,3 +123,66 @@ def test_counts_of_composites_stand_beside_those_of_random_weights_and_are_those
     assert "| `tetrominoes` | random weights, seed 2 | 200 | 6 | 0.965 | 0.000 |" in lines and len(lines) == 4 + 16
     text = (DOCS / "decompose.md").read_text()
     assert "\n".join(lines[1:-1]) in text
+
+
+BLOCK = (
+    "Prose.\n<!-- objects -->\n| row | seeds | ARI |\n|---|---|---|\n| a | 3 | 0.9 |\n| b | – | 0.1 |\n"
+    "<!-- /objects -->\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("rows", "lost"),
+    [
+        ([], "from 2 to 0 rows"),
+        (["| a | 3 | 0.8 |"], "from 2 to 1 rows"),
+        (["| a | 1 | 0.8 |", "| b | – | 0.1 |"], "from 3 to 1 seeds"),
+        (["| a | 3 | 0.8 |", "| b | – | 0.1 |"], ""),
+        (["| a | 4 | 0.8 |", "| b | – | 0.1 |", "| c | 1 | 0.2 |"], ""),
+    ],
+)
+def test_a_table_never_loses_rows_for_want_of_runs(tables, tmp_path, rows, lost):
+    from tables import replace_block
+
+    page = tmp_path / "page.md"
+    page.write_text(BLOCK)
+    lines = ["| row | seeds | ARI |", "|---|---|---|", *rows]
+    if lost:
+        with pytest.raises(SystemExit, match=f"table 'objects' would go {lost}: .* The page is as it was"):
+            replace_block(page, "objects", lines)
+        assert page.read_text() == BLOCK
+        return
+    replace_block(page, "objects", lines)
+    assert page.read_text() == "\n".join(["Prose.", "<!-- objects -->", *lines, "<!-- /objects -->", ""])
+
+
+def test_without_its_runs_no_page_is_emptied(comet, tables, tmp_path, monkeypatch):
+    page = tmp_path / "decompose.md"
+    before = (DOCS / "decompose.md").read_text()
+    page.write_text(before)
+    none = tmp_path / "runs"
+    with pytest.raises(SystemExit, match="table 'table 1' would go"):
+        tables.write(none, page, 3)
+    with pytest.raises(SystemExit, match="table 'objects' would go"):
+        tables.write_objects(none, page, 3)
+    for name, lines in (("comet biases", comet.biases(none, "tetrominoes", 3)), ("comet losses", comet.losses(none))):
+        with pytest.raises(SystemExit, match=f"table '{name}' would go"):
+            comet.replace_block(page, name, lines)
+    assert page.read_text() == before
+    with pytest.raises(SystemExit, match="has no place for this table"):
+        comet.replace_block(page, "unheard of", [])
+
+
+def test_the_tables_of_changes_are_not_begun_without_runs(tables, tmp_path, monkeypatch):
+    import tables as changes
+
+    monkeypatch.setattr(sys, "argv", ["tables.py"])
+    monkeypatch.setattr(changes, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(changes, "DOCS", tmp_path)
+    with pytest.raises(SystemExit, match="has no finished runs colour, angle, scale"):
+        changes.main()
+    page = tmp_path / "results.md"
+    page.write_text(BLOCK)
+    with pytest.raises(SystemExit, match=r"results\.md would go from 2 to 0 rows"):
+        changes.put(page, "# Results\n")
+    assert page.read_text() == BLOCK and not (tmp_path / "results.json").exists()

@@ -157,7 +157,20 @@ def status(arguments):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_is_a_module_of_its_name_that_says_what_it_does(name, capsys):
     assert status([name, "--help"]) == 0
-    assert capsys.readouterr().out.startswith(f"usage: ergosum {name}")
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: ergosum {name}")
+    told = " ".join(text.split())
+    for nothing in ("(default: )", "(default: None)", "(default: [", "(default: False)"):
+        assert nothing not in told
+    assert "--seed SEED" not in told or "(default: 0)" in told
+
+
+def test_the_help_of_the_program_has_a_line_for_every_command(capsys):
+    assert status(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name, what in COMMANDS.items():
+        (line,) = [line for line in lines if line.split()[:1] == [name]]
+        assert line.split(maxsplit=1)[1] == what and len(line) < 80
 
 
 def test_the_package_runs_as_a_module(command):

@@ -41,11 +41,13 @@ FORMATS = (
     ),
     Format(CelebA, "folder: list_attr_celeba.txt, img_align_celeba/", "attributes",
            "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"),
-    Format(mnist_files.MnistFiles, "folder of idx files (.gz or not), or .npz: x_train, ..", "classes",
-           mnist_files.ADDRESS),
+    Format(
+        mnist_files.MnistFiles, "folder of idx files (.gz or not), gzip/emnist-letters, or .npz: x_train, ..",
+        "classes (EMNIST's by their digits and letters)", mnist_files.ADDRESS,
+    ),
     Format(moving_mnist.MovingMnist, ".npy: (time, clips, side, side)", "clips", moving_mnist.ADDRESS),
     Format(HuggingFaceImages, "folder of save_to_disk, or .parquet", "classes", extra="data"),
-    Format(ImageShards, ".tar, a folder of them, or train-{0000..0012}.tar", "classes"),
+    Format(ImageShards, ".tar of this machine, a folder of them, train-{0000..0012}.tar or train-*.tar", "classes"),
     Format(ImageFolder, "folder of images", "images"),
     Format(ClipFolder, "folder of films: frames, GIF, APNG, WebP, .npy; MP4 with the extra video", "clips"),
 )  # fmt: skip

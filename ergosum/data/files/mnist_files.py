@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ergosum.data.files import archive
+from ergosum.data.files.emnist import emnist_classes
 from ergosum.data.files.reading import present, readable
 from ergosum.data.files.table import ImageTable, Rows, check_settings, squares
 from ergosum.data.files.unpacked import unpacked
@@ -36,13 +37,16 @@ class MnistFiles(ImageTable):
     """Grey images with a class each, of the part that their files name.
 
     The factor is the class; the object is what is at least a fifth as bright as the brightest pixel, without
-    attributes. Images of EMNIST's files, which hold columns for rows, are turned upright.
+    attributes. Images of EMNIST's files, which hold columns for rows, are turned upright, and their classes are in the
+    order of the labels, the letters from 0 on.
 
     Args:
         path: a folder with idx files (`train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-...`, or with another
-            beginning such as `emnist-letters-`, with `.gz` or without), or an `.npz` archive with x_train, y_train,
-            x_test and y_test. side: pixels of an image, >= 4; they come with 28. split: `train` or `test`. names: of
-            the classes in order; none takes zero .. nine for ten, and class_0, class_1 .. otherwise.
+            beginning such as `emnist-letters-`, with `.gz` or without); of a folder with several sets, the folder and
+            how the names of one begin, `gzip/emnist-letters`; or an `.npz` archive with x_train, y_train, x_test and
+            y_test. side: pixels of an image, >= 4; they come with 28. split: `train` or `test`. names: of the classes
+            in order; none takes those of EMNIST's labels (`emnist.py`), else zero .. nine for ten, and class_0,
+            class_1 .. for any other number.
     Raises:
         FileNotFoundError: if there is no such folder, or a file is missing in it. UnreadableFile, an OSError: if a file
         has another form or is damaged. ValueError: if a setting is out of range.
@@ -57,11 +61,13 @@ class MnistFiles(ImageTable):
         check_settings(side, split)
         self.path = Path(path)
         packed = self.path.suffix.lower() == ".npz"
-        present(path, WHAT, ADDRESS, folder=not packed)
+        if not _begin(self.path):
+            present(path, WHAT, ADDRESS, folder=not packed)
         self._images, labels, self._turned = (_archived if packed else _found)(self.path, split)
         self._labels = labels.astype(np.int64)
-        highest = _highest(self.path, packed, split, self._labels)
-        told = tuple(names) or (DIGITS if highest == 9 else tuple(f"class_{k}" for k in range(highest + 1)))
+        known = () if packed else tuple(emnist_classes(_named(self.path, split, "images")).values())
+        highest = len(known) - 1 if known else _highest(self.path, packed, split, self._labels)
+        told = tuple(names) or known or (DIGITS if highest == 9 else tuple(f"class_{k}" for k in range(highest + 1)))
         if len(told) <= highest or len(set(told)) < len(told):
             raise ValueError(f"names: expected {highest + 1} different names, one for each class, got {told}.")
         self.words = {"class": told}
@@ -81,6 +87,14 @@ class MnistFiles(ImageTable):
         )
 
 
+def _begin(path: Path) -> str:
+    """How the names of the files begin that a path stands for which is no folder: "" for none of idx."""
+    if path.exists() or not path.parent.is_dir() or not path.name:
+        return ""
+    begin = f"{path.name.removesuffix('-')}-"
+    return begin if any(p.name.startswith(begin) and "idx" in p.name for p in path.parent.iterdir()) else ""
+
+
 def _highest(path: Path, packed: bool, split: str, labels: np.ndarray) -> int:
     """The highest class of both parts, so that they have the same names."""
     try:
@@ -91,7 +105,7 @@ def _highest(path: Path, packed: bool, split: str, labels: np.ndarray) -> int:
 
 
 def _found(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Images and labels of the idx files of a folder, and whether columns are rows."""
+    """Images and labels of the idx files of a folder, and whether columns are rows; labels of EMNIST's from 0 on."""
     images, labels = (_named(folder, split, kind) for kind in ("images", "labels"))
     with readable(images, WHAT):
         pixels = _idx(images)
@@ -100,6 +114,11 @@ def _found(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray, bool]:
         classes = _idx(labels)
         classes = classes[:, 0] if classes.ndim == 2 else classes  # QMNIST's have more columns
         _expect_labels(classes, len(pixels))
+        known = np.array(list(emnist_classes(images)), np.int64)
+        if len(known):
+            if len(other := np.setdiff1d(classes, known)):
+                raise ValueError(f"expected labels {known[0]} .. {known[-1]} of its set, got {other[0]}")
+            classes = np.searchsorted(known, classes)
     return pixels, np.asarray(classes), images.name.startswith("emnist")
 
 
@@ -115,8 +134,9 @@ def _archived(path: Path, split: str) -> tuple[np.ndarray, np.ndarray, bool]:
 
 def _named(folder: Path, split: str, kind: str) -> Path:
     """The one file of a part that holds images, or labels."""
-    part = "|".join(PARTS[split])
-    form = re.compile(rf"(.*-)?({part})-{kind}[-.]idx\d-(ubyte|int)(\.gz)?")
+    part, begin = "|".join(PARTS[split]), _begin(folder)
+    folder = folder.parent if begin else folder
+    form = re.compile(rf"{re.escape(begin) or '(.*-)?'}({part})-{kind}[-.]idx\d-(ubyte|int)(\.gz)?")
     found = sorted(p for p in folder.iterdir() if form.fullmatch(p.name))
     if not found:
         raise FileNotFoundError(
@@ -125,7 +145,10 @@ def _named(folder: Path, split: str, kind: str) -> Path:
         )
     sets = {p.name.removesuffix(".gz") for p in found}
     if len(sets) > 1:
-        raise ValueError(f"{shown(folder)}: expected one file of {kind} to {split} on, got {', '.join(sorted(sets))}.")
+        raise ValueError(
+            f"{shown(folder)}: expected one file of {kind} to {split} on, got {', '.join(sorted(sets))}; for one "
+            "set of several add how its names begin to the path, such as gzip/emnist-letters."
+        )
     return found[0]
 
 
@@ -186,5 +209,7 @@ def _expect_labels(classes: np.ndarray, count: int) -> None:
 
 def _state(folder: Path) -> str:
     """A name for what the files of a folder hold that are read."""
-    files = sorted(p for p in folder.iterdir() if "-idx" in p.name or ".idx" in p.name)
+    begin = _begin(folder)
+    folder = folder.parent if begin else folder
+    files = sorted(p for p in folder.iterdir() if p.name.startswith(begin) and re.search("[-.]idx", p.name))
     return hashlib.sha256("".join(archive.state(file) for file in files).encode()).hexdigest()[:16]

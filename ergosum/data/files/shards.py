@@ -1,7 +1,8 @@
 """WebDataset's shards: tar archives in which the files of one example lie side by side, under one name.
 
 Only where each image lies is kept in memory, 20 bytes for each; images are read from the archives when they are asked
-for. Archives are read as tar, and nothing of them is unpacked or run.
+for, in any order, so that archives have to be files of this machine: addresses of the web are refused, since a stream
+is read from its beginning. Archives are read as tar, and nothing of them is unpacked or run.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import json
 import re
 import tarfile
 from collections.abc import Iterator
+from glob import glob, has_magic
 from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -29,6 +31,8 @@ __all__ = ["ImageShards"]
 WHAT = "a shard of WebDataset (.tar)"
 IMAGES = (*(s.removeprefix(".") for s in SUFFIXES), "ppm", "pgm")
 """Endings of images."""
+ADDRESS = re.compile(r"([a-z][a-z0-9]+):(?=/|\S+ )")
+"""What begins an address of the web, or one of WebDataset's commands, `pipe:curl ..`."""
 MOST = 2**20
 """Bytes of a label, at most."""
 
@@ -50,12 +54,12 @@ class ImageShards(ImageTable):
     `test` names shards of their own. The middle square of every image is taken.
 
     Args:
-        path: a `.tar` file, a folder of them, or names with braces, `train-{0000..0012}.tar`. side: pixels of an image,
-            >= 4. split: `train` or `test`. test: shards to hold out, named like `path`; "" takes a tenth of `path`.
-            names: of the classes in order; none takes class_0, class_1 ..
+        path: a `.tar` file, a folder of them, or names with braces or wildcards, `train-{0000..0012}.tar`,
+            `{a,b}/train-*.tar`. side: pixels of an image, >= 4. split: `train` or `test`. test: shards to hold out,
+            named like `path`; "" takes a tenth of `path`. names: of the classes in order; none takes class_0, ..
     Raises:
         FileNotFoundError: if there is no such file. UnreadableFile, an OSError: if a shard has another form or is
-        damaged. ValueError: if a setting is out of range.
+        damaged. ValueError: if a setting is out of range, or for an address of the web.
     """
 
     def __init__(
@@ -117,17 +121,29 @@ class ImageShards(ImageTable):
 
 def _shards(path: Path) -> list[Path]:
     """The shards that a name stands for, in order."""
+    if address := ADDRESS.match(str(path)):
+        raise ValueError(
+            f"path: expected .tar files of this machine, got the address {str(path)!r}: images are read in any order, "
+            f"which {address[1]} does not give. Download the shards first, and name the folder that they are in."
+        )
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if p.suffix == ".tar" and p.is_file())
         if not found:
             raise FileNotFoundError(f"There are no shards (.tar) in {shown(path)}.")
         return found
-    found = [Path(name) for name in _braced(str(path))]
+    found = [file for name in _braced(str(path)) for file in _matching(Path(name))]
     if missing := [file for file in found if not file.is_file()]:
         raise FileNotFoundError(f"There is no shard {shown(missing[0])}; expected a .tar file, or a folder of them.")
     if packed := [file for file in found if file.suffix in (".gz", ".tgz", ".zst", ".xz")]:
         raise UnreadableFile(packed[0], WHAT, "it is packed, so that no image can be read by itself; unpack it to .tar")
     return found
+
+
+def _matching(path: Path) -> list[Path]:
+    """The files that a name with wildcards stands for, in order; any other name by itself."""
+    if path.exists() or not has_magic(str(path)):
+        return [path]
+    return [Path(name) for name in sorted(glob(str(path)))] or [path]
 
 
 def _braced(name: str) -> Iterator[str]:
