@@ -64,6 +64,7 @@ def main() -> None:
     write(RUNS, PAGE, chosen.seeds)
     write_objects(RUNS, PAGE, chosen.seeds)
     write_composites(PAGE)
+    write_shadows(PAGE)
 
 
 def options(description: str | None) -> argparse.ArgumentParser:
@@ -192,6 +193,18 @@ def write_composites(page: Path, cards: Path = CARDS) -> None:
             cells += [cell([row[k]], 3) for k in ("count_accuracy", "count_matched")]
             lines.append("| " + " | ".join([f"`{name}`", row["row"], *cells]) + " |")
     replace_block(page, "composites", lines)
+
+
+def write_shadows(page: Path, cards: Path = CARDS) -> None:
+    """Segments of the cards whose scenes have shadows, against masks without and with them."""
+    heads = ["card", "row", "foreground ARI", "ARI", "covering", "ARI with shadows", "covering with shadows"]
+    lines = heading(heads)
+    for name in OBJECTS:
+        told = read_json(cards / name / "scores.json")[name.removesuffix("-objects")]
+        for row in told.get("shadow_rows", ()):
+            keys = ("fg_ari", "ari", "covering", "ari_with_shadows", "covering_with_shadows")
+            lines.append("| " + " | ".join([f"`{name}`", row["row"], *(cell([row[k]], 3) for k in keys)]) + " |")
+    replace_block(page, "shadows", lines)
 
 
 def table(runs: Path, of: str, seeds: Iterable[int]) -> list[str]:

@@ -11,8 +11,16 @@ from ergosum.data.render import render
 from ergosum.data.sequences import DigitSequences
 from ergosum.data.sources import load_digits
 from ergosum.decomposition.composites import compatible
-from ergosum.decomposition.figures import addition_sheet, components_sheet, exchange_sheet, union_sheet
+from ergosum.decomposition.figures import (
+    addition_sheet,
+    components_sheet,
+    exchange_sheet,
+    masks_shown,
+    shadows_shown,
+    union_sheet,
+)
 from ergosum.decomposition.model import ImageDecomposer
+from ergosum.decomposition.recombination import decompose, masks_of
 from ergosum.decomposition.task import HELD_OUT
 from ergosum.density.formulas import meaning, vocabulary
 from ergosum.density.sampling import decoded, draw
@@ -50,6 +58,7 @@ def main() -> None:
     composed(bank)
     apart("tetrominoes", 3)
     apart("scenes-objects", 4)
+    shaded()
     relit()
     united()
 
@@ -173,6 +182,20 @@ def apart(card: str, objects: int) -> None:
     one, two = (data.images[pairs[:8]] for pairs in compatible(data.masks[:, 1:], 8, generator))
     save_strip(addition_sheet(model, one, two, generator), FIGURES / f"{card}-recombined.png")
     save_strip(components_sheet(model, data.images, generator), FIGURES / f"{card}-apart.png")
+
+
+def shaded() -> None:
+    """Held-out scenes: whose each pixel is as the energies have it, with shadows told apart, and the shadows."""
+    model, data, generator = held_out("scenes-objects", 4, 8, 2)
+    made = decompose(model, data.images, generator, shadows=True)
+    assert made.shadows is not None
+    rows = [
+        ("image", data.images),
+        ("masks", masks_shown(masks_of(model, made.latents, data.images), data.images)),
+        ("shadows told apart", masks_shown(made.masks, data.images)),
+        ("the shadows", shadows_shown(made.shadows, data.images)),
+    ]
+    save_strip(sheet(rows, None, boxed=()), FIGURES / "shadows-apart.png")
 
 
 def relit() -> None:

@@ -1,6 +1,7 @@
 """`ergosum decompose`: decompose images, one or a folder of a hundred thousand."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,14 +36,21 @@ def run(arguments: list[str]) -> None:
     )  # fmt: skip
     parser.add_argument("--out", required=True, help="folder for the results, one for each job")
     parser.add_argument("--seed", type=int, default=0, help="seed of held-out images and of the noise to start from")
+    parser.add_argument(
+        "--shadows", action="store_true",
+        help="give every shadow to the ground: masks without shadows, and the shadow of each component (shadows)",
+    )  # fmt: skip
     add_trust(parser)
     chosen = parser.parse_args(arguments)
     import torch
 
     from ergosum.decomposition.figures import components_sheet, maps_sheet
+    from ergosum.decomposition.shadows import refuse_shadowless
     from ergosum.report.animation import save_strip
 
     task, model = recomposer(chosen.run, trusted(chosen.trust))
+    if chosen.shadows:
+        refuse_shadowless(model)
     out = Path(chosen.out)
     if chosen.start:
         _decompose(chosen, task, model)
@@ -50,7 +58,7 @@ def run(arguments: list[str]) -> None:
             print(out / "sheet.png")
         drawn = [(maps_sheet, "maps.png")] if Path(chosen.start).is_file() else []
     else:
-        drawn = [(components_sheet, "sheet.png"), (maps_sheet, "maps.png")]
+        drawn = [(partial(components_sheet, shadows=chosen.shadows), "sheet.png"), (maps_sheet, "maps.png")]
     if not drawn:
         return
     images = images_of(chosen.start, task, chosen.seed)
@@ -71,8 +79,9 @@ def _decompose(chosen, task: "OfImages", model: "ImageDecomposer") -> None:  # n
     least = least_psnr(task, model, scores_of(chosen.run, task.name))
     settings = task.model.to_dict()  # type: ignore[attr-defined]
     job = decompose_folder(
-        model, chosen.start, chosen.out, seed=chosen.seed, least=least, settings=settings, process=(rank, world)
-    )
+        model, chosen.start, chosen.out, seed=chosen.seed, least=least, settings=settings, process=(rank, world),
+        shadows=chosen.shadows,
+    )  # fmt: skip
     done, console = None, Console(stderr=True)
     with Progress(console=console, transient=True, disable=not (console.is_terminal and is_main_process())) as bar:
         shown_as = bar.add_task("decompose", total=None)

@@ -113,6 +113,27 @@ class MovingScenes:
         Raises:
             ValueError: if `n` or `steps` < 1.
         """
+        attributes, scene, speeds = self._sample(n, steps, generator)
+        drawn = self._scenes.render(attributes, scene)
+        shape = (n, steps + 1)
+        return ObjectClips(
+            drawn.images.unflatten(0, shape), speeds, drawn.masks.unflatten(0, shape),
+            drawn.attributes.unflatten(0, shape),
+        )  # fmt: skip
+
+    def shadows(self, n: int, steps: int, generator: Generator) -> Tensor:
+        """Whose shadow falls on the floor, frame by frame, in the clips that `clips` draws from the same generator.
+
+        Shape:
+            Returns (n, steps + 1, objects, canvas, canvas), bool, see `Scenes.shadows`.
+        Raises:
+            ValueError: if `n` or `steps` < 1.
+        """
+        attributes, scene, _ = self._sample(n, steps, generator)
+        return self._scenes.shadows(attributes, scene).unflatten(0, (n, steps + 1))
+
+    def _sample(self, n: int, steps: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Attributes (n * (steps + 1), objects, 7) and factors (n * (steps + 1), 7) of all frames, and the speeds."""
         refuse_unlike(n, steps)
         if self.split == "test":
             torch.rand(1, generator=generator)
@@ -122,13 +143,8 @@ class MovingScenes:
         path = start[:, None] + travel[:, None] * torch.arange(steps + 1)[:, None] / steps
         scene = placed(path.flatten(0, 1)).unflatten(0, (n, steps + 1))
         attributes = self._objects(scene[..., 4:], generator)[:, None].expand(-1, steps + 1, -1, -1)
-        drawn = self._scenes.render(attributes.flatten(0, 1).to(self.device), scene.flatten(0, 1).to(self.device))
         speeds = (travel / (UNITS * steps))[:, None, self.active].expand(-1, steps, -1).contiguous()
-        shape = (n, steps + 1)
-        return ObjectClips(
-            drawn.images.unflatten(0, shape), speeds.to(self.device), drawn.masks.unflatten(0, shape),
-            drawn.attributes.unflatten(0, shape),
-        )  # fmt: skip
+        return attributes.flatten(0, 1).to(self.device), scene.flatten(0, 1).to(self.device), speeds.to(self.device)
 
     def _objects(self, cameras: Tensor, generator: Generator) -> Tensor:
         """Attributes (n, objects, 7) of objects that cameras (n, time, 3) never lose, drawn until they are so."""

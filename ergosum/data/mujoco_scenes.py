@@ -67,8 +67,11 @@ class MujocoScenes:
         """
         return self.render(self.scenes.still(len(factors), factors.device), factors)
 
-    def render(self, attributes: Tensor, factors: Tensor) -> ImageRecord:
+    def render(self, attributes: Tensor, factors: Tensor, shadows: bool = True) -> ImageRecord:
         """The images of given scenes, one after another.
+
+        Args:
+            shadows: whether solids take the light from what is behind them.
 
         Shape:
             attributes: (n, objects, 7), NaN where an object is absent. factors: (n, 7).
@@ -76,6 +79,7 @@ class MujocoScenes:
             ValueError: as `Scenes.render`.
         """
         self.scenes.check(attributes, factors)
+        self._renderer.scene.flags[self._mujoco.mjtRndFlag.mjRND_SHADOW] = int(shadows)
         images = np.empty((len(factors), self.side, self.side, 3), np.uint8)
         owners = np.empty((len(factors), self.side, self.side), np.int64)
         for i, (things, light) in enumerate(zip(attributes.cpu().numpy(), factors.cpu().numpy(), strict=True)):
@@ -91,6 +95,14 @@ class MujocoScenes:
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(factors.device).float() / 255
         masks = one_hot(torch.from_numpy(owners).to(factors.device), self.objects)
         return ImageRecord(pixels, factors, masks, attributes)
+
+    def shadows(self, attributes: Tensor, factors: Tensor) -> Tensor:
+        """Whose shadow falls on each pixel of the floor, by the ray caster: solids, lamp and camera are the same.
+
+        Shape:
+            as `Scenes.shadows`.
+        """
+        return self.scenes.shadows(attributes, factors)
 
     def _arrange(self, things: np.ndarray, light: np.ndarray) -> None:
         """Move what is there into place, and the rest far away."""

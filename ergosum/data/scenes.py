@@ -160,9 +160,9 @@ class Scenes:
         self.check(attributes, factors)
         images, owners = [], []
         for part in self._pieces(len(factors)):
-            colour, owner, _ = self._trace(attributes[part], factors[part])
-            images.append(_shrink(colour, self.smooth).clamp(0, 1).sqrt())
-            owners.append(_most(owner, self.objects, self.smooth))
+            seen = self._trace(attributes[part], factors[part])
+            images.append(_shrink(seen.colour, self.smooth).clamp(0, 1).sqrt())
+            owners.append(_most(seen.owner, self.objects, self.smooth))
         return ImageRecord(torch.cat(images), factors, one_hot(torch.cat(owners), self.objects), attributes)
 
     def depth(self, attributes: Tensor, factors: Tensor) -> Tensor:
@@ -172,8 +172,26 @@ class Scenes:
             as `render`. Returns (n, side, side); with several rays per pixel, the nearest.
         """
         self.check(attributes, factors)
-        parts = [self._trace(attributes[p], factors[p])[2] for p in self._pieces(len(factors))]
+        parts = [self._trace(attributes[p], factors[p]).depth for p in self._pieces(len(factors))]
         return -torch.nn.functional.max_pool2d(-torch.cat(parts)[:, None], self.smooth)[:, 0]
+
+    def shadows(self, attributes: Tensor, factors: Tensor) -> Tensor:
+        """Whose shadow falls on each pixel of the floor; of several solids in the way of the light, the first one's.
+
+        What solids cast on each other and on themselves is no part of it: those pixels are the solids'.
+
+        Shape:
+            as `render`. Returns (n, objects, side, side), bool: no pixel is in two shadows, or in a solid's mask; with
+            several rays per pixel, what most of its rays to the floor say.
+        """
+        self.check(attributes, factors)
+        parts = []
+        for part in self._pieces(len(factors)):
+            seen = self._trace(attributes[part], factors[part])
+            floor = _most(seen.owner, self.objects, self.smooth) == 0
+            casters = _most(seen.caster, self.objects, self.smooth, counted=seen.owner == 0)
+            parts.append(one_hot(casters.masked_fill(~floor, 0), self.objects)[:, 1:])
+        return torch.cat(parts)
 
     def still(self, n: int, device: torch.device) -> Tensor:
         """Attributes (n, objects, 7) of the scene that `from_factors` shows."""
@@ -238,8 +256,8 @@ class Scenes:
             shown[:, k] = torch.cat([seen[:, k], radius[:, k, :, None]], 2).gather(1, first.expand(-1, 1, 3))[:, 0]
         return torch.cat([kinds, place, 2 * math.pi * u[..., 4:]], 2), placed
 
-    def _trace(self, attributes: Tensor, factors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Colour (n, 3, h, h) on a linear scale, owner and depth (n, h, h) of every ray, h = side * smooth."""
+    def _trace(self, attributes: Tensor, factors: Tensor) -> "_Seen":
+        """What every ray sees."""
         side = self.side * self.smooth
         scene = _Scene(attributes, self.solids)
         rays = _rays(factors[:, 4:], side)
@@ -255,11 +273,27 @@ class Scenes:
         to_light = light - point
         towards = to_light / length(to_light)
         facing = dot(normal, towards).clamp(min=0)
-        lit = facing * ~scene.shaded(point + 1e-3 * normal, to_light, towards, owner, (facing > 0) & ~sky)
+        caster = scene.shaded(point + 1e-3 * normal, to_light, towards, owner, (facing > 0) & ~sky)
+        lit = facing * (caster == 0)
         colour = _shade(scene.paint(owner), normal, rays, towards, lit * factors[:, :1], scene.metal(owner))
         colour = _fade(colour, point, owner, sky, factors[:, :1])
         shape = (len(factors), side, side)
-        return colour.transpose(0, 1).unflatten(2, shape[1:]), owner.view(shape), distance.view(shape)
+        colour = colour.transpose(0, 1).unflatten(2, shape[1:])
+        return _Seen(colour, owner.view(shape), distance.view(shape), caster.view(shape))
+
+
+class _Seen(NamedTuple):
+    """What rays see, h = side * smooth of them in each direction.
+
+    Shape:
+        colour: (n, 3, h, h), on a linear scale. owner: (n, h, h), the solid's number, 0 for floor and backdrop. depth:
+        (n, h, h). caster: (n, h, h), number of the solid that takes the light from what is seen, 0 where none does.
+    """
+
+    colour: Tensor
+    owner: Tensor
+    depth: Tensor
+    caster: Tensor
 
 
 class _Scene:
@@ -291,9 +325,10 @@ class _Scene:
         return self._cut(near, origin.expand_as(rays), rays)
 
     def shaded(self, point: Tensor, to_light: Tensor, towards: Tensor, owner: Tensor, asked: Tensor) -> Tensor:
-        """Whether an object is between points (3, n, p) and the light, for the points asked for: (n, p).
+        """Which object is between points (3, n, p) and the light, for the points asked for: numbers (n, p), 0 for none.
 
-        `towards` is `to_light` of length 1. What a ball around an object leaves open is settled exactly.
+        Of several, that which light meets first. `towards` is `to_light` of length 1. What a ball around an object
+        leaves open is settled exactly.
         """
         along = _pairs(self.centre, towards).sub_(dot(towards, point)[:, None])
         beyond = 1.02 * self.reach.square() - dot(self.centre, self.centre)  # R^2 - |c - p|^2 is this + 2 c.p - |p|^2
@@ -303,7 +338,9 @@ class _Scene:
         own = (owner - 1).clamp(min=0)[:, None]
         lone = (owner > 0)[:, None] & self.convex.gather(1, own[:, 0])[:, None]
         near.scatter_(1, own, near.gather(1, own) & ~lone)
-        return (self._cut(near, point, to_light) < 1).any(1)
+        at = self._cut(near, point, to_light)
+        nearest, caster = at.masked_fill_(at >= 1, -torch.inf).max(1)
+        return torch.where(nearest > -torch.inf, caster + 1, 0)
 
     def _cut(self, near: Tensor, origin: Tensor, direction: Tensor) -> Tensor:
         """First meeting of the rays (3, n, p) with the objects that `near` (n, k, p) says they pass closely."""
@@ -414,9 +451,10 @@ def _shrink(colour: Tensor, smooth: int) -> Tensor:
     return torch.nn.functional.avg_pool2d(colour.clamp(0, 1), smooth) if smooth > 1 else colour
 
 
-def _most(owner: Tensor, objects: int, smooth: int) -> Tensor:
-    """The owner of most of a pixel's rays, of equals the first: (n, side, side)."""
+def _most(owner: Tensor, objects: int, smooth: int, counted: Tensor | None = None) -> Tensor:
+    """The owner of most of a pixel's rays, or of those counted; of equals the first: (n, side, side)."""
     if smooth == 1:
         return owner
-    votes = torch.nn.functional.avg_pool2d(one_hot(owner, objects).float(), smooth)
+    ballots = one_hot(owner, objects) if counted is None else one_hot(owner, objects) & counted[:, None]
+    votes = torch.nn.functional.avg_pool2d(ballots.float(), smooth)
     return (votes - 0.01 * torch.arange(1 + objects, device=owner.device)[:, None, None]).argmax(1)

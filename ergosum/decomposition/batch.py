@@ -25,6 +25,7 @@ from ergosum.data.placement import Placement
 from ergosum.decomposition.figures import SHOWN, components_sheet
 from ergosum.decomposition.model import ImageDecomposer
 from ergosum.decomposition.recombination import Decomposed, decompose, encode_best, recompose
+from ergosum.decomposition.shadows import refuse_shadowless
 from ergosum.decomposition.task import HELD_OUT, OfImages
 from ergosum.files import read_json, write_atomically, write_json
 from ergosum.metrics.error import mse, psnr
@@ -54,6 +55,7 @@ class Result(NamedTuple):
     Shape:
         latents: (K, D). masks: (K, side, side), shares of every pixel. components: (K, 3, side, side). psnr: of the
         recomposed image in dB. placement: where they lie on the original image: `placement.to_original(masks)`.
+        shadows: (K, side, side), the part of the first mask in each component's shadow, if they were asked for.
     """
 
     latents: Tensor
@@ -61,6 +63,7 @@ class Result(NamedTuple):
     components: Tensor
     psnr: float
     placement: Placement
+    shadows: Tensor | None = None
 
 
 class _Job(NamedTuple):
@@ -92,6 +95,7 @@ def decompose_folder(
     least: float | None = None,
     settings: Mapping[str, Any] | None = None,
     process: tuple[int, int] = (0, 1),
+    shadows: bool = False,
 ) -> Iterator[Done]:
     """Decompose every image of a folder, or one image; yields the progress.
 
@@ -107,25 +111,29 @@ def decompose_folder(
         settings: what built the model, as in its recipe.json; they are kept in `job.json`.
         process: number of this process, from 0, and how many share the blocks out. They need not know of each other;
             the last one to end completes the index.
+        shadows: give shadows to the ground, as `decompose`.
     Raises:
         FileNotFoundError: if there is no such folder or image, or no image in it. ValueError: if `out` holds results of
-        another job. OSError: if `out` cannot be written, or the one image cannot be read.
+        another job, or the model tells no shadows. OSError: if `out` cannot be written, or the one image cannot be
+        read.
     """
     source, out, (rank, world) = Path(source), Path(out), process
     job = _job(source, model.canvas, out)
-    about = fingerprint(model, seed, batch, settings) | {"images": shown(source.resolve())}
+    if shadows:
+        refuse_shadowless(model)
+    about = fingerprint(model, seed, batch, settings) | {"images": shown(source.resolve()), "shadows": shadows}
     least = _claim(out, about, least)
     starts = range(rank * batch, len(job.files), world * batch)
     own = [path for first in starts for path in job.files[first : first + batch]]
     waiting = {path for path in own if not job.target(path).exists()}
     _clear(out, {job.target(path) for path in waiting}, rank == 0)
     if rank == 0 and not (out / "sheet.png").exists():
-        _draw_sheet(model, job, seed)
+        _draw_sheet(model, job, seed, shadows)
     before, written, unlike = len(own) - len(waiting), 0, []
     yield Done(written, before, dict(job.skipped), unlike)
     for first in starts:
         block = job.files[first : first + batch]
-        written += _decompose_block(model, job, block, waiting, seed + first)
+        written += _decompose_block(model, job, block, waiting, seed + first, shadows)
         lines = [_line(job, path, least) for path in block]
         part = "".join(json.dumps(line) + "\n" for line in lines)
         write_atomically(job.part(first, block), lambda p, part=part: p.write_text(part, encoding="ascii"))
@@ -176,6 +184,7 @@ def load_result(path: Path | str) -> Result:
             torch.from_numpy(stored["components"]).float() / 255,
             float(stored["psnr"]),
             Placement(size, box, int(stored["orientation"])),
+            torch.from_numpy(stored["shadows"]).float() / 255 if "shadows" in stored else None,
         )
 
 
@@ -215,13 +224,15 @@ def _claim(out: Path, about: dict[str, Any], least: float | None) -> float | Non
     return least
 
 
-def _decompose_block(model: ImageDecomposer, job: _Job, block: Sequence[Path], waiting: set[Path], noise: int) -> int:
+def _decompose_block(
+    model: ImageDecomposer, job: _Job, block: Sequence[Path], waiting: set[Path], noise: int, shadows: bool
+) -> int:
     """Write the results of a block that are missing; all its images are decomposed, so that each has its own noise."""
     if not any(job.read(path) is not None for path in block if path in waiting):
         return 0
     placed = {path: image for path in block if (image := job.read(path)) is not None}
     images = torch.cat([p.image for p in placed.values()])
-    made = decompose(model, images, Generator().manual_seed(noise))
+    made = decompose(model, images, Generator().manual_seed(noise), shadows=shadows)
     quality = psnr(mse(made.whole, images))
     missing = [(k, path) for k, path in enumerate(placed) if path in waiting]
     for k, path in missing:
@@ -239,6 +250,8 @@ def _save(made: Decomposed, k: int, quality: float, placement: Placement, target
         "box": np.array(placement.box),
         "orientation": np.array(placement.orientation),
     }
+    if made.shadows is not None:
+        arrays["shadows"] = (255 * made.shadows[k]).round().byte().numpy()
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     write_atomically(target, lambda p: p.write_bytes(buffer.getvalue()))
@@ -264,7 +277,7 @@ def _complete_index(job: _Job, batch: int) -> None:
         write_atomically(job.out / "index.jsonl", lambda p: p.write_text(whole, encoding="ascii"))
 
 
-def _draw_sheet(model: ImageDecomposer, job: _Job, seed: int) -> None:
+def _draw_sheet(model: ImageDecomposer, job: _Job, seed: int, shadows: bool) -> None:
     """Contact sheet of the first images that can be read."""
     first: list[Tensor] = []
     for path in job.files:
@@ -273,7 +286,8 @@ def _draw_sheet(model: ImageDecomposer, job: _Job, seed: int) -> None:
         if len(first) == SHOWN:
             break
     if first:
-        sheet: Image.Image = components_sheet(model, torch.cat(first), Generator().manual_seed(seed))
+        generator = Generator().manual_seed(seed)
+        sheet: Image.Image = components_sheet(model, torch.cat(first), generator, shadows)
         write_atomically(job.out / "sheet.png", lambda p: sheet.save(p, "PNG"))
 
 

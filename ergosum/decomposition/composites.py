@@ -13,8 +13,10 @@ from scipy.optimize import linear_sum_assignment
 from torch import Generator, Tensor
 
 from ergosum.data.record import ImageRecord
+from ergosum.data.shadows import CastsShadows
 from ergosum.decomposition.model import ImageDecomposer
 from ergosum.decomposition.recombination import combine, encode_best, masks_of, recompose
+from ergosum.decomposition.shadows import masks_without_shadows, tells_shadows
 from ergosum.decomposition.task import HELD_OUT, OfImages
 from ergosum.metrics.counting import count_accuracy, object_count
 
@@ -39,15 +41,18 @@ def composite_scores(
     number of segments of 9 pixels or more beside the largest; `count_shown`, the same of the components that it was
     composed of; `count_matched`, the share in which every true object is covered by its own segment (`all_matched`);
     `count_random` and `matched_random`, means of two of these numbers over three models with random weights;
-    `composite_rows`, both numbers of the model and of each of the three. Without places to start from, or without
-    objects, there are no composites, and the numbers are None.
+    `composite_rows`, both numbers of the model and of each of the three; of scenes with shadows also
+    `count_accuracy_apart` and `count_matched_apart`, of masks without shadows (`masks_without_shadows`). Without places
+    to start from, or without objects, there are no composites, and the numbers are None.
 
     Args:
         n: images to choose pairs from, and the most pairs. generator: of the images and of noise. seed: of the noise of
             the models with random weights.
     """
     each = min(4, max(1, task.dataset("test").objects))
-    data = task.dataset("test", each).draw(n, generator)
+    scenes = task.dataset("test", each)
+    data = scenes.draw(n, generator)
+    apart = isinstance(scenes, CastsShadows) and tells_shadows(model)
     nothing = torch.empty(0)
     none = data.masks.shape[1] == 1  # of images without true objects
     pairs = (nothing, nothing) if none else compatible(data.masks[:, 1:], n, generator)
@@ -56,11 +61,12 @@ def composite_scores(
         return told | dict.fromkeys(
             ("count_accuracy", "count_shown", "count_matched", "count_random", "matched_random")
         )
-    own = _counted(model, data, pairs, each, generator)
+    own = _counted(model, data, pairs, each, generator, apart)
     rows = [{"row": "ours", **own}]
     for k in UNTRAINED:
         noise = Generator().manual_seed(HELD_OUT + seed)
-        rows.append({"row": f"random weights, seed {k}", **_counted(_untrained(task, k), data, pairs, each, noise)})
+        counted = _counted(_untrained(task, k), data, pairs, each, noise, apart)
+        rows.append({"row": f"random weights, seed {k}", **counted})
     of_random = {key: sum(row[key] for row in rows[1:]) / len(UNTRAINED) for key in ("count_accuracy", "count_matched")}
     return told | own | {
         "count_random": of_random["count_accuracy"],
@@ -104,27 +110,34 @@ def all_matched(masks: Tensor, objects: Tensor) -> Tensor:
 
 
 def _counted(
-    model: ImageDecomposer, data: ImageRecord, pairs: Pairs, each: int, generator: Generator
+    model: ImageDecomposer, data: ImageRecord, pairs: Pairs, each: int, generator: Generator, apart: bool
 ) -> dict[str, float]:
-    """Composites of the pairs, counted as they were composed and as they are decomposed again."""
+    """Composites of the pairs, counted as they were composed and as they are decomposed again.
+
+    Args:
+        apart: count masks without shadows, too.
+    """
     one, two = pairs
     latents = torch.cat([encode_best(model, part, generator) for part in data.images.split(64)])
     both = combine(latents[one], latents[two], globals=model.globals)
     objects = torch.cat([data.masks[one, 1:], data.masks[two, 1:]], 1)
-    counted, shown, matched = [], [], []
+    shown: list[Tensor] = []
+    counted: dict[str, list[Tensor]] = {"": []} | ({"_apart": []} if apart else {})
+    matched: dict[str, list[Tensor]] = {kind: [] for kind in counted}
     for part, true in zip(both.split(64), objects.split(64), strict=True):
         image = recompose(model, part, generator)
         again = encode_best(model, image, generator, model.globals + 2 * each)
         shown.append(object_count(masks_of(model, part, image), SMALLEST))
-        found = masks_of(model, again, image)
-        counted.append(object_count(found, SMALLEST))
-        matched.append(all_matched(found, true))
+        for kind in counted:
+            found = masks_without_shadows(model, again, image).masks if kind else masks_of(model, again, image)
+            counted[kind].append(object_count(found, SMALLEST))
+            matched[kind].append(all_matched(found, true))
     expected = torch.full((len(one),), 2 * each)
-    return {
-        "count_accuracy": count_accuracy(torch.cat(counted), expected),
-        "count_shown": count_accuracy(torch.cat(shown), expected),
-        "count_matched": torch.cat(matched).double().mean().item(),
-    }
+    told = {"count_shown": count_accuracy(torch.cat(shown), expected)}
+    for kind in counted:
+        told[f"count_accuracy{kind}"] = count_accuracy(torch.cat(counted[kind]), expected)
+        told[f"count_matched{kind}"] = torch.cat(matched[kind]).double().mean().item()
+    return told
 
 
 def _untrained(task: OfImages, seed: int) -> ImageDecomposer:

@@ -31,7 +31,7 @@ from ergosum.report.tables import as_html, targets_html
 from ergosum.training.task import Section
 
 __all__ = ["addition_sheet", "baseline_sheet", "components_sheet", "exchange_sheet", "maps_sheet", "masks_shown",
-           "recombination_sheet", "sections", "union_sheet"]  # fmt: skip
+           "recombination_sheet", "sections", "shadows_shown", "union_sheet"]  # fmt: skip
 
 SHOWN = 8
 """Images on a sheet."""
@@ -81,15 +81,22 @@ def baseline_sheet(model: ImageBaseline, images: Tensor) -> Image.Image:
     return sheet(rows, boxed=())
 
 
-def components_sheet(model: ImageDecomposer, images: Tensor, generator: Generator) -> Image.Image:
+def components_sheet(
+    model: ImageDecomposer, images: Tensor, generator: Generator, shadows: bool = False
+) -> Image.Image:
     """Images in columns: as they are, recomposed, masks, each component, and sums that grow by one.
 
     A component is shown where it counts: its own minimum, fading to grey where its share of the image ends.
+
+    Args:
+        shadows: give shadows to the ground, and show each in the colour of the object that casts it.
     """
     images = images[:SHOWN]
-    shown = decompose(model, images, generator)
+    shown = decompose(model, images, generator, shadows=shadows)
     count = shown.latents.shape[1]
     rows = [("image", images), ("recomposed", shown.whole), ("masks", masks_shown(shown.masks, images))]
+    if shown.shadows is not None:
+        rows.append(("shadows", shadows_shown(shown.shadows, images)))
     share = shown.masks[:, :, None]
     counts = shown.alone * share + NOTHING * (1 - share)
     rows += [(name, counts[:, k]) for k, name in enumerate(_names(model, count))]
@@ -195,6 +202,16 @@ def _exchanged(own: Tensor, donor: Tensor, k: int) -> Tensor:
 
 def _grey(maps: Tensor) -> Tensor:
     return maps[:, None].expand(-1, 3, -1, -1)
+
+
+def shadows_shown(shadows: Tensor, images: Tensor) -> Tensor:
+    """Shadows in the colours of the components that cast them, (batch, 3, side, side).
+
+    Shape:
+        shadows: (batch, K, side, side).
+    """
+    cast = shadows[:, 1:]
+    return masks_shown(torch.cat([1 - cast.sum(1, keepdim=True), cast], 1), images)
 
 
 def masks_shown(masks: Tensor, images: Tensor) -> Tensor:

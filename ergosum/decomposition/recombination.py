@@ -15,6 +15,7 @@ from ergosum.calibration import scale_of
 from ergosum.compose import And, Scaled
 from ergosum.data.images_given import as_images
 from ergosum.decomposition.model import ImageDecomposer
+from ergosum.decomposition.shadows import masks_without_shadows
 from ergosum.nets.slots import PLACE
 from ergosum.samplers.chain import run
 from ergosum.samplers.descent import Descent
@@ -46,35 +47,47 @@ class Decomposed(NamedTuple):
 
     Shape:
         latents: (batch, K, D). whole: (batch, 3, side, side), recomposed. masks: (batch, K, side, side), shares that
-        sum to one at every pixel. alone: (batch, K, 3, side, side), each component's own minimum.
+        sum to one at every pixel. alone: (batch, K, 3, side, side), each component's own minimum. shadows: (batch, K,
+        side, side), if they were asked for: the part of the first mask that is in each component's shadow.
     """
 
     latents: Latents
     whole: Images
     masks: Tensor
     alone: Tensor
+    shadows: Tensor | None = None
 
 
 @torch.no_grad()
 def decompose(
-    model: ImageDecomposer, images: Images, generator: Generator | None = None, components: int | None = None
+    model: ImageDecomposer,
+    images: Images,
+    generator: Generator | None = None,
+    components: int | None = None,
+    shadows: bool = False,
 ) -> Decomposed:
     """Latents, recomposition, masks and components of images.
 
     Args:
         images: floats in 0 .. 1, or bytes 0 .. 255, of the side of the model's canvas.
         generator: of the noise that descents start from. components: K, if another than was trained with.
+        shadows: give every shadow to the ground, see `masks_without_shadows`.
     Shape:
         images: (batch, 3, side, side).
     Raises:
-        TypeError, ValueError: if images are of another kind, shape, layout or range (see `as_images`).
+        TypeError, ValueError: if images are of another kind, shape, layout or range (see `as_images`), or the model has
+        no ground that shadows could fall on.
     """
     images = as_images(images, model.canvas)
     latents = encode_best(model, images, generator, components)
     alone = [recompose(model, latents, generator, [k]) for k in range(latents.shape[1])]
-    return Decomposed(
+    made = Decomposed(
         latents, recompose(model, latents, generator), masks_of(model, latents, images), torch.stack(alone, 1)
     )
+    if not shadows:
+        return made
+    told = masks_without_shadows(model, latents, images)
+    return made._replace(masks=told.masks, shadows=told.shadows)
 
 
 @torch.no_grad()

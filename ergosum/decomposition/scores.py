@@ -20,16 +20,26 @@ PER_IMAGE = 25
 """Images whose factors are looked for, for each of the n that are recomposed."""
 TARGETS = {
     "tetrominoes": {"fg_ari": ("foreground ARI", 0.95), "count_accuracy": ("objects of two images counted", 0.8)},
-    "scenes": {"fg_ari": ("foreground ARI", 0.90), "count_accuracy": ("objects of two images counted", 0.8)},
+    "scenes": {
+        "fg_ari": ("foreground ARI", 0.90),
+        "count_accuracy": ("objects of two images counted", 0.8),
+        "ari_apart": ("ARI, shadows told apart", 0.90),
+        "covering_apart": ("covering, shadows told apart", 0.82),
+        "fg_ari_apart": ("foreground ARI, shadows told apart", 0.96),
+    },
 }
 """What decomposers are to reach, by dataset."""
 SEGMENTS = {"fg_ari": 3, "ari": 3, "covering": 3}
 """Columns of segmentations and their decimals."""
+SHADOWS = SEGMENTS | {"ari_with_shadows": 3, "covering_with_shadows": 3}
+"""Columns of segmentations of scenes with shadows."""
 RECOMPOSED = {"mse": 5, "mse_mean": 5, "psnr": 2, "ssim": 3, "swap_consistency": 3, "swap_share": 3,
               "swap_arrival": 3}  # fmt: skip
 """Columns of images recomposed and recombined."""
 COMPOSITES = {"count_accuracy": 3, "count_matched": 3}
 """Columns of counts of composites."""
+COMPOSITES_APART = {"count_accuracy_apart": 3, "count_matched_apart": 3}
+"""The same of masks without shadows."""
 FIDELITY = {"kid": 4, "kid_error": 4}
 """Columns of kernel distances to true images."""
 FACTORS = {"beta_vae": 3, "factor_vae": 3, "mig": 3, "mcc": 3, "sap": 3, "disentanglement": 3, "completeness": 3,
@@ -70,16 +80,20 @@ def score_images(
 
 
 def tables(scores: Mapping[str, Any]) -> list[Table]:
-    """Segmentation, recomposition, composites, kernel distances, factors: those that were measured."""
+    """Segmentation, shadows, recomposition, composites, kernel distances, factors: those that were measured."""
     made = []
     if scores.get("fg_ari") is not None:
         made.append(Table(("row",), SEGMENTS, scores["rows"], "Segmentation of images that show two objects or more"))
+    if "shadow_rows" in scores:
+        told = "Against masks of solids alone, and of solids with the shadows that they cast"
+        made.append(Table(("row",), SHADOWS, scores["shadow_rows"], told))
     if "mse_mean" in scores:
         own = dict.fromkeys(scores.get("metrics", ()), 4)
         made.append(Table(("card",), RECOMPOSED | own, [scores], "Recomposition and recombination"))
     if scores.get("count_accuracy") is not None:
         told = f"Two images in one: {scores['composites']} composites, decomposed again into as many slots as they need"
-        made.append(Table(("row",), COMPOSITES, scores.get("composite_rows", [{"row": "ours", **scores}]), told))
+        columns = COMPOSITES | (COMPOSITES_APART if "count_matched_apart" in scores else {})
+        made.append(Table(("row",), columns, scores.get("composite_rows", [{"row": "ours", **scores}]), told))
     if "kid_rows" in scores:
         made.append(Table(("row",), FIDELITY, scores["kid_rows"], "Kernel distance to held-out images"))
     if "factor_rows" in scores:

@@ -9,10 +9,13 @@ from scipy.ndimage import label as connected
 from scipy.optimize import linear_sum_assignment
 from torch import Generator, Tensor
 
+from ergosum.data.record import ImageRecord
+from ergosum.data.shadows import CastsShadows, with_shadows
 from ergosum.decomposition.composites import composite_scores
 from ergosum.decomposition.fidelity import Features, kid_rows
 from ergosum.decomposition.model import ImageDecomposer
 from ergosum.decomposition.recombination import by_unit, decompose, encode_best, recompose
+from ergosum.decomposition.shadows import Unshaded, in_any_light, masks_without_shadows, tells_shadows
 from ergosum.decomposition.task import HELD_OUT, OfImages
 from ergosum.metrics.error import mse, psnr
 from ergosum.metrics.segmentation import ari, covering, foreground_ari, objects_shown
@@ -20,7 +23,7 @@ from ergosum.metrics.ssim import ssim
 from ergosum.metrics.swap import swap_consistency
 from ergosum.part import Part
 
-__all__ = ["colour_patches", "decomposition_scores", "own_metrics"]
+__all__ = ["colour_patches", "decomposition_scores", "own_metrics", "patches", "shadow_scores"]
 
 DEAD = 1e-3
 """Share of the largest mean squared distance between images below which a unit counts as dead."""
@@ -36,9 +39,9 @@ def decomposition_scores(
     recomposition; `fg_ari`, `ari`, `covering` of the images that show two objects or more (None if there is none, or
     one component); `swap_consistency` with `swap_share` and `swap_arrival`, means over what can be exchanged
     (components; of a single one its numbers; slots are matched); counts of composites, see `composite_scores`; `rows`:
-    the segmentation of what needs no model; with features, `kid` and `kid_recombined`, the kernel distance to other
-    held-out images of what was recomposed and of images with one component exchanged, and `kid_rows`; and the means of
-    the task's own metrics, which `metrics` lists.
+    the segmentation of what needs no model; of scenes with shadows those of `shadow_scores`; with features, `kid` and
+    `kid_recombined`, the kernel distance to other held-out images of what was recomposed and of images with one
+    component exchanged, and `kid_rows`; and the means of the task's own metrics, which `metrics` lists.
     """
     if n < 2:
         raise ValueError(f"decomposition_scores: expected n >= 2 images, got {n}.")
@@ -65,6 +68,11 @@ def decomposition_scores(
         "vertical stripes": _stripes(data.images[scored], masks.shape[1]),
     }
     result["rows"] += [{"row": row, **_segmentation(labels, data.masks[scored])} for row, labels in plain.items()]
+    scenes = task.dataset("test")
+    if scored.any() and isinstance(scenes, CastsShadows):
+        shadows = scenes.shadows(data.attributes[scored], data.factors[scored])
+        shown = ImageRecord(*(v[scored] for v in data))
+        result |= shadow_scores(model, latents[scored], masks[scored], shown, shadows, plain)
     if n < 4:
         return result
     swaps, swapped = _swaps(model, latents, masks, generator)
@@ -78,6 +86,49 @@ def decomposition_scores(
         rows = kid_rows(made, true, others, features, seed)
         result |= {"kid": rows[0]["kid"], "kid_recombined": rows[1]["kid"] if len(swapped) else None, "kid_rows": rows}
     return result
+
+
+@torch.no_grad()
+def shadow_scores(
+    model: ImageDecomposer, latents: Tensor, masks: Tensor, data: ImageRecord, shadows: Tensor, plain: dict[str, Tensor]
+) -> dict[str, Any]:
+    """Segments of images with shadows against masks of solids alone, and of solids with the shadows that they cast.
+
+    Keys: `ari_with_shadows`, `covering_with_shadows` of the model's masks; `fg_ari_apart`, `ari_apart`,
+    `covering_apart` of its masks without shadows, `ari_apart_with_shadows`, `covering_apart_with_shadows` of these
+    with the shadows given back, and `shadow_iou`, the overlap of all shadows with the true ones, where the model tells
+    them (`tells_shadows`); `shadow_rows`: all of it, beside segments that need no model and the true masks.
+
+    Shape:
+        latents: (n, K, D). masks: (n, K, side, side). shadows: (n, objects, side, side), bool. plain: labels
+        (n, side, side) by name.
+    """
+    true = with_shadows(data.masks, shadows)
+    rows = [{"row": "ours", **_segmentation(masks, data.masks), **_with(masks, true)}]
+    told: dict[str, Any] = _with(masks, true)
+    if tells_shadows(model):
+        parts = zip(latents.split(64), data.images.split(64), strict=True)
+        made = Unshaded(*(torch.cat(v) for v in zip(*(masks_without_shadows(model, *p) for p in parts), strict=True)))
+        apart = _segmentation(made.masks, data.masks) | _with(made.with_shadows, true)
+        told |= {f"{k.removesuffix('_with_shadows')}_apart{'_with_shadows' * k.endswith('shadows')}": v
+                 for k, v in apart.items()}  # fmt: skip
+        cast, held = made.with_shadows.argmax(1) != made.masks.argmax(1), shadows.any(1)
+        told["shadow_iou"] = ((cast & held).sum() / (cast | held).sum().clamp(min=1)).item()
+        rows.append({"row": "ours, shadows told apart", **apart})
+        plain = {"our floor, the rest in connected patches": patches(made.masks[:, 0] < 0.5)} | plain
+    plain |= {
+        "floor of one colour, the rest in connected patches": patches(~in_any_light(data.images)),
+        "true masks of solids": data.masks, "true masks of solids with shadows": true,
+    }  # fmt: skip
+    rows += [{"row": row, **_segmentation(v, data.masks), **_with(v, true)} for row, v in plain.items()]
+    return told | {"shadow_rows": rows}
+
+
+def _with(predicted: Tensor, true: Tensor) -> dict[str, float]:
+    return {
+        "ari_with_shadows": ari(predicted, true).mean().item(),
+        "covering_with_shadows": covering(predicted, true).mean().item(),
+    }
 
 
 def own_metrics(metrics: Sequence[Part[Any]], made: Tensor, true: Tensor) -> dict[str, Any]:
@@ -108,6 +159,11 @@ def colour_patches(images: Tensor) -> Tensor:
             labels[k][patches > 0] = patches[patches > 0] + known
             known += count
     return torch.from_numpy(labels)
+
+
+def patches(foreground: Tensor) -> Tensor:
+    """Connected patches of a foreground (n, side, side), bool, as labels from 1; 0 elsewhere."""
+    return torch.from_numpy(np.stack([connected(image)[0] for image in foreground.numpy()])).long()  # type: ignore[index]
 
 
 def _stripes(images: Tensor, segments: int) -> Tensor:

@@ -15,7 +15,8 @@ __all__ = ["card_text", "lineage", "write_card"]
 Runs = list[dict[str, Any]]
 MEASURES = {"mse": "mean squared error", "mse_mean": "of the mean image", "psnr": "PSNR [dB]", "ssim": "SSIM",
             "swap_consistency": "swap consistency", "count_accuracy": "count accuracy",
-            "count_matched": "every object matched", "count_random": "of random weights: count accuracy",
+            "count_matched": "every object matched", "count_matched_apart": "with shadows told apart",
+            "count_random": "of random weights: count accuracy",
             "matched_random": "every object matched", "composites": "composites",
             "kid": "kernel distance", "kid_recombined": "of images with one component exchanged",
             "beta_vae": "beta-VAE metric", "mig": "MIG", "mcc": "MCC"}  # fmt: skip
@@ -77,6 +78,7 @@ def card_text(name: str, shows: str, runs: Runs, scores: dict[str, dict[str, Any
         lines += [f"## Scores on held-out {source}", "", f"`{command}`", ""]
         lines += [*_targets(score), ""] if score["targets"] else []
         lines += [*_segments(score), ""] if score.get("fg_ari") is not None else []
+        lines += [*_shadows(score), ""] if "shadow_rows" in score else []
         lines += [_measures(score), ""] if "mse_mean" in score else []
     return "\n".join(lines)
 
@@ -107,6 +109,15 @@ def _segments(score: dict[str, Any]) -> list[str]:
     for row in score["rows"]:
         lines.append(f"| {row['row']} | {row['fg_ari']:.3f} | {row['ari']:.3f} | {row['covering']:.3f} |")
     return lines
+
+
+def _shadows(score: dict[str, Any]) -> list[str]:
+    """The same against masks of solids alone, and of solids with the shadows that they cast."""
+    keys = ("fg_ari", "ari", "covering", "ari_with_shadows", "covering_with_shadows")
+    lines = ["| segments | foreground ARI | ARI | covering | ARI with shadows | covering with shadows |"]
+    lines.append("|" + "---|" * 6)
+    return lines + [f"| {row['row']} | " + " | ".join(f"{row[k]:.3f}" for k in keys) + " |"
+                    for row in score["shadow_rows"]]  # fmt: skip
 
 
 def _measures(score: dict[str, Any]) -> str:

@@ -82,3 +82,18 @@ def test_still_scenes_have_the_same_objects_in_every_clip(seen):
     assert torch.equal(drawn.attributes, drawn.attributes[:1, :1].expand_as(drawn.attributes))
     assert drawn.masks.shape == (5, 3, 4, 16, 16) and (drawn.masks.sum(2) == 1).all()
     assert torch.equal(drawn.frames, data.clips(5, 2, rng()).frames)
+
+
+def test_shadows_of_clips_are_those_of_the_same_clips():
+    data = MovingScenes(64, smooth=1)
+    clips = data.object_clips(2, 3, Generator().manual_seed(5))
+    shadows = data.shadows(2, 3, Generator().manual_seed(5))
+    assert shadows.shape == clips.masks[:, :, 1:].shape and (shadows.sum(2) <= clips.masks[:, :, 0]).all()
+    dark, floor = shadows.any(2), clips.masks[:, :, 0]
+    grey = clips.frames.mean(2)
+    for k in range(2):
+        for t in range(4):
+            if dark[k, t].any():
+                around = floor[k, t] & ~dark[k, t]
+                assert grey[k, t][dark[k, t]].mean() < 0.8 * grey[k, t][around].mean()
+    assert dark.flatten(2).any(2).float().mean() > 0.9

@@ -11,7 +11,9 @@ from torch import Generator
 from ergosum.data.dataset import grid
 from ergosum.data.mujoco_scenes import MujocoScenes
 from ergosum.data.scenes import COLOURS, FACTORS, FIELD, SIZES, VARIANTS, Scenes, camera_axes
+from ergosum.data.shadows import CastsShadows, with_shadows
 from ergosum.data.solids import SOLIDS, dot, length
+from ergosum.data.tetrominoes import Tetrominoes
 
 USUAL = torch.tensor([1.0, -3.0, -4.0, 7.0, 0.0, -9.0, 5.5])
 """Light and camera in the middle of their usual range."""
@@ -160,6 +162,87 @@ def test_a_balls_shadow_is_where_the_line_to_the_light_passes_the_ball(light):
     assert (dark != (blocked & visible)).sum() <= 4 and dark.sum() > 10
     away = floor[dark].mean(0) - centre[:2]
     assert (away @ (centre[:2] - lamp[:2])) > 0
+
+
+def blocked(point, lamp, centre, radius):
+    """Whether the segments from points (..., 3) to the lamp pass a ball, and how far from the lamp they are nearest."""
+    line = lamp - point
+    nearest = (((centre - point) * line).sum(-1) / (line * line).sum(-1)).clamp(0, 1)
+    at = point + nearest[..., None] * line
+    return (at - centre).norm(dim=-1) < radius, (at - lamp).norm(dim=-1)
+
+
+@pytest.mark.parametrize("smooth", [1, 2])
+@pytest.mark.parametrize("light", [(-4.0, -2.0, 5.0), (0.5, 4.0, 6.0)])
+def test_a_balls_shadow_has_its_place_on_the_floor_in_closed_form(light, smooth):
+    factors, data = USUAL.clone(), Scenes(1, smooth=smooth)
+    factors[1:4] = torch.tensor(light)
+    thing = torch.tensor([[BALL]])
+    mask = data.shadows(thing, factors[None])[0, 0]
+    radius, floor = SIZES[1].item(), shadow(factors)[1]
+    point = torch.cat([floor, torch.zeros(64, 64, 1, dtype=torch.float64)], 2)
+    centre = torch.tensor([*BALL[4:6], radius], dtype=torch.float64)
+    dark, _ = blocked(point, factors[1:4].double(), centre, radius)
+    expected = dark & data.render(thing, factors[None]).masks[0, 0] & floor.isfinite().all(2)
+    assert (mask != expected).sum() <= (2 if smooth == 1 else 10) and mask.sum() > 50
+    # the tip of the shadow: the ray from the lamp that grazes the ball's far side, in the plane of lamp and ball
+    lamp, away = factors[1:4].double(), (centre - factors[1:4].double())[:2].norm()
+    down = torch.atan2(lamp[2] - radius, away) - torch.asin(radius / (centre - lamp).norm())
+    tip = lamp[2] / torch.tan(down)
+    farthest = (point[mask][:, :2] - lamp[:2]).norm(dim=1).max()
+    assert tip - 0.25 < farthest < tip + 0.05
+
+
+def test_of_two_balls_in_the_way_of_the_light_the_first_casts_the_shadow():
+    """The large ball stands between the lamp and the small one, whose own shadow its shadow swallows in part."""
+    factors = changed("light z", 3.5)
+    factors[1:3] = torch.tensor([-5.0, 0.4])
+    things = torch.tensor([[[0, 1, 1, 0, -1.0, 0.4, 0.0], [0, 2, 0, 0, 0.9, 0.4, 0.0]]])
+    data = Scenes(2, side=128)
+    drawn, shadows = data.render(things, factors[None]), data.shadows(things, factors[None])[0]
+    ray, lamp = pixel_rays(factors, 128), factors[1:4].double()
+    t = -factors[6] / ray[..., 2]
+    point = torch.cat([factors[4:6].double() + t[..., None] * ray[..., :2], 0 * t[..., None]], 2)
+    told = [blocked(point, lamp, torch.tensor([x, 0.4, r], dtype=torch.float64), r)
+            for x, r in ((-1.0, SIZES[1].item()), (0.9, SIZES[0].item()))]  # fmt: skip
+    (one, near), (two, far) = told
+    both = one & two & drawn.masks[0, 0]
+    assert both.sum() > 20 and (near < far)[both].all() and shadows[0, both].float().mean() > 0.95
+    floor = drawn.masks[0, 0]
+    assert (shadows[0] != (one & floor)).sum() <= 6 and (shadows[1] != (two & ~one & floor)).sum() <= 6
+    swapped = data.shadows(things.flip(1), factors[None])[0]
+    assert torch.equal(swapped.flip(0), shadows)
+
+
+@pytest.mark.parametrize("data", SETS, ids=lambda d: str(d.settings))
+def test_shadows_lie_on_the_floor_where_it_is_darker(data):
+    attributes, factors = data.sample(12, Generator().manual_seed(1))
+    p, shadows = data.render(attributes, factors), data.shadows(attributes, factors)
+    assert shadows.shape == p.masks[:, 1:].shape and (shadows.sum(1) <= p.masks[:, 0]).all()
+    present = ~attributes.isnan().any(2)
+    assert not shadows[~present].any() and shadows[present].flatten(1).any(1).float().mean() > 0.8
+    assert torch.equal(with_shadows(p.masks, shadows).sum(1), torch.ones_like(p.masks[:, 0], dtype=torch.long))
+    gone = attributes.clone()
+    gone[:] = torch.nan
+    plain = data.render(gone, factors).images
+    left = (p.images / plain).mean(1)
+    floor = p.masks[:, 0]
+    dark, light = left[shadows.any(1)], left[floor & ~shadows.any(1)]
+    whole = 0.99 if data.smooth == 1 else 0.9  # with several rays, pixels along borders are partly dark
+    assert dark.quantile(0.9) < 0.9 and ((light - 1).abs() < 1e-3).float().mean() > whole
+
+
+def test_masks_and_shadows_that_do_not_fit_are_refused():
+    data = Scenes(2)
+    attributes, factors = data.sample(1, Generator().manual_seed(0))
+    masks, shadows = data.render(attributes, factors).masks, data.shadows(attributes, factors)
+    joined = with_shadows(masks, shadows)
+    assert torch.equal(joined[:, 1:], masks[:, 1:] | shadows)
+    with pytest.raises(ValueError, match="one for each object"):
+        with_shadows(masks, shadows[:, :1])
+    with pytest.raises(ValueError, match="one shadow at most"):
+        with_shadows(masks, masks[:, 1:])
+    assert isinstance(data, CastsShadows) and not isinstance(Tetrominoes(), CastsShadows)
 
 
 def test_a_higher_light_shortens_shadows():
@@ -340,3 +423,20 @@ def test_mujoco_sees_the_same_scenes():
     assert agreement.min() > 0.75 and agreement.mean() > 0.94
     fixed = other.from_factors(USUAL[None])
     assert fixed.images.mean() > 0.1 and fixed.masks[0, 1:4].flatten(1).any(1).all()
+
+
+def test_mujoco_s_shadows_are_the_ray_caster_s():
+    """Where its images are darker than without shadows is where the ray caster says that the light is blocked."""
+    pytest.importorskip("mujoco")
+    data = Scenes(side=128)
+    try:
+        other = MujocoScenes(data)
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    attributes, factors = data.sample(4, Generator().manual_seed(0))
+    p, shadows = other.render(attributes, factors), other.shadows(attributes, factors).any(1)
+    bright = other.render(attributes, factors, shadows=False).images
+    assert torch.equal(other.render(attributes, factors).images, p.images), "shadows are back"
+    dark = ((bright - p.images).mean(1) > 0.05) & p.masks[:, 0]
+    shadows &= p.masks[:, 0]
+    assert (dark & shadows).sum() / (dark | shadows).sum() > 0.9

@@ -100,6 +100,15 @@ def test_comet_s_losses_are_compared_seed_by_seed(comet, tmp_path):
     assert "MSE -0.0150 ± 0.0071 (better in 2 of 2)" in said and "(better in 0 of 2)" in said
 
 
+def test_shadows_are_those_of_the_cards(tables, tmp_path):
+    page = tmp_path / "decompose.md"
+    page.write_text("<!-- shadows -->\n<!-- /shadows -->\n")
+    tables.write_shadows(page)
+    lines = page.read_text().splitlines()
+    assert any(line.startswith("| `scenes-objects` | ours, shadows told apart |") for line in lines)
+    assert "\n".join(lines[1:-1]) in (DOCS / "decompose.md").read_text()
+
+
 def test_every_bias_has_its_name_and_published_number(comet):
     from ergosum.decomposition.recipes import BIASES
 
