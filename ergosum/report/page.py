@@ -91,7 +91,8 @@ section > figure + *, .table + *, section > .row + *, section > .cards + *, .tit
 .row > .titled + .titled { margin-top: 0; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 @media (max-width: 640px) { main { padding: 32px 16px 64px; } h1 { font-size: 32px; } th, td { padding: 8px; }
-  th:first-child, td:first-child { padding-left: 12px; white-space: normal; min-width: 7em; } th:last-child, td:last-child { padding-right: 10px; }
+  th:first-child, td:first-child { padding-left: 12px; white-space: normal; min-width: 7em; }
+  th:last-child, td:last-child { padding-right: 10px; }
   .still { overflow-x: auto; } .still img { max-width: 860px; } }
 @media print { main { max-width: none; padding: 0; } section { break-inside: avoid; }
   .command button { display: none; } }

@@ -25,8 +25,8 @@ def test_columns_that_no_row_has_are_left_out_and_so_is_a_table_without_numbers(
 
 
 def test_columns_are_called_by_words_and_not_by_keys():
-    text = as_html(Table(("row", "test_set"), {"fg_ari": 3, "+-": 2, "own_name": 1},
-                         [{"row": "ours", "test_set": "mixed", "fg_ari": 0.9, "+-": 0.1, "own_name": 1.0}]))  # fmt: skip
+    row = {"row": "ours", "test_set": "mixed", "fg_ari": 0.9, "+-": 0.1, "own_name": 1.0}
+    text = as_html(Table(("row", "test_set"), {"fg_ari": 3, "+-": 2, "own_name": 1}, [row]))
     for word in ("<th></th>", "test set", "foreground ARI", "±", "own name"):
         assert word in text.replace(" class=words", "")
     assert "fg_ari" not in text and "+-" not in text
