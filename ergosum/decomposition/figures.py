@@ -64,7 +64,7 @@ def _decomposed(model: ImageDecomposer, one: Tensor, two: Tensor, generator: Gen
     return [
         Section("Components", "A component fades to grey where it does not count.",
                 figure(components, "Held-out images, each recomposed and decomposed into its components.")),
-        Section("Masks and gradients", "Which component each pixel is assigned to, and where its energy gradients.",
+        Section("Masks and gradients", "Which component each pixel belongs to, and where its energy has a gradient.",
                 figure(maps, "Share of every pixel, and size of the gradient at the image, component by component.")),
         Section("Recombination", "Latents of one image exchanged for those of another, and descent from noise.",
                 figure(exchanged, "Components of held-out images exchanged and added.")),

@@ -52,9 +52,9 @@ section > p { margin: 0; max-width: 72ch; color: var(--soft); text-wrap: pretty;
 .command button { position: absolute; top: 12px; right: 12px; padding: 5px 12px; border: 1px solid var(--rule);
   border-radius: 7px; background: var(--paper); color: var(--soft); font: 13px var(--sans); cursor: pointer; }
 .command button:hover { color: var(--accent); border-color: var(--accent); }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(178px, 1fr)); gap: 14px; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(186px, 1fr)); gap: 14px; }
 .card { padding: 16px 18px 15px; border: 1px solid var(--rule); border-radius: 12px; background: var(--panel); }
-.card b { display: block; margin: 3px 0 4px; font: 600 31px/1.15 var(--serif); font-variant-numeric: lining-nums; }
+.card b { display: block; margin: 3px 0 4px; font: 600 28px/1.15 var(--serif); font-variant-numeric: lining-nums; }
 .card span { color: var(--soft); font-size: 13.5px; line-height: 1.4; display: block; }
 .card .label { color: var(--ink); font-weight: 600; }
 figure { margin: 0; }
@@ -65,13 +65,15 @@ figcaption { margin-top: 8px; color: var(--soft); font-size: 14px; line-height: 
 .row figure.moving { max-width: min(100%, 260px); }
 .chart-box { padding: 20px 21px 16px; border: 1px solid var(--rule); border-radius: 12px; background: var(--panel);
   overflow-x: auto; width: fit-content; max-width: 100%; }
-.table { overflow-x: auto; border: 1px solid var(--rule); border-radius: 12px; background: var(--panel); }
+.table { overflow-x: auto; border: 1px solid var(--rule); border-radius: 12px; background: var(--panel);
+  background: linear-gradient(to right, transparent, var(--panel) 60%) right / 40px 100% no-repeat local,
+    linear-gradient(to left, rgb(0 0 0 / .22), transparent) right / 16px 100% no-repeat scroll, var(--panel); }
 .row > .titled { flex: 1 1 460px; min-width: min(100%, 460px); max-width: 100%; }
-table { border-collapse: collapse; width: 100%; font-size: 14.5px; font-variant-numeric: tabular-nums lining-nums; }
-th, td { padding: 9px 13px; text-align: right; white-space: nowrap; }
+table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums lining-nums; }
+th, td { padding: 9px; text-align: right; white-space: nowrap; }
 thead th { white-space: normal; vertical-align: bottom; line-height: 1.3; text-wrap: balance; }
 th:first-child, td:first-child { padding-left: 18px; } th:last-child, td:last-child { padding-right: 18px; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--panel); }
 .words { text-align: left; }
 thead th { color: var(--soft); font-size: 13px; font-weight: 600; border-bottom: 1px solid var(--rule); }
 tbody tr + tr td { border-top: 1px solid var(--rule); }
@@ -88,7 +90,9 @@ section > h2 + p { margin-top: 0; }
 section > figure + *, .table + *, section > .row + *, section > .cards + *, .titled + .titled { margin-top: 26px; }
 .row > .titled + .titled { margin-top: 0; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
-@media (max-width: 640px) { main { padding: 32px 16px 64px; } h1 { font-size: 32px; } th, td { padding: 8px 11px; }
+@media (max-width: 640px) { main { padding: 32px 16px 64px; } h1 { font-size: 32px; } th, td { padding: 8px; }
+  th:first-child, td:first-child { padding-left: 12px; white-space: normal; min-width: 7em; }
+  th:last-child, td:last-child { padding-right: 10px; }
   .still { overflow-x: auto; } .still img { max-width: 860px; } }
 @media print { main { max-width: none; padding: 0; } section { break-inside: avoid; }
   .command button { display: none; } }

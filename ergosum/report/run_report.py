@@ -15,6 +15,17 @@ from ergosum.training.task import Section
 __all__ = ["read_updates", "write_report"]
 
 Scores = Mapping[str, Any]
+IN_PIXELS = ("copying", "the mean image")
+"""What errors of pixels are compared with; others, such as those of denoising, have no PSNR, and nothing reaches 0."""
+FIRST = {
+    "sample_accuracy": ("Draws", "of a class are read as it"),
+    "accuracy": ("Bayes' rule", "of held-out images are read rightly"),
+    "and_seen": ("All that was asked", "of draws are right in every attribute"),
+    "random": ("Random formulas", "of draws satisfy theirs"),
+    "count": ("Exact counts", "of draws have as many objects as asked"),
+    "infer": ("Reading", "of held-out images, the least of all attributes"),
+}
+"""Shares among the scores that are to be seen first: label, and of what they are."""
 
 
 def write_report(
@@ -87,6 +98,8 @@ def _summary(scores: Scores, run: Scores, updates: Sequence[Mapping[str, float]]
     error, copied = (source.get(k) for k in (("mse", "mse_copy") if scored else ("error", "copy_error")))
     skill, psnr = scores.get("skill"), scores.get("psnr")
     beside = _beside(run)
+    if not scored and beside not in IN_PIXELS:
+        error = copied = None
     nothing = "gives back the input" if beside == "copying" else f"is as good as {beside}"
     if is_number(error) and is_number(copied) and copied > 0 and skill is None:
         skill = 1 - error / copied
@@ -107,6 +120,9 @@ def _summary(scores: Scores, run: Scores, updates: Sequence[Mapping[str, float]]
         )
     if is_number(scores.get("diagonal_share")):
         made.append(Card("Own factor", percent(scores["diagonal_share"]), "of what an energy moves is its own factor"))
+    for key, (label, of) in FIRST.items():
+        if is_number(scores.get(key)) and 0 <= scores[key] <= 1:
+            made.append(Card(label, percent(scores[key]), of))
     return made + _cost(run, last)
 
 

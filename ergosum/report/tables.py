@@ -10,6 +10,15 @@ from ergosum.training.task import Table
 __all__ = ["as_html", "as_text", "target", "targets_html"]
 
 MISSING = "–"
+WORDS = {
+    "row": "", "mse": "MSE", "mse_mean": "MSE of the mean image", "psnr": "PSNR [dB]", "ssim": "SSIM", "ari": "ARI",
+    "fg_ari": "foreground ARI", "kid": "kernel distance", "kid_error": "±", "kid_damage": "kernel distance, damage",
+    "nll": "NLL [nats]", "ece": "calibration error", "ece_of_widths": "calibration error, bins of equal width",
+    "+-": "±", "ess": "effective share of draws", "tv": "total variation", "sigma": "noise level", "mig": "MIG",
+    "mcc": "MCC", "sap": "SAP", "nearest": "distance to nearest", "mse_copy": "MSE of copying",
+    "log_odds": "log-odds",
+}  # fmt: skip
+"""What columns are called on a page whose keys are short for it."""
 
 
 def as_text(table: Table) -> str:
@@ -32,7 +41,7 @@ def as_html(table: Table) -> str:
     used = {k: d for k, d in table.decimals.items() if any(row.get(k) is not None for row in table.rows)}
     if not used:
         return ""
-    headings = {k: k.replace("_", " ") for k in (*table.names, *used)}
+    headings = {k: WORDS.get(k, k.replace("_", " ")) for k in (*table.names, *used)}
     return page.titled(table.title, page.table(table.rows, headings, decimals=used))
 
 

@@ -96,3 +96,12 @@ def test_any_one_number_may_be_missing(tmp_path):
     for key in SCORES:
         write_report(tmp_path, "", scores={k: v for k, v in SCORES.items() if k != key})
         write_report(tmp_path, "", scores={key: SCORES[key]})
+
+
+def test_errors_that_are_not_of_pixels_have_no_psnr_and_shares_of_draws_come_first(tmp_path):
+    fill(tmp_path)
+    told = {"error": 0.43, "copy_error": 0.57, "compared_with": "the Gaussian", "seconds": 220.0}
+    (tmp_path / "run.json").write_text(json.dumps(told))
+    text = write_report(tmp_path, "", SECTIONS, {"sample_accuracy": 0.987, "accuracy": 0.991, "count": 40}).read_text()
+    assert "PSNR" not in text and "Skill" not in text and "Exact counts" not in text
+    assert "98.7%" in text and "of a class are read as it" in text and "99.1%" in text
