@@ -134,7 +134,7 @@ def test_images_unlike_the_training_s_are_named_when_they_are_recombined(tmp_pat
 
 
 def test_a_run_that_decomposes_is_scored(apart, capsys):
-    assert main(["score", str(apart), "--n", "6"]) == 0
+    assert main(["score", str(apart), "--n", "12"]) == 0
     assert "connected patches" in (said := capsys.readouterr().out)
     assert "Two images in one" in said and "random weights, seed 2" in said and "count_matched" in said
     told = json.loads((apart / "scores.json").read_text())
