@@ -17,7 +17,7 @@ from ergosum.data.concept_scenes import ConceptScenes
 from ergosum.density.formulas import meaning, vocabulary
 from ergosum.density.sampling import draw
 from ergosum.energies.gaussian import Gaussian
-from ergosum.energy import Conditional, Energy
+from ergosum.energy import Call, Conditional, Energy
 from ergosum.nodes import silence
 from ergosum.part import Part
 from ergosum.samplers.chain import finished
@@ -97,10 +97,11 @@ def test_a_composition_asks_the_family_of_windows_once_at_every_level(monkeypatc
     attributes = [Attribute("shape", ("ball", "box")), Attribute("place", numbers=2)]
     model, generator = Objects(attributes, channels=1, side=SIDE, window=WINDOW), torch.Generator().manual_seed(0)
     at = {name: entry.energy for name, entry in model.somewhere(2, generator).items()}
-    nobody = model.family.prior()  # asks for no window
+    nobody, x = model.family.prior(), torch.randn(2, 1, SIDE, SIDE, generator=generator)
+    call = nobody.call(x)
+    assert isinstance(call, Call) and call.x.shape == (0, WINDOW**2)  # there is no window
     with silence():
         composed = at["box"] | at["ball"] | at["prior"] | nobody
-    x = torch.randn(2, 1, SIDE, SIDE, generator=generator)
     asked, body = [], model.family.windows.log_density
     monkeypatch.setattr(model.family.windows, "log_density", lambda y, *rest: asked.append(len(y)) or body(y, *rest))
     for energy in (composed, composed.at_noise(0.5)):

@@ -172,6 +172,7 @@ ELSEWHERE = {
     "GrownCodes": "concepts/test_growing.py",
     "GrownDensities": "concepts/test_growing.py",
     "GrownEnergy": "concepts/test_growing.py",
+    "Call": "concepts/test_counting.py",
     "LocalLifts": "concepts/test_counting.py",
     "ObjectDensities": "concepts/test_counting.py",
     "Objects": "concepts/test_counting.py",
