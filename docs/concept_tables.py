@@ -17,6 +17,7 @@ CARDS = ("concepts-latents", "concepts-faces", "concepts-scenes")
 SCORES = {
     "and_seen": "AND of all attributes, combinations that training shows",
     "and_held_out": "AND of all, values never shown together",
+    "and_held_out_together": "of these, smile, glasses and beard alone, whose triples are held out",
     "and_held_out_place": "AND of all, a colour and a place never shown together",
     "reader": "the reader on true images, all attributes",
     "or_tv": "OR: total variation of shares, the largest of four formulas",

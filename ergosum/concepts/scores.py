@@ -4,7 +4,8 @@ Every draw is read by the data's own reader, whose accuracy on true images stand
 
 - `and_seen`, `and_held_out`, `and_held_out_place`: share of draws of all attributes at once that are right in all, of
   combinations that training shows, of named values that it never shows together, and of a value and a place that it
-  never shows together.
+  never shows together; `and_held_out_together` and so on of the attributes whose combinations are held out alone, where
+  the data name these.
 - `or_tv`: total variation between the shares that were asked for and those that are read, the largest of several
   formulas; `or_p` is the smallest p of their chi-square tests.
 - `not_leak`: share of draws of `~a` that are read as a; `not_tv`: total variation of the others.
@@ -53,6 +54,7 @@ __all__ = [
 TARGETS = {
     "and_seen": ("all attributes right, combinations that training shows", 0.90, True),
     "and_held_out": ("all right, values never shown together", 0.50, True),
+    "and_held_out_together": ("those right whose combinations were never shown", 0.90, True),
     "and_held_out_place": ("all right, a value and a place never shown together", 0.85, True),
     "or_tv": ("shares of alternatives (total variation)", 0.03, False),
     "random": ("30 random formulas of depth 3 satisfied", 0.90, True),
@@ -270,7 +272,8 @@ def conjunctions(
     """Images of all attributes at once, read: shares that are right in all, by what training shows of them.
 
     Args:
-        values: (n, columns), asked for. draws: images of some of them, one each.
+        values: (n, columns), asked for. draws: images of some of them, one each. data: their `held_together` names the
+            attributes whose combinations are held out, of which `together` tells alone.
     """
     ok, rows = read(draws(values)), []
     pair = getattr(data, "held_out_pair", None)
@@ -280,10 +283,14 @@ def conjunctions(
         both = unseen & pair(values)
         sets = {"and_seen": ~unseen, "and_held_out": both, "and_held_out_place": unseen & ~both}
     told: dict[str, Any] = {}
+    together = [n for n, a in enumerate(attributes) if a.name in getattr(data, "held_together", ())]
     for key, chosen in sets.items():
         if chosen.any():
             rows.append({"row": key, "n": int(chosen.sum()), **accuracies(attributes, ok[chosen], values[chosen])})
             told[key] = rows[-1]["all"]
+            if together:
+                both = right(attributes, ok[chosen], values[chosen])[:, together].all(1)
+                told[f"{key}_together"] = rows[-1]["together"] = both.float().mean().item()
     return told | {"conjunctions": rows}
 
 

@@ -51,6 +51,7 @@ class Avatars:
     """
 
     attributes = ATTRIBUTES
+    held_together = LATIN
     channels = 3
 
     def __init__(

@@ -11,13 +11,14 @@ from ergosum.concepts.sampling import caption, sample_concepts, satisfied, tree
 from ergosum.concepts.scores import (
     chi_square,
     conjunction,
+    conjunctions,
     random_formulas,
     right,
     score_concepts,
     tables,
     variation,
 )
-from ergosum.data.attributed import Attributed
+from ergosum.data.attributed import Attribute, Attributed
 from ergosum.density.formulas import meaning, vocabulary
 from ergosum.density.sampling import draw
 from tests.concepts.exact import ATTRIBUTES, DEVIATION, PLACE, exact
@@ -158,3 +159,26 @@ def test_what_the_command_shows_of_draws():
     assert "red & ~box: 1.000 of 9 draws satisfy it" in made.tables[1].title
     own = sample_concepts([exact().float()], "red", lambda images: None, **options)
     assert own.numbers["judge"] == "Bayes' rule of the model itself" and own.numbers["satisfied"] == 1
+
+
+def test_what_is_held_out_together_is_scored_without_the_rest():
+    """Of 8 draws 6 are right in a and b, whose pairs of 1 are never shown, and half of these in c too."""
+
+    class Data:
+        held_together = ("a", "b")
+
+        def held_out(self, values):
+            return values[:, :2].sum(1) == 2
+
+    attributes = [Attribute(name, ("no", "yes")) for name in "abc"]
+    values = torch.ones(16, 3)
+    values[8:, 0] = 0  # shown in training
+    drawn = values.clone()
+    drawn[:2, 0], drawn[2:5, 2], drawn[8:12, 2] = 0, 0, 0
+    told = conjunctions(attributes, Data(), lambda images: images, values, lambda asked: drawn)
+    assert (told["and_held_out"], told["and_held_out_together"]) == (3 / 8, 6 / 8)
+    assert (told["and_seen"], told["and_seen_together"]) == (0.5, 1)
+    assert [row["together"] for row in told["conjunctions"]] == [1, 6 / 8]
+    Data.held_together = ()
+    again = conjunctions(attributes, Data(), lambda images: images, values, lambda asked: drawn)
+    assert "and_seen_together" not in again and "together" not in again["conjunctions"][0]
