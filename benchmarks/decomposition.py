@@ -295,7 +295,8 @@ def apart(name: str, model: ImageDecomposer, images: Tensor, rounds: int, seed: 
     }
     if "plain" in found:
         pairs = zip(found["ours"], found["plain"], strict=True)
-        told |= {"difference": max(((a - b).norm() / b.norm()).item() for a, b in pairs), "ratios": ratios(spent)}
+        apart = [((a - b).norm() / b.norm()).item() for a, b in pairs if a is not None and b is not None]
+        told |= {"difference": max(apart), "ratios": ratios(spent)}
     return told
 
 
