@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from ergosum.concepts.model import Concepts
 from ergosum.concepts.scores import tables
+from ergosum.concepts.unlike import unlike_tables
 from ergosum.density.sampling import decoded, draw
 from ergosum.report.page import figure
 from ergosum.report.strips import sheet
@@ -34,7 +35,7 @@ def sections(model: Concepts, scores: Mapping[str, Any], seed: int) -> list[Sect
     """What a report shows: targets, draws of every value, and the tables of the score."""
     generator = torch.Generator().manual_seed(seed)
     draws = figure(value_sheet(model, generator), "Ten draws of every value alone, and of the prior, which has none.")
-    told = "".join(as_html(table) for table in tables(dict(scores)))
+    told = "".join(as_html(table) for table in [*tables(dict(scores)), *unlike_tables(scores)])
     text = f"{scores['n']:,} draws of each kind, seed {scores['seed']}." if "n" in scores else ""
     return [
         Section("Targets", "", targets_html(scores.get("targets", ()))),

@@ -61,6 +61,11 @@ TARGETS = {
     "infer": ("values read in held-out images", 0.97, True),
 }  # fmt: skip
 """What concepts are to reach."""
+SHOWN = {
+    "and_seen": "combinations that training shows", "and_held_out": "values never shown together",
+    "and_held_out_place": "a value and a place never shown together",
+}  # fmt: skip
+"""What rows of conjunctions are called in tables."""
 RANDOM, DEPTH = 30, 3
 """Random formulas, and how many signs they have inside each other."""
 Reader = Callable[[Tensor], Tensor]
@@ -348,11 +353,13 @@ def tables(scores: dict[str, Any]) -> list[Table]:
     made = []
     if scores.get("conjunctions"):
         names = [k for k in scores["conjunctions"][0] if k not in ("row", "n")]
-        rows = [*scores["conjunctions"], {"row": "true images", "n": scores["n"], **scores["reader"]}]
+        rows = [{**row, "row": SHOWN.get(row["row"], row["row"])} for row in scores["conjunctions"]]
+        rows.append({"row": "true images", "n": scores["n"], **scores["reader"]})
         made.append(Table(("row", "n"), dict.fromkeys(names, 3), rows, "All attributes at once, read right"))
     if scores.get("formulas"):
         title = "Formulas: satisfied, and how far the shares are from those asked for"
-        made.append(Table(("formula", "shares"), {"satisfied": 3, "tv": 3, "p": 3}, scores["formulas"], title))
+        rows = [{**row, "shares": ", ".join(f"{s:g}" for s in row["shares"] or ())} for row in scores["formulas"]]
+        made.append(Table(("formula", "shares"), {"satisfied": 3, "tv": 3, "p": 3}, rows, title))
     if scores.get("inferred"):
         made.append(Table(("attribute",), {"right": 3, "pixels": 2}, scores["inferred"], "Read in held-out images"))
     return made

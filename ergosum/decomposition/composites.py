@@ -6,7 +6,7 @@ weights may. So the count stands beside two things: whether each true object has
 and what the same architecture reaches with random weights.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -37,13 +37,14 @@ def composite_scores(
 ) -> dict[str, Any]:
     """Composites of held-out images, composed by adding energies and decomposed again.
 
-    Keys: `composites`, how many; `composite_objects` in each; `count_accuracy`, the share of composites with the right
-    number of segments of 9 pixels or more beside the largest; `count_shown`, the same of the components that it was
-    composed of; `count_matched`, the share in which every true object is covered by its own segment (`all_matched`);
-    `count_random` and `matched_random`, means of two of these numbers over three models with random weights;
-    `composite_rows`, both numbers of the model and of each of the three; of scenes with shadows also
-    `count_accuracy_apart` and `count_matched_apart`, of masks without shadows (`masks_without_shadows`). Without places
-    to start from, or without objects, there are no composites, and the numbers are None.
+    Keys: `composites`, how many; `composite_objects` in each, at most; `count_accuracy`, the share of composites with
+    the right number of segments of 9 pixels or more beside the largest; `count_shown`, the same of the components that
+    it was composed of; `count_matched`, the share in which every true object is covered by its own segment
+    (`all_matched`); `count_random` and `matched_random`, means of two of these numbers over three models with random
+    weights; `composite_rows`, both numbers of the model and of each of the three; of scenes with shadows also
+    `count_accuracy_apart` and `count_matched_apart`, of masks without shadows (`masks_without_shadows`);
+    `composite_by_objects`, the numbers by number of objects, where that differs, as in mixtures of datasets. Without
+    places to start from, or without objects, there are no composites, and the numbers are None.
 
     Args:
         n: images to choose pairs from, and the most pairs. generator: of the images and of noise. seed: of the noise of
@@ -61,17 +62,19 @@ def composite_scores(
         return told | dict.fromkeys(
             ("count_accuracy", "count_shown", "count_matched", "count_random", "matched_random")
         )
-    own = _counted(model, data, pairs, each, generator, apart)
+    counts = _counted(model, data, pairs, generator, apart)
+    own = _shares(counts)
     rows = [{"row": "ours", **own}]
     for k in UNTRAINED:
         noise = Generator().manual_seed(HELD_OUT + seed)
-        counted = _counted(_untrained(task, k), data, pairs, each, noise, apart)
-        rows.append({"row": f"random weights, seed {k}", **counted})
+        counted = _counted(_untrained(task, k), data, pairs, noise, apart)
+        rows.append({"row": f"random weights, seed {k}", **_shares(counted)})
     of_random = {key: sum(row[key] for row in rows[1:]) / len(UNTRAINED) for key in ("count_accuracy", "count_matched")}
     return told | own | {
         "count_random": of_random["count_accuracy"],
         "matched_random": of_random["count_matched"],
         "composite_rows": [{k: v for k, v in row.items() if k != "count_shown"} for row in rows],
+        "composite_by_objects": _by_objects(counts),
     }  # fmt: skip
 
 
@@ -109,10 +112,25 @@ def all_matched(masks: Tensor, objects: Tensor) -> Tensor:
     return torch.tensor(matched, device=masks.device) == (true.sum(2) > 0).sum(1)
 
 
-def _counted(
-    model: ImageDecomposer, data: ImageRecord, pairs: Pairs, each: int, generator: Generator, apart: bool
-) -> dict[str, float]:
-    """Composites of the pairs, counted as they were composed and as they are decomposed again.
+class _Counts(NamedTuple):
+    """Of each composite: objects with a pixel, segments it was composed of, segments that were found and whether all
+    objects are matched, of the masks as they are ("") and, where that was asked for, without shadows ("_apart").
+    """
+
+    true: Tensor
+    shown: Tensor
+    found: dict[str, Tensor]
+    matched: dict[str, Tensor]
+
+    def of(self, chosen: Tensor) -> "_Counts":
+        """Those of some composites."""
+        found, matched = ({kind: v[chosen] for kind, v in own.items()} for own in (self.found, self.matched))
+        return _Counts(self.true[chosen], self.shown[chosen], found, matched)
+
+
+def _counted(model: ImageDecomposer, data: ImageRecord, pairs: Pairs, generator: Generator, apart: bool) -> _Counts:
+    """Composites of the pairs, counted as they were composed and as they are decomposed again, with a slot for every
+    object that has a pixel; composites of as many objects are decomposed together.
 
     Args:
         apart: count masks without shadows, too.
@@ -121,23 +139,38 @@ def _counted(
     latents = torch.cat([encode_best(model, part, generator) for part in data.images.split(64)])
     both = combine(latents[one], latents[two], globals=model.globals)
     objects = torch.cat([data.masks[one, 1:], data.masks[two, 1:]], 1)
-    shown: list[Tensor] = []
-    counted: dict[str, list[Tensor]] = {"": []} | ({"_apart": []} if apart else {})
-    matched: dict[str, list[Tensor]] = {kind: [] for kind in counted}
-    for part, true in zip(both.split(64), objects.split(64), strict=True):
-        image = recompose(model, part, generator)
-        again = encode_best(model, image, generator, model.globals + 2 * each)
-        shown.append(object_count(masks_of(model, part, image), SMALLEST))
-        for kind in counted:
-            found = masks_without_shadows(model, again, image).masks if kind else masks_of(model, again, image)
-            counted[kind].append(object_count(found, SMALLEST))
-            matched[kind].append(all_matched(found, true))
-    expected = torch.full((len(one),), 2 * each)
-    told = {"count_shown": count_accuracy(torch.cat(shown), expected)}
-    for kind in counted:
-        told[f"count_accuracy{kind}"] = count_accuracy(torch.cat(counted[kind]), expected)
-        told[f"count_matched{kind}"] = torch.cat(matched[kind]).double().mean().item()
+    wanted = objects.flatten(2).any(2).sum(1)
+    kinds, none = ("", "_apart") if apart else ("",), torch.zeros_like(wanted)
+    told = _Counts(wanted, none.clone(), {k: none.clone() for k in kinds}, {k: none.bool() for k in kinds})
+    for count in wanted.unique():
+        for rows in (wanted == count).nonzero()[:, 0].split(64):
+            image = recompose(model, both[rows], generator)
+            again = encode_best(model, image, generator, model.globals + int(count))
+            told.shown[rows] = object_count(masks_of(model, both[rows], image), SMALLEST)
+            for kind in kinds:
+                found = masks_without_shadows(model, again, image).masks if kind else masks_of(model, again, image)
+                told.found[kind][rows] = object_count(found, SMALLEST)
+                told.matched[kind][rows] = all_matched(found, objects[rows])
     return told
+
+
+def _shares(counts: _Counts) -> dict[str, float]:
+    told = {"count_shown": count_accuracy(counts.shown, counts.true)}
+    for kind, found in counts.found.items():
+        told[f"count_accuracy{kind}"] = count_accuracy(found, counts.true)
+        told[f"count_matched{kind}"] = counts.matched[kind].double().mean().item()
+    return told
+
+
+def _by_objects(counts: _Counts) -> list[dict[str, float]]:
+    """A row for each number of objects; none where all composites have the same."""
+    rows = []
+    for count in counts.true.unique() if len(counts.true.unique()) > 1 else ():
+        own = counts.true == count
+        shares = _shares(counts.of(own))
+        rows.append({"objects": int(count), "composites": int(own.sum()),
+                     **{key: value for key, value in shares.items() if key != "count_shown"}})  # fmt: skip
+    return rows
 
 
 def _untrained(task: OfImages, seed: int) -> ImageDecomposer:

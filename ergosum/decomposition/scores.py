@@ -94,6 +94,9 @@ def tables(scores: Mapping[str, Any]) -> list[Table]:
         told = f"Two images in one: {scores['composites']} composites, decomposed again into as many slots as they need"
         columns = COMPOSITES | (COMPOSITES_APART if "count_matched_apart" in scores else {})
         made.append(Table(("row",), columns, scores.get("composite_rows", [{"row": "ours", **scores}]), told))
+        if scores.get("composite_by_objects"):
+            title = "The same composites of the model, by their number of objects"
+            made.append(Table(("objects", "composites"), columns, scores["composite_by_objects"], title))
     if "kid_rows" in scores:
         made.append(Table(("row",), FIDELITY, scores["kid_rows"], "Kernel distance to held-out images"))
     if "factor_rows" in scores:

@@ -1,10 +1,13 @@
 """Which images are put together, and which components are exchanged, when decompositions are scored."""
 
+import pytest
 import torch
 
 from ergosum import zoo
+from ergosum.data.named import dataset
 from ergosum.decomposition.composites import all_matched, compatible, composite_scores
 from ergosum.decomposition.recipes import recipes
+from ergosum.decomposition.scores import tables
 from ergosum.decomposition.segmentation import _unobtrusive, decomposition_scores
 from ergosum.training.runfolder import load_predictor
 
@@ -81,6 +84,23 @@ def test_random_weights_may_count_well_and_match_no_object_and_the_score_says_so
     assert [row["row"] for row in untrained] == [f"random weights, seed {k}" for k in range(3)]
     assert max(row["count_accuracy"] for row in untrained) > 0.8 and all(not row["count_matched"] for row in untrained)
     assert told["count_random"] == sum(row["count_accuracy"] for row in untrained) / 3 and told["matched_random"] == 0
+
+
+def test_composites_of_two_datasets_are_counted_by_the_objects_that_each_has():
+    experiment, card = load_predictor("tetrominoes")
+    mixed = experiment.but(task={"data": dataset("tetrominoes+digits", 36, 3)}).built()
+    told = composite_scores(mixed, card, 24, torch.Generator().manual_seed(0))
+    rows = told["composite_by_objects"]
+    assert [row["objects"] for row in rows] == [4, 6], "two digits hide each other, a digit and three pieces need not"
+    assert sum(row["composites"] for row in rows) == told["composites"]
+    for key in ("count_accuracy", "count_matched"):
+        whole = sum(row["composites"] * row[key] for row in rows) / told["composites"]
+        assert told[key] == pytest.approx(whole)
+    assert rows[1]["count_accuracy"] > 0.8, "pieces alone, as the card knows them"
+    named = [table for table in tables(told) if "by their number" in table.title]
+    assert [table.rows for table in named] == [rows]
+    alone = composite_scores(experiment.built(), card, 24, torch.Generator().manual_seed(0))
+    assert alone["composite_by_objects"] == []
 
 
 def test_an_object_is_matched_by_a_segment_of_its_own_that_covers_more_than_half():
