@@ -136,6 +136,9 @@ def test_a_card_of_several_runs_lists_each_with_its_cost_and_their_sum(tmp_path)
                 "| `ergosum train again --seed 1` | 1 | 10 | 60 |", "| together | | 120 | 171 |"):  # fmt: skip
         assert row in text.splitlines()
     assert "- Cost: 171 CPU seconds on 1 thread(s) of cpu (any), torch 2." in text
+    assert "- Trained on `digits` (sha256 of the images begins abc)." in text
+    last = runs[-1] | {"data_sha256": ""}
+    assert "- Trained on `digits`.\n" in card_text("mine", "what it shows", [last], {})
 
 
 def test_a_card_keeps_the_runs_before_it_so_that_others_can_start_from_it(tmp_path):

@@ -98,7 +98,7 @@ def faces() -> Experiment:
     return in_parts(
         "concepts-faces", "drawn faces by smile, glasses, hair, beard and skin, in codes with a part for each",
         Part(Avatars, side=32, hold="latin"), Part(AttributeCodec, rest=12, tie=5.0, thin=16, local=True), 12000,
-        1e-4, 0.75, {"family": WIDE},
+        1e-4, 0.75, {"family": WIDE}, cost="50 CPU minutes",
     )  # fmt: skip
 
 

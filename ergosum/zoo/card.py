@@ -65,9 +65,9 @@ def card_text(name: str, shows: str, runs: Runs, scores: dict[str, dict[str, Any
     else:
         lines += [f"Made by {len(runs)} runs, each starting from the weights of the one before:", "", *_table(runs), ""]
     data = last["data_sha256"]  # of single images, the name of the stored set, which holds a digest of its settings
-    known = f"stored as {data}" if "-seed" in data else f"sha256 of the images begins {data}"
+    known = f" (stored as {data})" if "-seed" in data else f" (sha256 of the images begins {data})" if data else ""
     lines += [
-        f"- Trained on `{last['source']}` ({known}).",
+        f"- Trained on `{last['source']}`{known}.",
         f"- Cost: {cost:.0f} CPU seconds on {where}.",
         f"- {last['weights']:,} weights in safetensors, MIT licence.",
         "",

@@ -170,7 +170,8 @@ def test_components_of_two_images_are_one_set(model, images):
 
 def test_the_same_seed_gives_the_same_bits(model, images):
     a, b = (decompose(model, images, seeded()) for _ in range(2))
-    assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+    assert a.shadows is b.shadows is None
+    assert all(torch.equal(x, y) for x, y in zip(a[:-1], b[:-1], strict=True))
 
 
 @pytest.mark.parametrize("unlike, advice", [

@@ -189,7 +189,7 @@ def test_chains_are_shown_from_their_start_with_numbers_and_in_the_end_the_truth
 
 
 def test_a_broken_sampler_is_seen_to_be_biased(client):
-    state = {"formula": "slanted", "sampler": "half-noise", "step_size": 0.1, "steps": 300, "chains": 200}
+    state = {"formula": "slanted", "sampler": "half-noise", "step_size": 0.1, "steps": 600, "chains": 200}
     final = told(client, "landscape", state, "numbers")[-1]
     assert max(map(abs, final["z"])) > 10 and final["rhat"] < 1.1
     state["sampler"] = "mala"
