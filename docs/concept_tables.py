@@ -227,9 +227,11 @@ def coind(folders: Sequence[Path]) -> list[str]:
             lines.append(f"| {row['support']} | {ROWS[name]} | " + " | ".join(number(row.get(k)) for k in COIND) + " |")
         first = next(iter(rows.values()))
         lines.append(f"| {first['support']} | true images | {number(first['reader'])} |" + " |" * 2)
-        from_runs.append(f"`--support {first['support']} --codec {first['codec']}`")
+        from_runs.append(f"`--support {first['support']} --codec runs/{first['codec']}`")
     minutes = f"{first['minutes']:g} CPU minutes each beside those of the codec, n = {first['n']}, seed {first['seed']}"
-    return [*lines, "", f"`python benchmarks/concepts.py --data mnist` with {', '.join(from_runs)}; {minutes}."]
+    codecs = "the codecs by `ergosum train concepts-mnist --task.data.support SUPPORT --out runs/mnist-SUPPORT`"
+    told = f"`python benchmarks/concepts.py --data mnist --row parts` with {', '.join(from_runs)}; {minutes}; {codecs}."
+    return [*lines, "", told]
 
 
 if __name__ == "__main__":
