@@ -221,16 +221,21 @@ def coind(folders: Sequence[Path]) -> list[str]:
     """CoInD's three questions, by support."""
     lines = ["| support | row | " + " | ".join(COIND.values()) + " |", "|---|---|" + "---|" * len(COIND)]
     from_runs: list[str] = []
+    supports: list[str] = []
     for folder in folders:
         rows = {name: read_json(folder / f"{name}.json") for name in ROWS if (folder / f"{name}.json").is_file()}
         for name, row in rows.items():
             lines.append(f"| {row['support']} | {ROWS[name]} | " + " | ".join(number(row.get(k)) for k in COIND) + " |")
         first = next(iter(rows.values()))
         lines.append(f"| {first['support']} | true images | {number(first['reader'])} |" + " |" * 2)
+        supports.append(first["support"])
         from_runs.append(f"`--support {first['support']} --codec runs/{first['codec']}`")
     minutes = f"{first['minutes']:g} CPU minutes each beside those of the codec, n = {first['n']}, seed {first['seed']}"
-    codecs = "the codecs by `ergosum train concepts-mnist --task.data.support SUPPORT --out runs/mnist-SUPPORT`"
-    told = f"`python benchmarks/concepts.py --data mnist --row parts` with {', '.join(from_runs)}; {minutes}; {codecs}."
+    codecs = ", ".join(
+        f"`ergosum train concepts-mnist --task.data.support {support} --out runs/mnist-{support}`"
+        for support in supports
+    )
+    told = f"`python benchmarks/concepts.py --data mnist --row parts` with {', '.join(from_runs)}; {minutes}: {codecs}."
     return [*lines, "", told]
 
 
