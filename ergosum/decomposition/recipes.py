@@ -25,7 +25,7 @@ from ergosum.nets import (
 from ergosum.part import Part
 from ergosum.training.experiment import Experiment, Optimiser, Run
 
-__all__ = ["BIASES", "GLOBALS", "HEADLINES", "biases", "comet", "modalities", "other_scenes", "recipes", "refined",
+__all__ = ["BIASES", "GLOBALS", "HEADLINES", "biases", "comet", "finer", "modalities", "other_scenes", "recipes", "refined",
            "scenes_global", "scenes_objects", "shapes", "tetrominoes"]  # fmt: skip
 
 CPU = "one thread of a 2-core x86-64 CPU with bfloat16"
@@ -35,7 +35,7 @@ HEADLINES = ("tetrominoes", "scenes-objects", "scenes-global", "shapes", "modali
 
 def recipes() -> dict[str, Callable[[], Experiment]]:
     """All recipes for images by their names, baselines last."""
-    made: list[Callable[[], Experiment]] = [tetrominoes, scenes_objects, modalities, refined, shapes]
+    made: list[Callable[[], Experiment]] = [tetrominoes, scenes_objects, finer, modalities, refined, shapes]
     made += [partial(scenes_global, name) for name in GLOBALS]
     made += [partial(other_scenes, name) for name in ("lighting", "toy")]
     made += [partial(comet, "paper"), partial(comet, "code")]
@@ -163,6 +163,18 @@ def other_scenes(name: Literal["lighting", "toy"]) -> Experiment:
         task={"data": dataset(name, 64, (3, 5)), "objective": {"warm_up": 0.0}},
         optimiser={"iterations": 3000, "rate": 5e-4},
         run={"warm_start": "scenes-objects"},
+    )
+
+
+def finer() -> Experiment:
+    """The scenes of `scenes-objects` at 128 pixels, from its weights: its networks are convolutions, places relative."""
+    return scenes_objects().but(
+        name="scenes-objects-128",
+        shows="three to five solids and their floor at 128 pixels, from the weights of scenes-objects",
+        cost="50 min on one thread of a 2-core x86-64 CPU",
+        task={"data": dataset("scenes", 128, (3, 5)), "objective": {"warm_up": 0.0}},
+        optimiser={"iterations": 5200, "batch": 4, "rate": 5e-4, "precision": "32"},
+        run={"warm_start": "scenes-objects", "checkpoint_every": 250},
     )
 
 
