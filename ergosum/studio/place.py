@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ergosum.training.experiment import Experiment
 
-__all__ = ["LARGEST", "Models", "NotHere", "Place", "Session", "Sessions", "Upload"]
+__all__ = ["LARGEST", "Models", "NotHere", "Place", "Results", "Session", "Sessions", "Upload"]
 
 LARGEST = 10 * 2**20
 """Bytes of an upload, at most."""
@@ -27,6 +27,8 @@ UPLOADS = 16
 """Uploads of a session that are kept; the one used longest ago goes first."""
 RESULTS = 6
 """Results of a session that are kept for downloads."""
+TOGETHER = 24
+"""Results of all sessions that are kept; the one made or asked for longest ago goes first, and is computed anew."""
 SESSIONS = 64
 """Sessions that are kept; the one used longest ago goes first."""
 MODELS = 8
@@ -54,13 +56,49 @@ class Upload(NamedTuple):
     kind: str
 
 
-class Session:
-    """What one browser gave and was given; no other one sees it."""
+class Results:
+    """Results that are kept for downloads, by whose they are and what they are called: few of each, and few in all."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self) -> None:
+        self.held: OrderedDict[tuple[str, str], Any] = OrderedDict()
+        self.lock = threading.Lock()
+
+    def keep(self, owner: str, key: str, result: Any) -> None:
+        """Keep a result, in the place of those used longest ago."""
+        with self.lock:
+            self.held[owner, key] = result
+            self.held.move_to_end((owner, key))
+            own = [name for name in self.held if name[0] == owner]
+            for name in own[: max(0, len(own) - RESULTS)]:
+                del self.held[name]
+            while len(self.held) > TOGETHER:
+                self.held.popitem(last=False)
+
+    def of(self, owner: str, key: str) -> Any:
+        """A result that is kept, or None."""
+        with self.lock:
+            if (owner, key) in self.held:
+                self.held.move_to_end((owner, key))
+            return self.held.get((owner, key))
+
+    def drop(self, owner: str) -> None:
+        """Drop all of one's results."""
+        with self.lock:
+            for name in [name for name in self.held if name[0] == owner]:
+                del self.held[name]
+
+
+class Session:
+    """What one browser gave and was given; no other one sees it.
+
+    Args:
+        root: folder in which it has one for its uploads. results: where those of all sessions are kept.
+    """
+
+    def __init__(self, root: Path, results: Results) -> None:
         self.folder = root / secrets.token_hex(8)
         self.uploads: OrderedDict[str, Upload] = OrderedDict()
-        self.results: OrderedDict[str, Any] = OrderedDict()
+        self.results = results
         self.lock = threading.Lock()
 
     def keep(self, content: bytes, name: str, suffix: str, kind: str) -> Upload:
@@ -97,20 +135,16 @@ class Session:
 
     def remember(self, key: str, result: Any) -> None:
         """Keep a result for downloads."""
-        with self.lock:
-            self.results[key] = result
-            self.results.move_to_end(key)
-            while len(self.results) > RESULTS:
-                self.results.popitem(last=False)
+        self.results.keep(self.folder.name, key, result)
 
     def result(self, key: str) -> Any:
         """A result that is kept, or None."""
-        with self.lock:
-            return self.results.get(key)
+        return self.results.of(self.folder.name, key)
 
     def end(self) -> None:
-        """Delete what was uploaded."""
+        """Delete what was uploaded, and drop the results."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.results.drop(self.folder.name)
 
 
 class Sessions:
@@ -118,13 +152,14 @@ class Sessions:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="ergosum-studio-"))
+        self.results = Results()
         self.held: OrderedDict[str, Session] = OrderedDict()
 
     def of(self, cookie: str) -> tuple[str, Session]:
         """The session of a cookie, or a new one, with its name."""
         if cookie not in self.held:
             cookie = secrets.token_urlsafe(24)
-            self.held[cookie] = Session(self.folder)
+            self.held[cookie] = Session(self.folder, self.results)
         self.held.move_to_end(cookie)
         while len(self.held) > SESSIONS:
             self.held.popitem(last=False)[1].end()

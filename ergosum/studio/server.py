@@ -90,7 +90,7 @@ def application(root: Path | str = "runs", ready: bool = True) -> FastAPI:
             held = Studio(Models(Path(root)), Sessions(), Worker("quick"), Worker("slow"))
             app.state.studio = held
             if ready:
-                nobody = Session(held.sessions.folder)
+                nobody = Session(held.sessions.folder, held.sessions.results)
                 held.quick.submit(Job(_prepared(Place(held.models, nobody)), nobody, lambda result: None))
             try:
                 yield

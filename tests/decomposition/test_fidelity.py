@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from ergosum import zoo
 from ergosum.data.named import dataset
@@ -31,6 +32,15 @@ def test_true_images_are_near_and_all_others_are_far(images, extractor):
     for name in ("noisy", "two images at half strength each", "mean image", "black"):
         assert rows[name]["kid"] > 4 * rows[name]["kid_error"], name
         assert rows[name]["kid"] > 10 * abs(rows["other true images"]["kid"]), name
+
+
+def test_noise_that_nobody_sees_is_not_noticed_and_blur_is(images, extractor):
+    true, others, third = images
+    faint = (third + 0.01 * torch.randn(third.shape, generator=torch.Generator().manual_seed(1))).clamp(0, 1)
+    sets = {"faint": faint, "blurred": F.avg_pool2d(third, 3, 1, 1)}
+    rows = {r["row"]: r for r in kid_rows(sets, true, others, extractor.features, 0)}
+    assert abs(rows["faint"]["kid"]) < 4 * rows["faint"]["kid_error"]
+    assert rows["blurred"]["kid"] > 10 * rows["blurred"]["kid_error"]
 
 
 def test_an_object_more_is_noticed(extractor):

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from ergosum.cli import main
-from ergosum.studio.place import LARGEST, SESSIONS, UPLOADS, Sessions
+from ergosum.studio.place import LARGEST, RESULTS, SESSIONS, TOGETHER, UPLOADS, Sessions
 from ergosum.studio.server import told_warnings
 from studio.asking import events, told, upload
 
@@ -262,6 +262,25 @@ def test_the_oldest_uploads_and_sessions_go_first():
     assert cookie not in sessions.held and len(sessions.held) == SESSIONS and not session.folder.exists()
     sessions.end()
     assert not sessions.folder.exists()
+
+
+def test_results_are_kept_for_their_session_few_of_each_and_few_in_all():
+    sessions = Sessions()
+    people = [sessions.of("")[1] for _ in range(TOGETHER)]
+    first, second = people[:2]
+    second.remember("mine", 0)
+    for n in range(RESULTS + 1):
+        first.remember(f"{n}", n)
+        assert first.result("1") == (1 if n else None)  # asked for, so that it stays
+    assert [n for n in range(RESULTS + 1) if first.result(f"{n}") is not None] == list(range(1, RESULTS + 1))
+    assert second.result("mine") == 0 and second.result("1") is None and first.result("mine") is None
+    for person in people[2:]:
+        person.remember("theirs", 1)
+    assert len(sessions.results.held) == TOGETHER
+    assert first.result(f"{RESULTS}") == RESULTS and first.result("1") is None  # the one used longest ago has gone
+    people[-1].end()
+    assert people[-1].result("theirs") is None and len(sessions.results.held) == TOGETHER - 1
+    sessions.end()
 
 
 def test_there_is_no_such_table_or_download(client):
