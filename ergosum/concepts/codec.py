@@ -18,11 +18,16 @@ decoder sees the corner that it was most likely drawn around, $E[\mu_a(v) | z_a]
 values equally likely, and while it learns, numbers are exact. And a small network guesses the values from the rest,
 which the encoder is to make impossible (`apart`).
 
+What a value changes in few pixels weighs little in the error of pixels, and is drawn halfway. So the decoder learns
+also from what the encoder reads in images decoded from parts put together anew (`legible`): what parts tell must be
+seen there.
+
 The decoder is modulated by the code at every layer, so that what one part does multiplies what another does; an
 attribute that says where something is in the image shifts the coordinates that it draws in (`decoders.py`).
 
 Source: Kingma & Welling 2014, equation 10; conditional priors as in Sohn et al. 2015; learning to read what the decoder
-draws is the sleep phase of Hinton et al. 1995; a rest from which values cannot be guessed as in Lample et al. 2017
+draws is the sleep phase of Hinton et al. 1995, a decoder that draws so that it is read maximises the bound on mutual
+information of Chen et al. 2016 (InfoGAN, equation 5); a rest from which values cannot be guessed as in Lample et al. 2017
 (Fader networks), by the reversed gradient of Ganin & Lempitsky 2015. The parts are ours.
 """
 
@@ -53,7 +58,8 @@ class AttributeCodec(nn.Module):
             rest. edges: weight of the squared error of differences between neighbouring pixels, which tells shapes
             apart where flat ground counts for nothing. sleep: weight of reading values in images that are decoded from
             parts put together anew (`dream`); without, an encoder that never saw a grey sphere reads that it is none,
-            by its colour. apart: weight of the cross-entropy with which values are guessed from the rest: the guessing
+            by its colour. legible: how many times more than the encoder the decoder learns from that reading, so that
+            it draws what parts tell where it can be seen, however few pixels show it; 0 for not at all. apart: weight of the cross-entropy with which values are guessed from the rest: the guessing
             network minimises it, the encoder maximises it; 0 for none. place: name of the attribute whose two numbers
             say where something is, x to the right and y down; none if empty. recolour: probability that the encoder
             sees an image in other colours while it learns (`recoloured`), so that what it reads holds in colours that
@@ -77,6 +83,7 @@ class AttributeCodec(nn.Module):
         tie: float = 25.0,
         edges: float = 4.0,
         sleep: float = 1.0,
+        legible: float = 0.0,
         apart: float = 0.01,
         place: str = "",
         recolour: float = 0.0,
@@ -89,6 +96,7 @@ class AttributeCodec(nn.Module):
         super().__init__()
         self.attributes, self.beside = (tuple(Attribute(*a) for a in given) for given in (attributes, beside))
         self.tie, self.edges, self.sleep, self.apart, self.recolour = tie, edges, sleep, apart, recolour
+        self.legible = legible
         if not 0 <= recolour <= 1 or (recolour and self.attributes and channels != 3):
             raise ValueError(
                 f"recolour: expected a probability, and 0 of images without three colours, got {recolour!r} of images "
@@ -245,8 +253,10 @@ class AttributeCodec(nn.Module):
         kl = divergences(mean, deviation, torch.zeros_like(mean), torch.ones_like(mean))[:, rest].sum(1).mean()
         misread = self.misread(mean, deviation, values)
         if self.sleep:
-            dreamt, told, others = self.dream(codes, values, generator, beside)
-            seen = self._seen(dreamt, generator)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self.legible > 0):
+                dreamt, told, others = self.dream(codes.detach(), values, generator, beside)
+            drawn = dreamt.detach() + self.legible * (dreamt - dreamt.detach())  # the decoder's gradient, so much larger
+            seen = self._seen(drawn, generator)
             misread = misread + self.sleep * self.misread(*self.posterior(seen, told, others), told)
         loss = error + self.edges * fine + divergence * (kl + self.tie * misread)
         if self.guesser is not None:
@@ -276,7 +286,6 @@ class AttributeCodec(nn.Module):
         """The divergence of posteriors from where values say that codes lie, summed over their parts."""
         return divergences(mean, deviation, *self.towards(values))[:, : self.parts[-1].start].sum(1).mean()
 
-    @torch.no_grad()
     def dream(
         self, codes: Tensor, values: Tensor, generator: Generator, beside: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor | None]:

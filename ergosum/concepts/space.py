@@ -88,7 +88,10 @@ class AttributeCodes(Codes):
         self.codec.requires_grad_(False)
 
     def told_loss(self, images: Tensor, values: Tensor, generator: Generator) -> Losses:
-        """The codec's loss on images whose values are told; the reference is the error of the mean image."""
+        """The codec's loss on images whose values are told; the reference is the error of the mean image. What was taken
+        from data before is taken anew.
+        """
+        self.settled.fill_(False)
         images, values = images[: self.batch], values[: self.batch]
         loss, error = self.codec.loss(images, values, generator, self.divergence)
         return Losses(loss, error, (images - images.mean(0)).square().mean().detach())

@@ -163,7 +163,8 @@ class Codes(Space):
                 ) from error
 
     def loss(self, images: Tensor, generator: Generator) -> Losses:
-        """The codec's; the reference is the error of the mean image."""
+        """The codec's; the reference is the error of the mean image. What was taken from data before is taken anew."""
+        self.settled.fill_(False)
         images = images[: self.batch]
         loss, error = self.codec.loss(images, generator, self.divergence)
         return Losses(loss, error, (images - images.mean(0)).square().mean().detach())
