@@ -165,6 +165,28 @@ def test_the_guesser_learns_what_the_encoder_hides():
     torch.testing.assert_close(whole, gradients(guess(), codec.guesser), atol=1e-6, rtol=1e-4)
 
 
+def test_the_decoder_learns_so_much_more_from_what_is_read_than_the_encoder():
+    """The encoder's gradient stays; the decoder's grows by the gradient of the reading of dreams, times `legible`."""
+    torch.manual_seed(0)
+    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, apart=0.0, sleep=1.0, tie=2.0)
+    images, values = torch.rand(8, 3, 16, 16), torch.tensor([[0.0, 0.3, 0.4], [2.0, 0.9, 0.1]]).repeat(4, 1)
+
+    def gradients(module, legible):
+        codec.legible = legible
+        loss = codec.loss(images, values, Generator().manual_seed(0), 0.5)[0]
+        return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(module.parameters()))])
+
+    torch.testing.assert_close(gradients(codec.encoder, 3.0), gradients(codec.encoder, 0.0))
+    generator = Generator().manual_seed(0)
+    codes = codec.drawn(*codec.posterior(images, values), values, generator, 0.0).detach()
+    dreamt, told, _ = codec.dream(codes, values, generator)
+    read = 0.5 * 2.0 * codec.misread(*codec.posterior(dreamt, told), told)
+    along = torch.cat([g.flatten() for g in torch.autograd.grad(read, list(codec.decoder.parameters()))])
+    added = gradients(codec.decoder, 3.0) - gradients(codec.decoder, 0.0)
+    assert along.norm() > 0
+    torch.testing.assert_close(added, 3 * along, atol=1e-5, rtol=1e-3)
+
+
 def test_what_is_told_by_nobody_is_not_guessed():
     codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16)
     assert codec.guessed(torch.randn(4, 3), torch.full((4, 3), torch.nan)) == 0

@@ -47,6 +47,17 @@ def test_a_run_keeps_what_it_needs_without_its_data(run):
     assert json.loads((run / "recipe.json").read_text())["task"]["model"]["attributes"][3] == ["place", [], 2]
 
 
+def test_a_run_that_starts_from_another_takes_its_codes_anew(run, tmp_path, quick_scores, monkeypatch):
+    monkeypatch.setattr("ergosum.concepts.task.CALIBRATED", 40)
+    recipe = shrunk(latents()).but(
+        optimiser={"iterations": 12, "batch": 8}, task={"draws": 16}, run={"warm_start": str(run)}
+    )
+    for _ in train(recipe, tmp_path / "on", accelerator="cpu"):
+        pass
+    first, second = (load_predictor(folder)[1] for folder in (run, tmp_path / "on"))
+    assert not torch.equal(first.space.spread, second.space.spread)
+
+
 def test_sampling_writes_a_picture_and_says_what_is_read(run, tmp_path, capsys):
     out = tmp_path / "grid.png"
     assert (

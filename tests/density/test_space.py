@@ -41,6 +41,13 @@ def test_settled_codes_have_mean_zero_and_deviation_one():
     torch.testing.assert_close(space.decode(points), direct, atol=1e-5, rtol=1e-4)
 
 
+def test_codes_that_learn_on_are_settled_anew():
+    space = codes()
+    space.settle(images(40))
+    space.loss(images(), torch.Generator().manual_seed(0))
+    assert not space.settled
+
+
 def test_codes_are_learned_in_their_share_of_training():
     space = codes(0.4)
     assert space.stages == (0.4,) and space.learns(0.39) and not space.learns(0.4)
