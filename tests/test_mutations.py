@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mutants
 import pytest
 
 HERE = Path(__file__).parent
@@ -14,6 +15,10 @@ AREAS = sorted(path.stem for path in (HERE / "mutations").glob("*.toml"))
 def try_out(script, *arguments):
     done = subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, cwd=script.parent)
     return done.returncode, done.stdout + done.stderr
+
+
+def test_every_mutation_still_fits_the_code():
+    assert len(mutants.read([])) > len(AREAS) > 10
 
 
 @pytest.mark.slow
