@@ -58,12 +58,12 @@ class AttributeCodec(nn.Module):
             rest. edges: weight of the squared error of differences between neighbouring pixels, which tells shapes
             apart where flat ground counts for nothing. sleep: weight of reading values in images that are decoded from
             parts put together anew (`dream`); without, an encoder that never saw a grey sphere reads that it is none,
-            by its colour. legible: how many times more than the encoder the decoder learns from that reading, so that
-            it draws what parts tell where it can be seen, however few pixels show it; 0 for not at all. apart: weight of the cross-entropy with which values are guessed from the rest: the guessing
-            network minimises it, the encoder maximises it; 0 for none. place: name of the attribute whose two numbers
-            say where something is, x to the right and y down; none if empty. recolour: probability that the encoder
-            sees an image in other colours while it learns (`recoloured`), so that what it reads holds in colours that
-            it never saw. beside: attributes that another code tells (`grown_codes.py`); their parts come before this
+            by its colour. legible: weight of the cross-entropy of named values with what is read there, which the
+            decoder alone minimises, so that what parts tell is seen however few pixels show it; 0 for none. apart:
+            weight of the cross-entropy with which values are guessed from the rest: the guessing network minimises it,
+            the encoder maximises it; 0 for none. place: name of the attribute whose two numbers say where something is,
+            x to the right and y down; none if empty. recolour: probability that the encoder sees an image in other
+            colours while it learns (`recoloured`), so that what it reads holds in colours that it never saw. beside: attributes that another code tells (`grown_codes.py`); their parts come before this
             code's in what the decoder sees. thin: channels left of the last map before it is flattened, which saves
             most weights of an encoder; 0 for all. local: whether each attribute is drawn only where it shows in the
             data (`LocalDecoder`), for images in which what values tell is always at the same place. channels, side: of
@@ -251,17 +251,32 @@ class AttributeCodec(nn.Module):
         fine = sum(F.mse_loss(made.diff(dim=d), images.diff(dim=d)) for d in (2, 3))
         rest = self.parts[-1]
         kl = divergences(mean, deviation, torch.zeros_like(mean), torch.ones_like(mean))[:, rest].sum(1).mean()
-        misread = self.misread(mean, deviation, values)
+        misread, unread = self.misread(mean, deviation, values), error.new_zeros(())
         if self.sleep:
             with torch.set_grad_enabled(torch.is_grad_enabled() and self.legible > 0):
                 dreamt, told, others = self.dream(codes.detach(), values, generator, beside)
-            drawn = dreamt.detach() + self.legible * (dreamt - dreamt.detach())  # the decoder's gradient, so much larger
-            seen = self._seen(drawn, generator)
-            misread = misread + self.sleep * self.misread(*self.posterior(seen, told, others), told)
-        loss = error + self.edges * fine + divergence * (kl + self.tie * misread)
+            seen = dreamt.detach().requires_grad_(dreamt.requires_grad)
+            read = self.posterior(self._seen(seen, generator), told, others)
+            misread = misread + self.sleep * self.misread(*read, told)
+            if dreamt.requires_grad:
+                (slope,) = torch.autograd.grad(self.misnamed(read[0], told), seen, retain_graph=True)
+                drawn = (slope * dreamt).sum()
+                unread = self.legible * (drawn - drawn.detach())  # its gradient is the decoder's alone, its value 0
+        loss = error + self.edges * fine + divergence * (kl + self.tie * misread) + unread
         if self.guesser is not None:
             loss = loss + self.apart * self.guessed(2 * codes[:, rest].detach() - codes[:, rest], values)
         return loss, error.detach()
+
+    def misnamed(self, mean: Tensor, values: Tensor) -> Tensor:
+        """The cross-entropy of named values with what means of codes (batch, D) say, summed over attributes."""
+        told = mean.new_zeros(())
+        for attribute, column, part in zip(self.attributes, columns(self.attributes), self.parts, strict=False):
+            if attribute.values:
+                value = values[:, column][:, 0]
+                known = ~value.isnan()
+                each = F.cross_entropy(logits(mean[:, part]), value.nan_to_num().long(), reduction="none")
+                told = told + (each * known).sum() / known.sum().clamp(min=1)
+        return told
 
     def guessed(self, rest: Tensor, values: Tensor) -> Tensor:
         """The cross-entropy of values with what is guessed of them from the rest of codes (batch, rest), summed over
@@ -351,10 +366,15 @@ def corners(value: Tensor, count: int) -> Tensor:
     return (F.one_hot(value, count) - share) / max(share * (1 - share), 1e-6) ** 0.5
 
 
-def probabilities(part: Tensor) -> Tensor:
+def logits(part: Tensor) -> Tensor:
     """Of each corner, that a part (batch, count) was drawn around it with deviation s, corners equally likely."""
     share = 1 / part.shape[1]
-    return (part / (SPREAD**2 * max(share * (1 - share), 1e-6) ** 0.5)).softmax(1)
+    return part / (SPREAD**2 * max(share * (1 - share), 1e-6) ** 0.5)
+
+
+def probabilities(part: Tensor) -> Tensor:
+    """What `logits` tells, (batch, count)."""
+    return logits(part).softmax(1)
 
 
 def nearest(part: Tensor) -> Tensor:

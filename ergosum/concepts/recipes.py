@@ -69,7 +69,7 @@ SCENES = Part(ConceptScenes, hold="both")
 
 def latents() -> Experiment:
     """Concepts of scenes, in codes with a part for each attribute."""
-    codec = Part(AttributeCodec, place="place", rest=4, tie=100.0, thin=16, legible=5.0)
+    codec = Part(AttributeCodec, place="place", rest=4, tie=100.0, thin=16, legible=0.005)
     return in_parts(
         "concepts-latents", "solids by shape, colour, size and place, in codes with a part for each", SCENES, codec,
         10500, 5e-6, cost="60 CPU minutes",
@@ -97,7 +97,7 @@ def faces() -> Experiment:
     """Concepts of drawn faces, of which four of eight triples of smile, glasses and beard are never shown."""
     return in_parts(
         "concepts-faces", "drawn faces by smile, glasses, hair, beard and skin, in codes with a part for each",
-        Part(Avatars, side=32, hold="latin"), Part(AttributeCodec, rest=12, tie=5.0, thin=16, legible=5.0, local=True), 12000,
+        Part(Avatars, side=32, hold="latin"), Part(AttributeCodec, rest=12, tie=5.0, thin=16, legible=0.005, local=True), 12000,
         1e-4, 0.75, {"family": WIDE}, cost="50 CPU minutes",
     )  # fmt: skip
 
