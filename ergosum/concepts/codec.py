@@ -27,8 +27,8 @@ attribute that says where something is in the image shifts the coordinates that 
 
 Source: Kingma & Welling 2014, equation 10; conditional priors as in Sohn et al. 2015; learning to read what the decoder
 draws is the sleep phase of Hinton et al. 1995, a decoder that draws so that it is read maximises the bound on mutual
-information of Chen et al. 2016 (InfoGAN, equation 5); a rest from which values cannot be guessed as in Lample et al. 2017
-(Fader networks), by the reversed gradient of Ganin & Lempitsky 2015. The parts are ours.
+information of Chen et al. 2016 (InfoGAN, equation 5); a rest from which values cannot be guessed as in Lample et al.
+2017 (Fader networks), by the reversed gradient of Ganin & Lempitsky 2015. The parts are ours.
 """
 
 from collections.abc import Sequence
@@ -63,11 +63,12 @@ class AttributeCodec(nn.Module):
             weight of the cross-entropy with which values are guessed from the rest: the guessing network minimises it,
             the encoder maximises it; 0 for none. place: name of the attribute whose two numbers say where something is,
             x to the right and y down; none if empty. recolour: probability that the encoder sees an image in other
-            colours while it learns (`recoloured`), so that what it reads holds in colours that it never saw. beside: attributes that another code tells (`grown_codes.py`); their parts come before this
-            code's in what the decoder sees. thin: channels left of the last map before it is flattened, which saves
-            most weights of an encoder; 0 for all. local: whether each attribute is drawn only where it shows in the
-            data (`LocalDecoder`), for images in which what values tell is always at the same place. channels, side: of
-            an image, side a multiple of 4.
+            colours while it learns (`recoloured`), so that what it reads holds in colours that it never saw. beside:
+            attributes that another code tells (`grown_codes.py`); their parts come before this code's in what the
+            decoder sees. thin: channels left of the last map before it is flattened, which saves most weights of an
+            encoder; 0 for all. local: whether each attribute is drawn only where it shows in the data (`LocalDecoder`),
+            for images in which what values tell is always at the same place. channels, side: of an image, side a
+            multiple of 4.
     Shape:
         images: (batch, channels, side, side) in [0, 1]. codes: (batch, D), D the sum over parts.
     Raises:

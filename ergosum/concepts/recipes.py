@@ -97,8 +97,9 @@ def faces() -> Experiment:
     """Concepts of drawn faces, of which four of eight triples of smile, glasses and beard are never shown."""
     return in_parts(
         "concepts-faces", "drawn faces by smile, glasses, hair, beard and skin, in codes with a part for each",
-        Part(Avatars, side=32, hold="latin"), Part(AttributeCodec, rest=12, tie=5.0, thin=16, legible=0.005, local=True), 12000,
-        1e-4, 0.75, {"family": WIDE}, cost="50 CPU minutes",
+        Part(Avatars, side=32, hold="latin"),
+        Part(AttributeCodec, rest=12, tie=5.0, thin=16, legible=0.005, local=True), 12000, 1e-4, 0.75,
+        {"family": WIDE}, cost="60 CPU minutes",
     )  # fmt: skip
 
 

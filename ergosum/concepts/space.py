@@ -88,8 +88,9 @@ class AttributeCodes(Codes):
         self.codec.requires_grad_(False)
 
     def told_loss(self, images: Tensor, values: Tensor, generator: Generator) -> Losses:
-        """The codec's loss on images whose values are told; the reference is the error of the mean image. What was taken
-        from data before is taken anew.
+        """The codec's loss on images whose values are told, and the error of the mean image.
+
+        What was taken from data before is taken anew.
         """
         self.settled.fill_(False)
         images, values = images[: self.batch], values[: self.batch]

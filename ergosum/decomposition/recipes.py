@@ -25,8 +25,8 @@ from ergosum.nets import (
 from ergosum.part import Part
 from ergosum.training.experiment import Experiment, Optimiser, Run
 
-__all__ = ["BIASES", "GLOBALS", "HEADLINES", "biases", "comet", "finer", "modalities", "other_scenes", "recipes", "refined",
-           "scenes_global", "scenes_objects", "shapes", "tetrominoes"]  # fmt: skip
+__all__ = ["BIASES", "GLOBALS", "HEADLINES", "biases", "comet", "finer", "modalities", "other_scenes", "recipes",
+           "refined", "scenes_global", "scenes_objects", "shapes", "tetrominoes"]  # fmt: skip
 
 CPU = "one thread of a 2-core x86-64 CPU with bfloat16"
 HEADLINES = ("tetrominoes", "scenes-objects", "scenes-global", "shapes", "modalities")
@@ -167,7 +167,7 @@ def other_scenes(name: Literal["lighting", "toy"]) -> Experiment:
 
 
 def finer() -> Experiment:
-    """The scenes of `scenes-objects` at 128 pixels, from its weights: its networks are convolutions, places relative."""
+    """The scenes of `scenes-objects` at 128 pixels, from its weights: its networks know no side of an image."""
     return scenes_objects().but(
         name="scenes-objects-128",
         shows="three to five solids and their floor at 128 pixels, from the weights of scenes-objects",

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Generator
 
-from ergosum.concepts.codec import FINE, SPREAD, AttributeCodec, centred_at, corners, nearest
+from ergosum.concepts.codec import FINE, SPREAD, AttributeCodec, centred_at, corners, logits, nearest
 from ergosum.data.attributed import Attribute
 from ergosum.data.concept_scenes import ConceptScenes
 
@@ -165,26 +165,40 @@ def test_the_guesser_learns_what_the_encoder_hides():
     torch.testing.assert_close(whole, gradients(guess(), codec.guesser), atol=1e-6, rtol=1e-4)
 
 
-def test_the_decoder_learns_so_much_more_from_what_is_read_than_the_encoder():
-    """The encoder's gradient stays; the decoder's grows by the gradient of the reading of dreams, times `legible`."""
+def test_the_decoder_alone_learns_from_what_is_named_in_what_it_draws():
+    """The loss and the encoder's gradient stay; the decoder's grows by that of the cross-entropy times `legible`."""
     torch.manual_seed(0)
-    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, apart=0.0, sleep=1.0, tie=2.0)
+    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, apart=0.0, sleep=0.0, tie=2.0)
     images, values = torch.rand(8, 3, 16, 16), torch.tensor([[0.0, 0.3, 0.4], [2.0, 0.9, 0.1]]).repeat(4, 1)
+    codec.sleep = 1.0
 
-    def gradients(module, legible):
+    def losses(module, legible):
         codec.legible = legible
         loss = codec.loss(images, values, Generator().manual_seed(0), 0.5)[0]
-        return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(module.parameters()))])
+        return loss, torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(module.parameters()))])
 
-    torch.testing.assert_close(gradients(codec.encoder, 3.0), gradients(codec.encoder, 0.0))
+    for with_it, without in zip(losses(codec.encoder, 3.0), losses(codec.encoder, 0.0), strict=True):
+        torch.testing.assert_close(with_it, without)
     generator = Generator().manual_seed(0)
     codes = codec.drawn(*codec.posterior(images, values), values, generator, 0.0).detach()
     dreamt, told, _ = codec.dream(codes, values, generator)
-    read = 0.5 * 2.0 * codec.misread(*codec.posterior(dreamt, told), told)
-    along = torch.cat([g.flatten() for g in torch.autograd.grad(read, list(codec.decoder.parameters()))])
-    added = gradients(codec.decoder, 3.0) - gradients(codec.decoder, 0.0)
+    named = torch.log_softmax(logits(codec.posterior(dreamt, told)[0][:, :3]), 1)
+    entropy = -named.gather(1, told[:, :1].long()).mean()
+    along = torch.cat([g.flatten() for g in torch.autograd.grad(entropy, list(codec.decoder.parameters()))])
+    added = losses(codec.decoder, 3.0)[1] - losses(codec.decoder, 0.0)[1]
     assert along.norm() > 0
     torch.testing.assert_close(added, 3 * along, atol=1e-5, rtol=1e-3)
+    whole = losses(codec.decoder, 3.0)[0]
+    with torch.no_grad():  # as where a loss is only looked at
+        assert codec.loss(images, values, Generator().manual_seed(0), 0.5)[0] == whole
+
+
+def test_a_value_that_nobody_tells_is_not_named():
+    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16)
+    assert codec.misnamed(torch.randn(4, 8), torch.full((4, 3), torch.nan)) == 0
+    values = torch.tensor([[1.0, 0.5, 0.5]])
+    assert codec.misnamed(codec.towards(values)[0], values) < 1e-4
+    assert codec.misnamed(codec.towards(values)[0], torch.tensor([[2.0, 0.5, 0.5]])) > 10
 
 
 def test_what_is_told_by_nobody_is_not_guessed():
