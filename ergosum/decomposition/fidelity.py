@@ -23,15 +23,17 @@ ground by clamping. Half a step is a thirty-second of the range.
 
 
 @torch.no_grad()
-def kid_rows(made: Mapping[str, Tensor], true: Tensor, others: Tensor, features: Features, seed: int) -> list[Any]:
+def kid_rows(
+    made: Mapping[str, Tensor], true: Tensor, others: Tensor, features: Features, seed: int, levels: int = LEVELS
+) -> list[Any]:  # fmt: skip
     """Kernel distances of several sets of images to true ones: `row`, `kid` and its standard error `kid_error`.
 
-    All images are rounded to `LEVELS` steps of each channel. After what was made come other true images (0 within a few
+    All images are rounded to `levels` steps of each channel. After what was made come other true images (0 within a few
     errors), two of them at half strength each, their mean image, and black: what no model is needed for.
 
     Args:
         made: name -> images. true: what all are compared with. others: as many true images again.
-        features: of the extractor. seed: of the parts that sets are cut into.
+        features: of the extractor. seed: of the parts that sets are cut into. levels: >= 1.
     Raises:
         ValueError: if a set has fewer than 4 images.
     """
@@ -42,14 +44,15 @@ def kid_rows(made: Mapping[str, Tensor], true: Tensor, others: Tensor, features:
         "mean image": others.mean(0, keepdim=True).expand_as(others),
         "black": torch.zeros_like(others),
     }
-    reference = _features(features, true)
+    told = lambda images: _features(features, images, levels)  # noqa: E731
+    reference = told(true)
     parts = max(2, min(10, min(len(true), *map(len, sets.values())) // 2))
     rows = []
     for name, images in sets.items():
-        distance = kid(_features(features, images), reference, Generator().manual_seed(seed), parts)
+        distance = kid(told(images), reference, Generator().manual_seed(seed), parts)
         rows.append({"row": name, "kid": distance.mean, "kid_error": distance.error})
     return rows
 
 
-def _features(features: Features, images: Tensor) -> Tensor:
-    return torch.cat([features((part * LEVELS).round() / LEVELS) for part in images.split(PART)])
+def _features(features: Features, images: Tensor, levels: int) -> Tensor:
+    return torch.cat([features((part * levels).round() / levels) for part in images.split(PART)])
