@@ -40,6 +40,8 @@ from ergosum.temporal.timeline import parse_timeline
 from ergosum.training.runfolder import load_predictor
 
 FIGURES = Path("docs/figures")
+LONG = Path("runs/comet-long")
+"""A run that no card ships of; its picture is drawn where it is."""
 
 
 def main() -> None:
@@ -61,6 +63,8 @@ def main() -> None:
     shaded()
     relit()
     united()
+    if LONG.is_dir():
+        learned_by_comet()
 
 
 def start_digit(label: int, scale: float, place: int = 0) -> tuple:
@@ -182,6 +186,15 @@ def apart(card: str, objects: int) -> None:
     one, two = (data.images[pairs[:8]] for pairs in compatible(data.masks[:, 1:], 8, generator))
     save_strip(addition_sheet(model, one, two, generator), FIGURES / f"{card}-recombined.png")
     save_strip(components_sheet(model, data.images, generator), FIGURES / f"{card}-apart.png")
+
+
+def learned_by_comet() -> None:
+    """Held-out tetrominoes, recomposed by COMET's networks, and what each of their energies draws alone."""
+    model, data, generator = held_out(str(LONG), 3, 6, 0)
+    made = decompose(model, data.images, generator)
+    rows = [("images", data.images), ("recomposed", made.whole.clamp(0, 1))]
+    rows += [(f"component {k + 1}", alone.clamp(0, 1)) for k, alone in enumerate(made.alone.unbind(1))]
+    save_strip(sheet(rows, None, boxed=()), FIGURES / "comet-apart.png")
 
 
 def shaded() -> None:
