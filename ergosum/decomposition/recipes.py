@@ -25,8 +25,8 @@ from ergosum.nets import (
 from ergosum.part import Part
 from ergosum.training.experiment import Experiment, Optimiser, Run
 
-__all__ = ["BIASES", "GLOBALS", "HEADLINES", "biases", "comet", "comet_long", "finer", "modalities", "other_scenes", "recipes",
-           "refined", "scenes_global", "scenes_objects", "shapes", "tetrominoes"]  # fmt: skip
+__all__ = ["BIASES", "GLOBALS", "HEADLINES", "biases", "comet", "comet_long", "finer", "modalities", "other_scenes",
+           "recipes", "refined", "scenes_global", "scenes_objects", "shapes", "tetrominoes"]  # fmt: skip
 
 CPU = "one thread of a 2-core x86-64 CPU with bfloat16"
 HEADLINES = ("tetrominoes", "scenes-objects", "scenes-global", "shapes", "modalities")
