@@ -36,7 +36,7 @@ OURS: dict[str, dict[str, str]] = {
     "shapes": {"ours: slots, an energy for the ground and one for the shape": "shapes"},
 }
 """Recipes of our own to put first: set -> label -> name of the recipe."""
-OBJECTS = ("tetrominoes", "scenes-objects", "lighting-objects", "toy-objects")
+OBJECTS = ("tetrominoes", "scenes-objects", "scenes-objects-128", "lighting-objects", "toy-objects")
 """Recipes that find objects; their first seed is the run of the recipe's own name, which ships as a card."""
 PUBLISHED = {
     "vae-b1-d64": (81.61, 6.51, 58.73), "vae-b4-d64": (83.57, 10.90, 66.08), "vae-b16-d64": (74.71, 9.33, 57.28),

@@ -171,9 +171,9 @@ def finer() -> Experiment:
     return scenes_objects().but(
         name="scenes-objects-128",
         shows="three to five solids and their floor at 128 pixels, from the weights of scenes-objects",
-        cost="50 min on one thread of a 2-core x86-64 CPU",
+        cost="37 min on one thread of a 2-core x86-64 CPU",
         task={"data": dataset("scenes", 128, (3, 5)), "objective": {"warm_up": 0.0}},
-        optimiser={"iterations": 5200, "batch": 4, "rate": 5e-4, "precision": "32"},
+        optimiser={"iterations": 3500, "batch": 4, "rate": 5e-4, "precision": "32"},
         run={"warm_start": "scenes-objects", "checkpoint_every": 250},
     )
 

@@ -178,7 +178,8 @@ def _swaps(
 
     Units that are the same in all images, or differ by less than a thousandth of what the others do (in square), are
     dead: they exchange nothing, and what moves in them is noise. They are left out, and `swap_dead` counts them. Where
-    less than two are left, the scores are 0.
+    less than two are left, the scores are 0. A model with a single unit to exchange has none (None): what is exchanged
+    is all that it tells.
 
     Of slots only those with a place are exchanged, and the donor is the image whose component hides least of the
     others: two solid objects in one place are no image that could be read again. Otherwise it is the next image.
@@ -186,6 +187,8 @@ def _swaps(
     placed = model.placed
     hard = (masks.argmax(1, keepdim=True) == torch.arange(masks.shape[1])[:, None, None]).flatten(2).float()
     told, made, count = [], [], by_unit(latents).shape[1]
+    if count - model.globals < 2:
+        return dict.fromkeys(("swap_share", "swap_arrival", "swap_consistency")) | {"swap_dead": 0}, torch.empty(0)
     for k in range(model.globals, count):
         donors = _unobtrusive(hard, k, model.globals) if placed else torch.arange(len(latents)).roll(1)
         donor, mixed = latents[donors], latents.clone()

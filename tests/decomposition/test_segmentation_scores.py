@@ -140,3 +140,14 @@ def test_units_that_hardly_differ_are_no_part_of_swaps(monkeypatch):
     latents[:, 1:] = 0
     told, images = segmentation._swaps(model, latents, torch.zeros(200, 4, 1, 1), noise)
     assert told == {"swap_share": 0, "swap_arrival": 0, "swap_consistency": 0, "swap_dead": 4} and not len(images)
+
+
+def test_a_single_unit_has_no_swaps():
+    from types import SimpleNamespace
+
+    from ergosum.decomposition import segmentation
+
+    model = SimpleNamespace(placed=True, globals=1)
+    told, images = segmentation._swaps(model, torch.rand(9, 2, 5), torch.rand(9, 2, 4, 4), torch.Generator())
+    assert told == {"swap_share": None, "swap_arrival": None, "swap_consistency": None, "swap_dead": 0}
+    assert not len(images)
