@@ -151,10 +151,19 @@ def write(runs: Path, page: Path, seeds: int) -> None:
     replace_block(page, "table 1", lines[:-1])
 
 
-def write_objects(runs: Path, page: Path, seeds: int) -> None:
-    """Segments, recomposition and counts of the recipes that find objects: a line for a dataset and a way to segment."""
+def scores_of(cards: Path, name: str) -> dict[str, Any]:
+    """A card's scores, of the one dataset that it is scored on."""
+    (told,) = read_json(cards / name / "scores.json").values()
+    return told
+
+
+def write_objects(runs: Path, page: Path, seeds: int, cards: Path = CARDS) -> None:
+    """Segments, recomposition and counts of what finds objects: a line for a card and a way to segment.
+
+    The first seed is the card's, others are of runs.
+    """
     heads = [
-        "dataset",
+        "card",
         "row",
         "seeds",
         "foreground ARI",
@@ -168,8 +177,8 @@ def write_objects(runs: Path, page: Path, seeds: int) -> None:
     ]
     lines = heading(heads)
     for name in OBJECTS:
-        folders = [runs / name, *(folder(runs, name, k) for k in range(1, seeds))]
-        found = [read_json(out / "scores.json") for out in folders if (out / "scores.json").exists()]
+        others = [folder(runs, name, k) / "scores.json" for k in range(1, seeds)]
+        found = [scores_of(cards, name), *(read_json(out) for out in others if out.exists())]
         for rows in zip(*(s["rows"] for s in found), strict=True):
             cells = [cell([r[k] for r in rows], 3) for k in ("fg_ari", "ari", "covering")]
             if rows[0]["row"] == "ours":
@@ -187,7 +196,7 @@ def write_composites(page: Path, cards: Path = CARDS) -> None:
     heads = ["card", "row", "composites", "objects in each", "count accuracy", "every object matched"]
     lines = heading(heads)
     for name in OBJECTS:
-        told = read_json(cards / name / "scores.json")[name.removesuffix("-objects")]
+        told = scores_of(cards, name)
         for row in told["composite_rows"]:
             cells = [str(told[k]) for k in ("composites", "composite_objects")]
             cells += [cell([row[k]], 3) for k in ("count_accuracy", "count_matched")]
@@ -200,7 +209,7 @@ def write_shadows(page: Path, cards: Path = CARDS) -> None:
     heads = ["card", "row", "foreground ARI", "ARI", "covering", "ARI with shadows", "covering with shadows"]
     lines = heading(heads)
     for name in OBJECTS:
-        told = read_json(cards / name / "scores.json")[name.removesuffix("-objects")]
+        told = scores_of(cards, name)
         for row in told.get("shadow_rows", ()):
             keys = ("fg_ari", "ari", "covering", "ari_with_shadows", "covering_with_shadows")
             lines.append("| " + " | ".join([f"`{name}`", row["row"], *(cell([row[k]], 3) for k in keys)]) + " |")

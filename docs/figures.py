@@ -60,6 +60,7 @@ def main() -> None:
     composed(bank)
     apart("tetrominoes", 3)
     apart("scenes-objects", 4)
+    finer()
     shaded()
     relit()
     united()
@@ -195,6 +196,13 @@ def learned_by_comet() -> None:
     rows = [("images", data.images), ("recomposed", made.whole.clamp(0, 1))]
     rows += [(f"component {k + 1}", alone.clamp(0, 1)) for k, alone in enumerate(made.alone.unbind(1))]
     save_strip(sheet(rows, None, boxed=()), FIGURES / "comet-apart.png")
+
+
+def finer() -> None:
+    """Held-out scenes of 128 pixels, and all solids of two of them in one."""
+    model, data, generator = held_out("scenes-objects-128", 4, 24, 0)
+    one, two = (data.images[pairs[:4]] for pairs in compatible(data.masks[:, 1:], 4, generator))
+    save_strip(addition_sheet(model, one, two, generator), FIGURES / "scenes-objects-128-recombined.png")
 
 
 def shaded() -> None:
