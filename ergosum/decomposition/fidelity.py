@@ -44,12 +44,11 @@ def kid_rows(
         "mean image": others.mean(0, keepdim=True).expand_as(others),
         "black": torch.zeros_like(others),
     }
-    told = lambda images: _features(features, images, levels)  # noqa: E731
-    reference = told(true)
+    reference = _features(features, true, levels)
     parts = max(2, min(10, min(len(true), *map(len, sets.values())) // 2))
     rows = []
     for name, images in sets.items():
-        distance = kid(told(images), reference, Generator().manual_seed(seed), parts)
+        distance = kid(_features(features, images, levels), reference, Generator().manual_seed(seed), parts)
         rows.append({"row": name, "kid": distance.mean, "kid_error": distance.error})
     return rows
 

@@ -254,10 +254,10 @@ def comet(preset: Literal["paper", "code"]) -> Experiment:
 
 
 def comet_long() -> Experiment:
-    """`comet-code` of half its width and two steps of descent, which a CPU trains until components are objects."""
+    """`comet-code` of half its width and two steps of descent, for as many updates as a CPU does in an hour or two."""
     return comet("code").but(
         name="comet-long",
-        shows="COMET's networks at width 32, two steps of descent, trained until components are objects",
+        shows="COMET's networks at width 32, two steps of descent, 20,000 updates",
         cost="78 min on one thread of a 2-core x86-64 CPU",
         task={
             "model": {
