@@ -26,6 +26,11 @@ def run(arguments: list[str]) -> None:
         "--start", metavar="IMAGE|FOLDER", default="",
         help="an image file, whose middle square is taken, or a folder of them (default: held-out images of the data)",
     )  # fmt: skip
+    parser.add_argument(
+        "--adapt", action="store_true",
+        help="images made elsewhere, all in one place: their median is taken for its floor and exchanged for that of "
+        "the data, and they are mirrored if they are then more like the data",
+    )  # fmt: skip
     parser.add_argument("--n", type=int, default=8, help="held-out images, without --start, >= 1")
     parser.add_argument("--seed", type=int, default=0, help="of the noise and the choice of held-out images")
     parser.add_argument("--json", action="store_true", help="print one JSON object alone")
@@ -50,7 +55,7 @@ def run(arguments: list[str]) -> None:
         names = [f"held-out image {number + 1}" for number in range(chosen.n)]
     source = task.about()["source"]  # type: ignore[attr-defined]
     held_out = task.held_out_numbers(model, scores_of(chosen.card, source))  # type: ignore[attr-defined]
-    made = task.infer(model, names, images, generator, held_out)  # type: ignore[attr-defined]
+    made = task.infer(model, names, images, generator, held_out, chosen.adapt)  # type: ignore[attr-defined]
     if chosen.json:
         print(json.dumps(made.numbers, indent=1))
         return

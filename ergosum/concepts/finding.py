@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from ergosum.concepts.local import corners, cut
 
-__all__ = ["FoundObject", "choose_object_levels", "exchanged", "find", "search"]
+__all__ = ["FoundObject", "choose_object_levels", "find", "search"]
 
 DRAWS = 2
 """Of noise, for each image."""
@@ -37,8 +37,6 @@ CANDIDATES = 8
 """Levels that are tried, evenly in log sigma."""
 UPPER = 1.5
 """The highest of them, in deviations of windows."""
-LIKE = 0.1
-"""Difference of channels, in shares of their mean, up to which a pixel has the colour of the background."""
 CHUNK = 4
 """Images whose windows are all evaluated together."""
 
@@ -67,8 +65,9 @@ def find(
     """The objects in images, those first whose log-ratio is largest.
 
     Args:
-        model: `Objects`. x: (n, *event), points of its space, on the background that it knows (`exchanged` puts images
-            of another one there). most: objects of an image, at most. draws: of noise for each image, averaged over.
+        model: `Objects`. x: (n, *event), points of its space, on the background that it knows (`elsewhere.adapted` puts
+            images of another one there). most: objects of an image, at most. draws: of noise for each image, averaged
+            over.
     """
     return search(model, x, generator, most, draws)[0]
 
@@ -201,22 +200,6 @@ def _without(model: Any, x: Tensor, noisy: Tensor, sigma: float, rows: Tensor) -
     ):
         image[:, top : top + window, start : start + window] -= part
     return left
-
-
-def exchanged(images: Tensor, background: Tensor, other: Tensor) -> Tensor:
-    """Images whose background is exchanged for another one: pixels of its colour, lit or in shadow, that is where all
-    channels are about the same share of it, become the other's. Objects, of other colours, stay as they are.
-
-    Shape:
-        images: (n, channels, side, side) in [0, 1], of two channels or more. background, other: (channels, side, side).
-    Raises:
-        ValueError: of grey images, in which no colour tells background from objects.
-    """
-    if images.shape[1] < 2:
-        raise ValueError("exchanged: expected images of two channels or more, got grey ones.")
-    share = images / background.clamp(min=1 / 255)
-    spread = share.amax(1, keepdim=True) - share.amin(1, keepdim=True)
-    return torch.where(spread <= LIKE * share.mean(1, keepdim=True), other, images)
 
 
 @torch.no_grad()

@@ -1,8 +1,7 @@
 """How well objects are found in images that nobody drew from the energies: how many, where, and what they are.
 
-Images are of the test part, with `one` object or `two` each. Those called `other` show the same under light from
-another side and on another floor: the median of these images, in which nothing is told of the objects, is taken for
-their floor, and exchanged for that of training, shadows included (`finding.exchanged`).
+Images are of the test part, with `one` object or `two` each. Those of other variants, such as `other`, which has light
+from another side and another floor, were made elsewhere, and are adapted to what the model knows (`elsewhere.py`).
 
 Found objects are matched with true ones so that the distances add up to the least; pairs further apart than a tenth of
 the image are no match.
@@ -15,36 +14,50 @@ import torch
 from torch import Tensor
 
 from ergosum.concepts.counting import REACH
-from ergosum.concepts.finding import FoundObject, exchanged, find, log_shares
+from ergosum.concepts.elsewhere import adapted, floor_of, restored
+from ergosum.concepts.finding import FoundObject, find, log_shares
+from ergosum.concepts.unlike import Of
 from ergosum.data.attributed import columns
 from ergosum.part import Part, parameters
 from ergosum.training.task import Table
 
 __all__ = ["compared", "finding_tables", "score_finding"]
 
-ROWS: dict[str, dict[str, Any]] = {
-    "one": {"objects": 1}, "two": {"objects": 2},
-    "one, other": {"objects": 1, "variant": "other"}, "two, other": {"objects": 2, "variant": "other"},
-}  # fmt: skip
+ROWS = {"one": 1, "two": 2}
+"""Objects in an image."""
 
 
-def score_finding(model: Any, data: Part[Any], n: int, seed: int) -> dict[str, dict[str, float]]:
-    """Rows of n images each; none of data that cannot be built with a number of `objects` and a `variant`.
+def score_finding(model: Any, data: Part[Any], unlike: Of, n: int, seed: int) -> dict[str, Any]:
+    """`finding`, rows of n images each, and `infer_elsewhere`, the least share of objects found and of values right in
+    images made elsewhere; nothing of data that cannot be built with a number of `objects` and a `variant`.
 
     Args:
-        model: `Objects`. data: whose images with several objects tell the values of all (`objects`).
+        model: `Objects`. data: whose images with several objects tell the values of all (`objects`); `elsewhere` of its
+            class names the variants, of which those are left out that cannot be drawn here. unlike: as `adapted`.
     """
     if not {"objects", "variant", "count"} <= set(parameters(data.cls)):
         return {}
     made: dict[str, dict[str, float]] = {}
-    for name, settings in ROWS.items():
-        record = data.but(split="test", count=n, **settings).build().at(torch.arange(n))
-        images = record.images
-        if "variant" in settings:
-            images = exchanged(images, images.median(0).values, model.decode(model.family.mean[None])[0])
-        found = find(model, model.encode(images), torch.Generator().manual_seed(2_000_000 + seed))
-        made[name] = compared(model, record.values, found)
-    return made
+    least: list[float] = []
+    for variant in ("", *getattr(data.cls, "elsewhere", ())):
+        for name, objects in ROWS.items():
+            generator = torch.Generator().manual_seed(2_000_000 + seed)
+            settings = {"variant": variant} if variant else {}
+            try:
+                record = data.but(split="test", count=n, objects=objects, **settings).build().at(torch.arange(n))
+            except (ImportError, RuntimeError):
+                continue
+            images, mirrored = record.images, False
+            if variant:
+                images, mirrored = adapted(images, floor_of(data), unlike, generator)
+            found = [
+                [one._replace(values=restored(one.values, model.attributes, mirrored)) for one in row]
+                for row in find(model, model.encode(images), generator)
+            ]
+            row = made[f"{name}, {variant}" if variant else name] = compared(model, record.values, found)
+            if variant:
+                least += [row["found"], *(row[a.name] for a in model.attributes if a.name in row)]
+    return {"finding": made} | ({"infer_elsewhere": min(least)} if least else {})
 
 
 def compared(model: Any, wanted: Tensor, found: list[list[FoundObject]]) -> dict[str, float]:

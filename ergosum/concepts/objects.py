@@ -6,12 +6,14 @@ have in common. `LocalLifts` puts them together: `at(0.3,0.6) & at(0.7,0.4)` are
 
 import collections.abc
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
 from ergosum.concepts.counting import sampling_objects, score_counts, sections, tables
+from ergosum.concepts.elsewhere import Adapted, elsewhere_targets, restored
 from ergosum.concepts.finding import choose_object_levels, find, search
 from ergosum.concepts.finding_scores import finding_tables, score_finding
 from ergosum.concepts.object_model import Objects
@@ -150,19 +152,20 @@ class ObjectDensities(ConceptDensities):
 
     def infer(  # type: ignore[override]
         self, model: Objects, names: Sequence[str], images: Tensor, generator: Generator,
-        held_out: Mapping[str, Sequence[float]] | None = None,
+        held_out: Mapping[str, Sequence[float]] | None = None, adapt: bool = False,
     ) -> Reading:  # fmt: skip
         """The objects in images (n, channels, side, side), a row each, see `concepts/finding.py`; with the numbers of
-        held-out images, as `ConceptDensities.infer`.
+        held-out images, and adapted, as `ConceptDensities.infer`.
         """
-        found, left = search(model.eval(), model.encode(images), generator)
+        images, mirrored = self.adapted(model.eval(), images, generator) if adapt else Adapted(images, False)
+        found, left = search(model, model.encode(images), generator)
         rows: list[dict[str, Any]] = []
         told: list[dict[str, Any]] = []
         place = next(a.name for a in model.attributes if a.numbers == 2)
         for name, objects in zip(names, found, strict=True):
             told.append({"image": name, "objects": []})
             for number, one in enumerate(objects, 1):
-                at = one.values[model.family.place].tolist()
+                at = restored(one.values, model.attributes, mirrored)[model.family.place].tolist()
                 row: dict[str, Any] = {"image": name, "object": str(number), place: ", ".join(f"{v:.3f}" for v in at)}
                 own: dict[str, Any] = {"log_odds": one.log_odds, place: at}
                 for attribute, p in ((a, one.probabilities[a.name]) for a in model.attributes if a.values):
@@ -200,8 +203,9 @@ class ObjectDensities(ConceptDensities):
         told = score_counts(name, model.eval(), data, n, seed, self.counts)  # type: ignore[arg-type]
         one = score_told(model, data, n, seed)
         told |= {**one, "targets": [*told["targets"], *one.get("targets", ())]}
-        found = score_finding(model, self.data, n, seed) if self.counts > 1 else {}
-        told |= ({"finding": found} if found else {}) | self.score_unlike(model, n, seed)
+        told |= score_finding(model, self.data, partial(self.unlikeness, model), n, seed) if self.counts > 1 else {}
+        told |= self.score_unlike(model, n, seed)
+        told["targets"] = [*told["targets"], *elsewhere_targets(told)]
         return told | {"source": self.data.cls.__name__}
 
     def tables(self, scores: Mapping[str, Any]) -> list[Table]:

@@ -69,10 +69,10 @@ SCENES = Part(ConceptScenes, hold="both")
 
 def latents() -> Experiment:
     """Concepts of scenes, in codes with a part for each attribute."""
-    codec = Part(AttributeCodec, place="place", rest=4, tie=100.0, thin=16, legible=0.005)
+    codec = Part(AttributeCodec, place="place", rest=4, tie=100.0, thin=16, legible=0.01)
     return in_parts(
         "concepts-latents", "solids by shape, colour, size and place, in codes with a part for each", SCENES, codec,
-        10500, 5e-6, cost="64 CPU minutes in two runs, see its card",
+        12000, 5e-6, cost="64 CPU minutes in two runs, see its card",
     )  # fmt: skip
 
 
@@ -88,8 +88,8 @@ def mnist() -> Experiment:
     """Concepts of coloured MNIST of which 81 of 100 pairs of digit and colour are never shown."""
     return in_parts(
         "concepts-mnist", "coloured MNIST, each digit in two of ten colours, drawn in all",
-        Part(ColouredDigits, source="mnist", support="partial"), Part(AttributeCodec, rest=12, tie=5.0, thin=16), 4000,
-        1e-4, 0.75, {"family": WIDE},
+        Part(ColouredDigits, source="mnist", support="partial"),
+        Part(AttributeCodec, rest=12, tie=5.0, thin=16, legible=0.01), 4000, 1e-4, 0.75, {"family": WIDE},
     )  # fmt: skip
 
 

@@ -8,6 +8,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
+from ergosum.concepts.elsewhere import (
+    Adapted,
+    adapted,
+    elsewhere_tables,
+    elsewhere_targets,
+    floor_of,
+    restored,
+    score_elsewhere,
+)
 from ergosum.concepts.inference import choose_levels, infer
 from ergosum.concepts.model import Concepts
 from ergosum.concepts.sampling import sampling_concepts
@@ -221,29 +230,40 @@ class ConceptDensities(Densities):
 
     def infer(
         self, model: Concepts, names: Sequence[str], images: Tensor, generator: Generator,
-        held_out: Mapping[str, Sequence[float]] | None = None,
+        held_out: Mapping[str, Sequence[float]] | None = None, adapt: bool = False,
     ) -> Reading:  # fmt: skip
         """Values of images (n, channels, side, side) with their probabilities, a row each; and whether the images are
         like those that the model learned from, if the numbers of held-out ones are given, see `concepts/unlike.py`.
+
+        Args:
+            adapt: whether images were made elsewhere, in one place, and are to be adapted (`concepts/elsewhere.py`).
+        Raises:
+            ValueError: if they are too few or too grey to be adapted.
         """
-        found = infer(model.eval(), model.encode(images), generator)
+        images, mirrored = self.adapted(model.eval(), images, generator) if adapt else Adapted(images, False)
+        found = infer(model, model.encode(images), generator)
+        values = restored(found.values, model.attributes, mirrored)
         rows, told = [], []
         for number, name in enumerate(names):
             row: dict[str, Any] = {"image": name}
             own: dict[str, Any] = {"image": name}
-            for attribute in model.attributes:
+            for attribute, column in zip(model.attributes, model.columns, strict=True):
                 if attribute.values:
                     p = found.probabilities[attribute.name][number]
                     own[attribute.name] = dict(zip(attribute.values, p.tolist(), strict=True))
                     row[attribute.name] = f"{attribute.values[int(p.argmax())]} {p.max():.2f}"
                 else:
-                    own[attribute.name] = found.numbers[attribute.name][number].tolist()
+                    own[attribute.name] = values[number, column].tolist()
                     row[attribute.name] = ", ".join(f"{v:.2f}" for v in own[attribute.name])
             rows.append(row)
             told.append(own)
         names = ("image", *(a.name for a in model.attributes))
         read = Reading({"images": told}, [Table(names, {}, rows, "Likeliest values, with their probabilities")])
         return read if held_out is None else compared(read, held_out, self.unlikeness(model, images, generator))
+
+    def adapted(self, model: Any, images: Tensor, generator: Generator) -> Adapted:
+        """Images of another place as ones of the data's, see `concepts/elsewhere.py`."""
+        return adapted(images, floor_of(self.data), partial(self.unlikeness, model), generator)
 
     def unlikeness(self, model: Any, images: Tensor, generator: Generator) -> Numbers:
         """Numbers of images that are larger the less these are like the data, see `concepts/unlike.py`."""
@@ -262,21 +282,32 @@ class ConceptDensities(Densities):
             )
         }  # fmt: skip
 
+    def score_elsewhere(self, model: Concepts, n: int, seed: int) -> dict[str, Any]:
+        """How well values are read in images made elsewhere, if the data have any."""
+
+        def read(images: Tensor) -> Tensor:
+            points = torch.cat([model.encode(part) for part in images.split(500)])
+            return infer(model, points, Generator().manual_seed(seed)).values
+
+        return score_elsewhere(model, self.data, read, partial(self.unlikeness, model), n, seed)
+
     def score(
         self, name: str, model: nn.Module, n: int, seed: int, *, source: str = "", shelf: Shelf | None = None
     ) -> dict[str, Any]:
-        """Scores on draws and on held-out images, see `concepts/scores.py`."""
+        """Scores on draws and on held-out images, see `concepts/scores.py`, and on images made elsewhere."""
         data = self.data.but(source=source) if source and self.takes_source else self.data
         read = self.reader(shelf)
         if read is None:
             raise ValueError(f"{self.data.cls.__name__} has no reader, so that draws cannot be scored; give it `read`.")
         told = score_concepts(name, model.eval(), data.build(split="test"), read, n, seed)  # type: ignore[arg-type]
         told |= self.score_unlike(model, n, seed)
+        told |= self.score_elsewhere(model, n, seed)  # type: ignore[arg-type]
+        told["targets"] = [*told["targets"], *elsewhere_targets(told)]
         return told | {"source": str(data.get("source")) if self.takes_source else self.data.cls.__name__}
 
     def tables(self, scores: Mapping[str, Any]) -> list[Table]:
-        """Conjunctions, formulas, inference, and images that are none of the data."""
-        return [*tables(dict(scores)), *unlike_tables(scores)]
+        """Conjunctions, formulas, inference, images that are none of the data, and images made elsewhere."""
+        return [*tables(dict(scores)), *unlike_tables(scores), *elsewhere_tables(scores)]
 
     def report(self, name: str, model: nn.Module, scores: Mapping[str, Any], seed: int, shelf: Shelf) -> list[Section]:
         """Draws of every value, and the tables of the score."""

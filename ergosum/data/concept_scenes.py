@@ -16,11 +16,11 @@ import torch
 from torch import Generator, Tensor
 
 from ergosum.data.attributed import Attribute, Attributed
-from ergosum.data.concept_solids import ATTRIBUTES, MIDDLE, SHAPES, SIZE_NUMBERS, Variant, points, rendered
+from ergosum.data.concept_solids import ATTRIBUTES, MIDDLE, SHAPES, SIZE_NUMBERS, Variant, points, rendered, renderer
 from ergosum.data.dataset import Stored, check_objects, draw_present, store
 from ergosum.data.record import ImageRecord
 from ergosum.data.scene_reader import scene_reader
-from ergosum.data.scenes import FACTORS, FIELD, SIZES, Scenes
+from ergosum.data.scenes import FACTORS, FIELD, SIZES
 from ergosum.data.solids import SOLIDS
 
 __all__ = ["ConceptScenes"]
@@ -53,15 +53,18 @@ class ConceptScenes:
         hold: combinations that the training part never shows: `none`, `pairs`, `places` or `both`.
         only: values that all solids have, such as {"colour": "purple", "shape": "cube"}.
         count: images of the part; None takes 20,000, and 4,000 of the test part.
-        variant: `usual`, or `other`, the same solids lit from the other side on a floor of another colour.
+        variant: `usual`; `other`, the same solids lit from the other side on a floor of another colour; or `mujoco`, by
+            MuJoCo's renderer (`pip install ergosum[scenes]`), whose images `read` does not read.
         split: `train`, or `test`, which shows all combinations.
         seed: of the set of images; the two parts share no image.
     Raises:
-        ValueError: if an argument is out of its range, or `only` asks for a pair that is held out.
+        ValueError: if an argument is out of its range, or `only` asks for a pair that is held out. ImportError,
+        RuntimeError: where images are drawn, if MuJoCo is to do it and this, or OpenGL, is missing.
     """
 
     attributes: tuple[Attribute, ...] = ATTRIBUTES
     channels: int = 3
+    elsewhere: tuple[Variant, ...] = ("other", "mujoco")
 
     def __init__(
         self,
@@ -78,7 +81,7 @@ class ConceptScenes:
         _require(side in (32, 64, 96, 128), "side", "32, 64, 96 or 128 pixels", side)
         _require(hold in ("none", "pairs", "places", "both"), "hold", "'none', 'pairs', 'places' or 'both'", hold)
         _require(count is None or count >= 1, "count", "at least one image, or None", count)
-        _require(variant in MIDDLE, "variant", "'usual' or 'other'", variant)
+        _require(variant in MIDDLE, "variant", "'usual', 'other' or 'mujoco'", variant)
         _require(split in ("train", "test"), "split", "'train' or 'test'", split)
         self.most, self.side, self.hold, self.split = self._range[1], side, hold, split
         self.only = _numbers(only or {})
@@ -131,7 +134,7 @@ class ConceptScenes:
         n, count = values.shape[:2]
         factors = torch.tensor(MIDDLE[self.variant]) + _JITTER * (2 * torch.rand(n, 7, generator=generator) - 1)
         angle = 2 * math.pi * torch.rand(n, count, generator=generator)
-        return rendered(Scenes(count, self.side, smooth=2), values, angle, factors, self.variant).images
+        return rendered(renderer(count, self.side, self.variant), values, angle, factors, self.variant).images
 
     def held_out(self, values: Tensor) -> Tensor:
         """Whether the training part never shows solids with these values (n, 5): (n,), bool."""
@@ -209,11 +212,13 @@ class _Renderer:
         self._range = data._range
         held = data.hold if data.split == "train" else "none"
         self._pairs, self._places = held in ("pairs", "both"), held in ("places", "both")
-        self._scenes = Scenes(self.objects, self.side, smooth=2)
+        self._scenes = renderer(self.objects, self.side, data.variant)
         self.settings: dict[str, Any] = {
             "objects": list(self._range), "side": self.side, "hold": held, "variant": data.variant,
             "only": {ATTRIBUTES[i].name: v for i, v in data.only.items()},
         }  # fmt: skip
+        if data.variant == "mujoco":  # another release may draw otherwise
+            self.settings["mujoco"] = self._scenes.settings["mujoco"]
 
     def draw(self, n: int, generator: Generator) -> ImageRecord:
         """`n` random images."""

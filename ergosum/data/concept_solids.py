@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from ergosum.data.attributed import Attribute
+from ergosum.data.mujoco_scenes import MujocoScenes
 from ergosum.data.record import ImageRecord
 from ergosum.data.scenes import FIELD, SIZES, Scenes, camera_axes
 from ergosum.data.solids import SOLIDS
 
 __all__ = ["ATTRIBUTES", "COLOUR_NAMES", "MIDDLE", "SHAPES", "SIZE_NAMES", "SIZE_NUMBERS", "Variant", "points",
-           "rendered"]  # fmt: skip
+           "rendered", "renderer"]  # fmt: skip
 
 SHAPES = ("sphere", "cube", "cylinder")
 COLOUR_NAMES = ("grey", "red", "blue", "green", "brown", "purple", "cyan", "yellow")
@@ -26,16 +27,29 @@ ATTRIBUTES = (
     Attribute("shape", SHAPES), Attribute("colour", COLOUR_NAMES), Attribute("size", SIZE_NAMES),
     Attribute("place", numbers=2),
 )  # fmt: skip
-Variant = Literal["usual", "other"]
+Variant = Literal["usual", "other", "mujoco"]
 MIDDLE: dict[str, tuple[float, ...]] = {
     "usual": (1.0, -3.3, -3.7, 7.0, 0.0, -5.4, 7.3),
     "other": (0.85, 3.6, -2.4, 6.6, 0.0, -5.4, 7.3),
+    "mujoco": (1.0, -3.3, -3.7, 7.0, 0.0, -5.4, 7.3),
 }
 """Of the factors of `Scenes`: light intensity, light x, y, z, camera x, y, z."""
 _OTHER_FLOOR = (1.0, 0.88, 0.70)
 
 
-def rendered(scenes: Scenes, values: Tensor, angle: Tensor, factors: Tensor, variant: Variant = "usual") -> ImageRecord:
+def renderer(objects: int, side: int, variant: Variant) -> Scenes | MujocoScenes:
+    """What draws a variant.
+
+    Raises:
+        ImportError, RuntimeError: if the variant is drawn by MuJoCo and this, or OpenGL, is missing.
+    """
+    scenes = Scenes(objects, side, smooth=2)
+    return MujocoScenes(scenes) if variant == "mujoco" else scenes
+
+
+def rendered(
+    scenes: Scenes | MujocoScenes, values: Tensor, angle: Tensor, factors: Tensor, variant: Variant = "usual"
+) -> ImageRecord:
     """Images of solids with given values, under given light and camera.
 
     Shape:

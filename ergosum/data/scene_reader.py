@@ -80,10 +80,16 @@ class SceneReader:
     """Reads shapes, colours, sizes and places.
 
     Args:
-        variant: of `ConceptScenes`, whose light and floor the images have.
+        variant: of `ConceptScenes`, whose light and floor the images have, drawn by the ray caster.
+    Raises:
+        ValueError: of images by another renderer.
     """
 
     def __init__(self, variant: Variant = "usual") -> None:
+        if variant == "mujoco":
+            raise ValueError(
+                "read: expected images by the ray caster, got MuJoCo's, which no drawings are matched with."
+            )
         self.kinds, self._drawings = _draw(variant)
         factors = torch.tensor([MIDDLE[variant]])
         nothing = torch.full((1, 1, 5), torch.nan)

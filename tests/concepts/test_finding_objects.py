@@ -8,7 +8,7 @@ import torch
 
 from ergosum.cli import main
 from ergosum.concepts import ObjectDensities, Objects, WindowEnergy
-from ergosum.concepts.finding import FoundObject, choose_object_levels, every_place, exchanged, find
+from ergosum.concepts.finding import FoundObject, choose_object_levels, every_place, find
 from ergosum.concepts.finding_scores import compared, finding_tables
 from ergosum.data.attributed import Attribute
 from ergosum.energy import Conditional, Energy
@@ -150,19 +150,6 @@ def test_what_is_found_is_taken_away_and_not_found_again():
     values = torch.tensor([[[1.0, 0.5, 0.5]]]).expand(12, 1, 3)
     found = find(model, drawn(model, values, generator, spread), generator)
     assert [len(objects) for objects in found] == [1] * 12
-
-
-def test_another_background_is_exchanged_with_its_shadows_and_objects_stay():
-    floor, own = torch.full((3, 4, 4), 0.5), torch.tensor([0.7, 0.6, 0.4])[:, None, None].expand(3, 4, 4)
-    image = own.clone()
-    image[:, 1, 1] *= 0.5  # in shadow
-    image[:, 2, 2] = torch.tensor([0.4, 0.4, 0.4])  # grey, which the floor is not
-    made = exchanged(image[None], own, floor)[0]
-    wanted = floor.clone()
-    wanted[:, 2, 2] = 0.4
-    torch.testing.assert_close(made, wanted)
-    with pytest.raises(ValueError, match="expected images of two channels or more, got grey ones"):
-        exchanged(image[None, :1], own[:1], floor[:1])
 
 
 def test_levels_are_those_at_which_training_images_are_read_best():
