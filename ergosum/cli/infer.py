@@ -53,7 +53,7 @@ def run(arguments: list[str]) -> None:
     else:
         images = task.data.build(split="test").attributed(chosen.n, generator).images  # type: ignore[attr-defined]
         names = [f"held-out image {number + 1}" for number in range(chosen.n)]
-    source = task.about()["source"]  # type: ignore[attr-defined]
+    source = task.source  # type: ignore[attr-defined]
     held_out = task.held_out_numbers(model, scores_of(chosen.card, source))  # type: ignore[attr-defined]
     made = task.infer(model, names, images, generator, held_out, chosen.adapt)  # type: ignore[attr-defined]
     if chosen.json:

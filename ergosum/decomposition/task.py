@@ -91,6 +91,11 @@ class OfImages(Task):
         return {"source": self.name, "data_sha256": self.stored.folder.name}
 
     @property
+    def source(self) -> str:
+        """What the dataset is called."""
+        return self.name
+
+    @property
     def name(self) -> str:
         """What the dataset is called in scores and cards."""
         return name_of(self.data)

@@ -70,7 +70,7 @@ def score_density(
     generator = torch.Generator().manual_seed(1_000_000 + seed)
     data = task.data.but(source=source) if source and task.takes_source else task.data
     training, test = _held(data.build(split="train"), generator), _held(data.build(split="test"), generator, n)
-    known_as = str(data.get("source")) if task.takes_source else task.about()["source"]
+    known_as = str(data.get("source")) if task.takes_source else task.source
     told: dict[str, Any] = {"card": name, "source": known_as, "n": n, "seed": seed, "tested": len(test.labels)}
     judge = _judge(task, model, shelf)
     told |= _samples(task, model, training, test, n, generator, judge)

@@ -274,8 +274,10 @@ class Densities(Task):
 
     def about(self) -> dict[str, str]:
         """Source and digest of the images."""
-        data = self.images
-        return {
-            "source": str(getattr(data, "source", type(data).__name__)),
-            "data_sha256": data.digest() if hasattr(data, "digest") else "",
-        }
+        data: Any = self.images
+        return {"source": self.source, "data_sha256": data.digest() if hasattr(data, "digest") else ""}
+
+    @property
+    def source(self) -> str:
+        """What the images are called."""
+        return str(getattr(self.images, "source", type(self.images).__name__))

@@ -80,7 +80,7 @@ def _score_pairs(name: str, task: "Prediction", model: nn.Module, n: int, seed: 
     made = model.predict(pairs.start, pairs.target, pairs.moves)  # type: ignore[operator]
     own = {m.cls.__name__: m.build()(made, pairs.target).mean().item() for m in task.metrics}
     return {
-        "card": name, "source": task.about()["source"], "n": n, "seed": seed,
+        "card": name, "source": task.source, "n": n, "seed": seed,
         "error": mse(made, pairs.target).mean().item(), "reference": mse(pairs.start, pairs.target).mean().item(),
         **own, "metrics": list(own),
     }  # fmt: skip

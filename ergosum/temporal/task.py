@@ -128,11 +128,13 @@ class Prediction(Task):
 
     def about(self) -> dict[str, str]:
         """Source and digest of the digits."""
-        data = self.rollouts.data
-        return {
-            "source": str(getattr(data, "source", type(data).__name__)),
-            "data_sha256": data.digest() if hasattr(data, "digest") else "",
-        }
+        data: Any = self.rollouts.data
+        return {"source": self.source, "data_sha256": data.digest() if hasattr(data, "digest") else ""}
+
+    @property
+    def source(self) -> str:
+        """What the digits are called."""
+        return str(getattr(self.rollouts.data, "source", type(self.rollouts.data).__name__))
 
     @property
     def undivided(self) -> str:  # type: ignore[override]

@@ -172,6 +172,11 @@ class Task:
         """The data, for `run.json`: `source` and `data_sha256`."""
         return {"source": type(self).__name__, "data_sha256": ""}
 
+    @property
+    def source(self) -> str:
+        """What the data are called; tasks whose `about` reads all of them tell it without."""
+        return self.about()["source"]
+
     def score(
         self, name: str, model: nn.Module, n: int, seed: int, *, source: str = "", shelf: Shelf | None = None
     ) -> dict[str, Any]:
@@ -183,7 +188,7 @@ class Task:
         generator = torch.Generator().manual_seed(1_000_000 + seed)
         terms = self.loss(model, self.batch(n, generator), generator, 1.0)
         error = terms.loss if terms.error is None else terms.error
-        result = {"card": name, "source": self.about()["source"], "n": n, "seed": seed, "error": error.item()}
+        result = {"card": name, "source": self.source, "n": n, "seed": seed, "error": error.item()}
         return result | ({} if terms.reference is None else {"reference": terms.reference.item()})
 
     def tables(self, scores: Mapping[str, Any]) -> list[Table]:

@@ -15,6 +15,7 @@ from ergosum.concepts.elsewhere import (
     elsewhere_tables,
     elsewhere_targets,
     exchanged,
+    floor_of,
     restored,
     score_elsewhere,
 )
@@ -135,8 +136,11 @@ class ConceptlessRooms(Rooms):
     elsewhere = ()
 
 
-def test_a_card_reads_another_room(tmp_path, capsys):
-    images, values = (x.squeeze(1) for x in ConceptScenes(count=24, split="test", variant="other").at(torch.arange(24)))
+def test_a_card_reads_another_room(tmp_path, capsys, monkeypatch):
+    for name, few in (("GRID", 5), ("STEPS", 25)):
+        monkeypatch.setattr(f"ergosum.concepts.inference.{name}", few)
+    monkeypatch.setattr("ergosum.concepts.task.floor_of", lambda data: floor_of(data.but(count=64)))
+    images, values = (x.squeeze(1) for x in ConceptScenes(count=12, split="test", variant="other").at(torch.arange(12)))
     for number, image in enumerate((255 * images).round().byte().permute(0, 2, 3, 1).numpy()):
         Image.fromarray(image).save(tmp_path / f"{number:02d}.png")
     given = ["infer", "concepts-latents", "--start", str(tmp_path), "--json"]
@@ -149,7 +153,7 @@ def test_a_card_reads_another_room(tmp_path, capsys):
     assert gaps[1] < 1 < gaps[0]
     assert [max(one["colour"], key=one["colour"].get) for one in told] == [names[int(v)] for v in values[:, 1]]
     (tmp_path / "00.png").rename(tmp_path / "00.bak")
-    for number in range(1, 17):
+    for number in range(1, 5):
         (tmp_path / f"{number:02d}.png").unlink()
     assert main([*given, "--adapt"]) == 1
     assert "expected 8 images of one place" in capsys.readouterr().err
@@ -166,3 +170,11 @@ def test_another_renderer_draws_the_same_solids():
     assert torch.equal(own.values, other.values)
     gap = (own.images - other.images).abs().mean((1, 2, 3))
     assert (gap > 0.003).all() and (gap < 0.1).all()
+
+
+def test_reading_an_image_draws_none_of_the_training_s(tmp_path, monkeypatch, capsys):
+    Image.new("RGB", (32, 32), (90, 90, 90)).save(tmp_path / "a.png")
+    monkeypatch.setattr("ergosum.concepts.inference.STEPS", 2)
+    monkeypatch.setattr(ConceptScenes, "at", lambda self, rows: pytest.fail("20,000 images are drawn to read one"))
+    assert main(["infer", "concepts-latents", "--start", str(tmp_path)]) == 0
+    assert "a.png" in capsys.readouterr().out

@@ -137,11 +137,13 @@ class Discovery(Task):
 
     def about(self) -> dict[str, str]:
         """Source and digest of the data."""
-        data = self.clips
-        return {
-            "source": str(getattr(data, "source", type(data).__name__)),
-            "data_sha256": data.digest() if hasattr(data, "digest") else "",  # type: ignore[attr-defined]
-        }
+        data: Any = self.clips
+        return {"source": self.source, "data_sha256": data.digest() if hasattr(data, "digest") else ""}
+
+    @property
+    def source(self) -> str:
+        """What the data are called."""
+        return str(getattr(self.clips, "source", type(self.clips).__name__))
 
     def score(
         self, name: str, model: nn.Module, n: int, seed: int, *, source: str = "", shelf: Shelf | None = None

@@ -103,7 +103,12 @@ class PairLearning(Task):
 
     def about(self) -> dict[str, str]:
         """Source and digest of the digits."""
-        return {"source": self.pairs.source, "data_sha256": self.pairs.digest()}
+        return {"source": self.source, "data_sha256": self.pairs.digest()}
+
+    @property
+    def source(self) -> str:
+        """What the digits are called."""
+        return self.pairs.source
 
     def score(
         self, name: str, model: nn.Module, n: int, seed: int, *, source: str = "", shelf: Shelf | None = None
