@@ -20,7 +20,8 @@ which the encoder is to make impossible (`apart`).
 
 What a value changes in few pixels weighs little in the error of pixels, and is drawn halfway. So the decoder learns
 also from what the encoder reads in images decoded from parts put together anew (`legible`): what parts tell must be
-seen there.
+seen there. Before images are drawn at all this leads astray, so that it counts by $\max(0, 1 - 2r)^2$, with r the
+error as a share of that of the mean image.
 
 The decoder is modulated by the code at every layer, so that what one part does multiplies what another does; an
 attribute that says where something is in the image shifts the coordinates that it draws in (`decoders.py`).
@@ -59,7 +60,8 @@ class AttributeCodec(nn.Module):
             apart where flat ground counts for nothing. sleep: weight of reading values in images that are decoded from
             parts put together anew (`dream`); without, an encoder that never saw a grey sphere reads that it is none,
             by its colour. legible: weight of the cross-entropy of named values with what is read there, which the
-            decoder alone minimises, so that what parts tell is seen however few pixels show it; 0 for none. apart:
+            decoder alone minimises, so that what parts tell is seen however few pixels show it, once half of what
+            images are is drawn; 0 for none. apart:
             weight of the cross-entropy with which values are guessed from the rest: the guessing network minimises it,
             the encoder maximises it; 0 for none. place: name of the attribute whose two numbers say where something is,
             x to the right and y down; none if empty. recolour: probability that the encoder sees an image in other
@@ -262,7 +264,9 @@ class AttributeCodec(nn.Module):
             if dreamt.requires_grad:
                 (slope,) = torch.autograd.grad(self.misnamed(read[0], told), seen, retain_graph=True)
                 drawn = (slope * dreamt).sum()
-                unread = self.legible * (drawn - drawn.detach())  # its gradient is the decoder's alone, its value 0
+                left = error.detach() / (images - images.mean(0)).square().mean()
+                weight = self.legible * (1 - 2 * left).clamp(min=0).square()
+                unread = weight * (drawn - drawn.detach())  # its gradient is the decoder's alone, its value 0
         loss = error + self.edges * fine + divergence * (kl + self.tie * misread) + unread
         if self.guesser is not None:
             loss = loss + self.apart * self.guessed(2 * codes[:, rest].detach() - codes[:, rest], values)
