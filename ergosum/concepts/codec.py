@@ -264,8 +264,7 @@ class AttributeCodec(nn.Module):
             if dreamt.requires_grad:
                 (slope,) = torch.autograd.grad(self.misnamed(read[0], told), seen, retain_graph=True)
                 drawn = (slope * dreamt).sum()
-                left = error.detach() / (images - images.mean(0)).square().mean()
-                weight = self.legible * (1 - 2 * left).clamp(min=0).square()
+                weight = self.legible * drawn_so_far(error.detach(), images)
                 unread = weight * (drawn - drawn.detach())  # its gradient is the decoder's alone, its value 0
         loss = error + self.edges * fine + divergence * (kl + self.tie * misread) + unread
         if self.guesser is not None:
@@ -326,6 +325,12 @@ class AttributeCodec(nn.Module):
     @staticmethod
     def _order(codes: Tensor, generator: Generator) -> Tensor:
         return torch.randperm(len(codes), generator=generator, device=generator.device).to(codes.device)
+
+
+def drawn_so_far(error: Tensor, images: Tensor) -> Tensor:
+    """max(0, 1 - 2r)^2, r the mean squared error of images (n, ...) as a share of that of their mean."""
+    left = error / (images - images.mean(0)).square().mean()
+    return (1 - 2 * left).clamp(min=0).square()
 
 
 def divergences(mean: Tensor, deviation: Tensor, centre: Tensor, spread: Tensor) -> Tensor:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Generator
 
-from ergosum.concepts.codec import FINE, SPREAD, AttributeCodec, centred_at, corners, logits, nearest
+from ergosum.concepts.codec import FINE, SPREAD, AttributeCodec, centred_at, corners, drawn_so_far, logits, nearest
 from ergosum.data.attributed import Attribute
 from ergosum.data.concept_scenes import ConceptScenes
 
@@ -165,8 +165,8 @@ def test_the_guesser_learns_what_the_encoder_hides():
     torch.testing.assert_close(whole, gradients(guess(), codec.guesser), atol=1e-6, rtol=1e-4)
 
 
-def test_the_decoder_alone_learns_from_what_is_named_in_what_it_draws():
-    """The loss and the encoder's gradient stay; the decoder's grows by that of the cross-entropy times `legible`."""
+def test_the_decoder_alone_learns_from_what_is_named_in_what_it_draws(monkeypatch):
+    """The loss and the encoder's gradient stay; the decoder's grows by that of the cross-entropy times its weight."""
     torch.manual_seed(0)
     codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, apart=0.0, sleep=0.0, tie=2.0)
     images, values = torch.rand(8, 3, 16, 16), torch.tensor([[0.0, 0.3, 0.4], [2.0, 0.9, 0.1]]).repeat(4, 1)
@@ -177,7 +177,10 @@ def test_the_decoder_alone_learns_from_what_is_named_in_what_it_draws():
         loss = codec.loss(images, values, Generator().manual_seed(0), 0.5)[0]
         return loss, torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(module.parameters()))])
 
-    for with_it, without in zip(losses(codec.encoder, 3.0), losses(codec.encoder, 0.0), strict=True):
+    for with_it, without in zip(losses(codec.decoder, 3.0), losses(codec.decoder, 0.0), strict=True):
+        torch.testing.assert_close(with_it, without, rtol=0, atol=0)  # nothing of these images is drawn so far
+    monkeypatch.setattr("ergosum.concepts.codec.drawn_so_far", lambda error, images: 0.5)
+    for with_it, without in zip(losses(codec.encoder, 6.0), losses(codec.encoder, 0.0), strict=True):
         torch.testing.assert_close(with_it, without)
     generator = Generator().manual_seed(0)
     codes = codec.drawn(*codec.posterior(images, values), values, generator, 0.0).detach()
@@ -185,12 +188,19 @@ def test_the_decoder_alone_learns_from_what_is_named_in_what_it_draws():
     named = torch.log_softmax(logits(codec.posterior(dreamt, told)[0][:, :3]), 1)
     entropy = -named.gather(1, told[:, :1].long()).mean()
     along = torch.cat([g.flatten() for g in torch.autograd.grad(entropy, list(codec.decoder.parameters()))])
-    added = losses(codec.decoder, 3.0)[1] - losses(codec.decoder, 0.0)[1]
+    added = losses(codec.decoder, 6.0)[1] - losses(codec.decoder, 0.0)[1]
     assert along.norm() > 0
     torch.testing.assert_close(added, 3 * along, atol=1e-5, rtol=1e-3)
     whole = losses(codec.decoder, 3.0)[0]
     with torch.no_grad():  # as where a loss is only looked at
         assert codec.loss(images, values, Generator().manual_seed(0), 0.5)[0] == whole
+
+
+@pytest.mark.parametrize(("left", "weight"), [(0.0, 1.0), (0.25, 0.25), (0.5, 0.0), (2.0, 0.0)])
+def test_what_is_named_counts_once_half_of_the_images_is_drawn(left, weight):
+    images = torch.rand(6, 3, 4, 4, generator=Generator().manual_seed(0))
+    error = left * (images - images.mean(0)).square().mean()
+    assert drawn_so_far(error, images).item() == pytest.approx(weight, abs=1e-6)
 
 
 def test_a_value_that_nobody_tells_is_not_named():
