@@ -74,6 +74,7 @@ def main() -> None:
         replace_block(PAGE, "finding", finding(told))
         scores = ({card: next(iter(s.values())) for card, s in found.items()}) | {"concepts-objects": told}
         replace_block(PAGE, "unlike", unlike({card: s for card, s in scores.items() if s.get("unlike")}))
+        replace_block(PAGE, "elsewhere", elsewhere({card: s for card, s in scores.items() if s.get("elsewhere")}))
     scenes = zoo.CARDS / "concepts-scenes" / "scores.json"
     if scenes.is_file():
         replace_block(PAGE, "pixels", pixels(next(iter(read_json(scenes).values()))))
@@ -167,6 +168,23 @@ def unlike(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
     )
     commands = ", ".join(f"`ergosum score {card} --n {score['n']}`" for card, score in scores.items())
     return [*lines, "", f"{commands}, seed 0: images of each row, {sizes}; others that they are compared with, {held}."]
+
+
+def elsewhere(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What is read of images made elsewhere, as they are and adapted."""
+    lines = [
+        "| card | images | | shape right | colour right | size right | median error of the place [pixels] |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for card, told in scores.items():
+        own = {row["attribute"]: row.get("right", row.get("pixels")) for row in told["inferred"]}
+        rows = [{"variant": "held out", "images": "", **own}, *told["elsewhere"]]
+        for row in rows:
+            cells = [number(row[key]) for key in ("shape", "colour", "size")] + [number(row["place"], 2)]
+            kind = "other light and floor" if row["variant"] == "other" else row["variant"].replace("mujoco", "MuJoCo")
+            lines.append(f"| `{card}` | {kind} | {row['images']} | " + " | ".join(cells) + " |")
+    commands = ", ".join(f"`ergosum score {card} --n {told['n']}`" for card, told in scores.items())
+    return [*lines, "", f"{commands}, seed 0, one training run."]
 
 
 def planar(told: Mapping[str, Any]) -> list[str]:
