@@ -32,11 +32,13 @@ information of Chen et al. 2016 (InfoGAN, equation 5); a rest from which values 
 2017 (Fader networks), by the reversed gradient of Ganin & Lempitsky 2015. The parts are ours.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from ergosum.concepts.decoders import Decoder, LocalDecoder
@@ -268,7 +270,13 @@ class AttributeCodec(nn.Module):
                 unread = weight * (drawn - drawn.detach())  # its gradient is the decoder's alone, its value 0
         loss = error + self.edges * fine + divergence * (kl + self.tie * misread) + unread
         if self.guesser is not None:
-            loss = loss + self.apart * self.guessed(2 * codes[:, rest].detach() - codes[:, rest], values)
+            rest_codes = codes[:, rest]
+            frozen = {name: p.detach() for name, p in self.guesser.named_parameters()}
+            for_guesser = self.misguessed(self.guesser(rest_codes.detach()), values)
+            for_encoder = self.misguessed(
+                functional_call(self.guesser, frozen, rest_codes), values, at_most_chance=True
+            )
+            loss = loss + self.apart * (for_guesser - for_encoder)
         return loss, error.detach()
 
     def misnamed(self, mean: Tensor, values: Tensor) -> Tensor:
@@ -282,18 +290,23 @@ class AttributeCodec(nn.Module):
                 told = told + (each * known).sum() / known.sum().clamp(min=1)
         return told
 
-    def guessed(self, rest: Tensor, values: Tensor) -> Tensor:
-        """The cross-entropy of values with what is guessed of them from the rest of codes (batch, rest), summed over
-        attributes; of numbers that of a normal distribution of deviation 1, but for its constant.
+    def misguessed(self, guess: Tensor, values: Tensor, at_most_chance: bool = False) -> Tensor:
+        """The cross-entropy of values with guesses of them (batch, their parts), summed over attributes; of numbers that
+        of a normal distribution of deviation 1, but for its constant.
+
+        Args:
+            at_most_chance: whether a guess that is worse than none counts as none.
         """
-        assert self.guesser is not None
-        guess, centre, told = self.guesser(rest), self.towards(values)[0], rest.new_zeros(())
+        centre, told = self.towards(values)[0], guess.new_zeros(())
         for attribute, column, part in zip(self.attributes, columns(self.attributes), self.parts, strict=False):
             known = ~values[:, column].isnan().any(1)
             if attribute.values:
                 each = F.cross_entropy(guess[:, part], values[:, column][:, 0].nan_to_num().long(), reduction="none")
+                chance = math.log(len(attribute.values))
             else:
                 each = (guess[:, part] - centre[:, part]).square().sum(1) / 2
+                chance = attribute.numbers / 2
+            each = each.clamp(max=chance) if at_most_chance else each
             told = told + (each * known).sum() / known.sum().clamp(min=1)
         return told
 

@@ -72,7 +72,7 @@ def latents() -> Experiment:
     codec = Part(AttributeCodec, place="place", rest=4, tie=100.0, thin=16, legible=0.01)
     return in_parts(
         "concepts-latents", "solids by shape, colour, size and place, in codes with a part for each", SCENES, codec,
-        12000, 5e-6, cost="64 CPU minutes in two runs, see its card",
+        10500, 5e-6, cost="64 CPU minutes in two runs, see its card",
     )  # fmt: skip
 
 
