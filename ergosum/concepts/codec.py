@@ -16,7 +16,7 @@ That holds only if the rest does not tell the values once more; else parts put t
 the parts tell and half of what the rest does. So the parts tell their values without noise: of a named value's part the
 decoder sees the corner that it was most likely drawn around, $E[\mu_a(v) | z_a] = \sum_v p(v | z_a) \mu_a(v)$ with
 values equally likely, and while it learns, numbers are exact. And a small network guesses the values from the rest,
-which the encoder is to make impossible (`apart`).
+no better than by chance if the encoder has its way (`apart`).
 
 What a value changes in few pixels weighs little in the error of pixels, and is drawn halfway. So the decoder learns
 also from what the encoder reads in images decoded from parts put together anew (`legible`): what parts tell must be
@@ -29,7 +29,7 @@ attribute that says where something is in the image shifts the coordinates that 
 Source: Kingma & Welling 2014, equation 10; conditional priors as in Sohn et al. 2015; learning to read what the decoder
 draws is the sleep phase of Hinton et al. 1995, a decoder that draws so that it is read maximises the bound on mutual
 information of Chen et al. 2016 (InfoGAN, equation 5); a rest from which values cannot be guessed as in Lample et al.
-2017 (Fader networks), by the reversed gradient of Ganin & Lempitsky 2015. The parts are ours.
+2017 (Fader networks), by the reversed gradient of Ganin & Lempitsky 2015; that it ends at chance is ours, as the parts.
 """
 
 import math
@@ -270,13 +270,7 @@ class AttributeCodec(nn.Module):
                 unread = weight * (drawn - drawn.detach())  # its gradient is the decoder's alone, its value 0
         loss = error + self.edges * fine + divergence * (kl + self.tie * misread) + unread
         if self.guesser is not None:
-            rest_codes = codes[:, rest]
-            frozen = {name: p.detach() for name, p in self.guesser.named_parameters()}
-            for_guesser = self.misguessed(self.guesser(rest_codes.detach()), values)
-            for_encoder = self.misguessed(
-                functional_call(self.guesser, frozen, rest_codes), values, at_most_chance=True
-            )
-            loss = loss + self.apart * (for_guesser - for_encoder)
+            loss = loss + self.apart * self.guessed(codes[:, rest], values)
         return loss, error.detach()
 
     def misnamed(self, mean: Tensor, values: Tensor) -> Tensor:
@@ -290,23 +284,31 @@ class AttributeCodec(nn.Module):
                 told = told + (each * known).sum() / known.sum().clamp(min=1)
         return told
 
-    def misguessed(self, guess: Tensor, values: Tensor, at_most_chance: bool = False) -> Tensor:
-        """The cross-entropy of values with guesses of them (batch, their parts), summed over attributes; of numbers that
-        of a normal distribution of deviation 1, but for its constant.
+    def guessed(self, rest: Tensor, values: Tensor) -> Tensor:
+        """What guesser and encoder learn from guesses of values by the rest of codes (batch, rest): the guesser's
+        cross-entropy, less that of the encoder, to whom a guess that is worse than none is as good as none. Rewarded
+        for wrong guesses, codes would run away.
+        """
+        assert self.guesser is not None
+        frozen = {name: parameter.detach() for name, parameter in self.guesser.named_parameters()}
+        hidden = functional_call(self.guesser, frozen, rest)
+        return self.misguessed(self.guesser(rest.detach()), values) - self.misguessed(hidden, values, chance=True)
 
-        Args:
-            at_most_chance: whether a guess that is worse than none counts as none.
+    def misguessed(self, guess: Tensor, values: Tensor, chance: bool = False) -> Tensor:
+        """The cross-entropy of values with guesses of them (batch, their parts), summed over attributes; of numbers
+        that of a normal distribution of deviation 1, but for its constant. With `chance` no guess counts more than one
+        that knows nothing.
         """
         centre, told = self.towards(values)[0], guess.new_zeros(())
         for attribute, column, part in zip(self.attributes, columns(self.attributes), self.parts, strict=False):
             known = ~values[:, column].isnan().any(1)
             if attribute.values:
                 each = F.cross_entropy(guess[:, part], values[:, column][:, 0].nan_to_num().long(), reduction="none")
-                chance = math.log(len(attribute.values))
+                ignorant = math.log(len(attribute.values))
             else:
                 each = (guess[:, part] - centre[:, part]).square().sum(1) / 2
-                chance = attribute.numbers / 2
-            each = each.clamp(max=chance) if at_most_chance else each
+                ignorant = attribute.numbers / 2
+            each = each.clamp(max=ignorant) if chance else each
             told = told + (each * known).sum() / known.sum().clamp(min=1)
         return told
 

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch import Generator
@@ -144,11 +146,12 @@ def test_the_guesser_learns_what_the_encoder_hides():
     """Along the gradient of the loss the guess gets better by the guesser's weights, and worse by the encoder's."""
     torch.manual_seed(0)
     codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, apart=1.0)
+    codec.guesser[-1].weight.data *= 20  # of one that is sure, and wrong of some
     images, values = torch.rand(8, 3, 16, 16), torch.tensor([[0.0, 0.3, 0.4], [2.0, 0.9, torch.nan]]).repeat(4, 1)
 
-    def guess():
+    def guess(chance=False):
         rest = codec.told(images, values, Generator().manual_seed(0))[:, codec.parts[-1]]
-        return codec.guessed(rest, values)
+        return codec.misguessed(codec.guesser(rest), values, chance)
 
     def gradients(f, module):
         return torch.cat([g.flatten() for g in torch.autograd.grad(f, list(module.parameters()), allow_unused=False)])
@@ -160,9 +163,21 @@ def test_the_guesser_learns_what_the_encoder_hides():
         codec.guesser = kept
         return with_it - without
 
-    torch.testing.assert_close(added(codec.encoder), -gradients(guess(), codec.encoder), atol=1e-6, rtol=1e-3)
+    torch.testing.assert_close(added(codec.encoder), -gradients(guess(True), codec.encoder), atol=1e-6, rtol=1e-3)
     whole = gradients(codec.loss(images, values, Generator().manual_seed(0), 1e-3)[0], codec.guesser)
     torch.testing.assert_close(whole, gradients(guess(), codec.guesser), atol=1e-6, rtol=1e-4)
+
+
+def test_codes_gain_nothing_from_guesses_that_are_worse_than_none():
+    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16)
+    values = torch.tensor([[0.0, 0.5, 0.5]])
+    told = codec.towards(values)[0]
+    none, wrong = torch.zeros(1, 5), torch.tensor([[-9.0, 9.0, 0.0, 7.0, 7.0]])
+    assert codec.misguessed(none, values).item() == pytest.approx(math.log(3), abs=1e-5)  # the place is in the middle
+    assert codec.misguessed(wrong, values) > 60
+    assert codec.misguessed(wrong, values, True).item() == pytest.approx(math.log(3) + 1, abs=1e-5)
+    right = torch.cat([30 * told[:, :3], told[:, 3:5]], 1)
+    assert codec.misguessed(right, values, True) == codec.misguessed(right, values) < 1e-5
 
 
 def test_the_decoder_alone_learns_from_what_is_named_in_what_it_draws(monkeypatch):
@@ -213,7 +228,7 @@ def test_a_value_that_nobody_tells_is_not_named():
 
 def test_what_is_told_by_nobody_is_not_guessed():
     codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16)
-    assert codec.guessed(torch.randn(4, 3), torch.full((4, 3), torch.nan)) == 0
+    assert codec.misguessed(torch.randn(4, 5), torch.full((4, 3), torch.nan)) == 0
     assert AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, apart=0.0).guesser is None
 
 
@@ -237,7 +252,7 @@ def test_it_learns_to_put_what_is_told_into_its_parts():
     codec, generator = AttributeCodec(data.attributes, place="place", width=8, rest=2), Generator().manual_seed(0)
     optimiser = torch.optim.Adam(codec.parameters(), 3e-3)
     first = None
-    for _ in range(120):
+    for _ in range(160):
         batch = data.attributed(16, generator)
         loss, error = codec.loss(batch.images, batch.values, generator, 2e-5)
         first = error if first is None else first
