@@ -21,6 +21,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from ergosum.concepts.inference import noisiest
 from ergosum.concepts.local import corners, cut
 
 __all__ = ["FoundObject", "choose_object_levels", "find", "search"]
@@ -205,7 +206,7 @@ def _without(model: Any, x: Tensor, noisy: Tensor, sigma: float, rows: Tensor) -
 @torch.no_grad()
 def choose_object_levels(model: Any, x: Tensor, values: Tensor, generator: Generator | None = None) -> Tensor:
     """The levels at which the place and each other attribute are read best, by their log loss in training images of
-    one object; kept in `model.best`, (attributes,).
+    one object, of named values the highest that is as good (`noisiest`); kept in `model.best`, (attributes,).
 
     Args:
         x: (n, *event). values: (n, columns).
@@ -219,14 +220,16 @@ def choose_object_levels(model: Any, x: Tensor, values: Tensor, generator: Gener
     truth = (whole[None] == own).all(2).byte().argmax(1)
     bare = rows_at(model, values[:, family.place])
     for number, attribute in enumerate(model.attributes):
-        errors = []
+        losses = []
         for sigma in levels:
             noisy = noised(x, sigma, 1, generator)
             if attribute.values:
                 told = value_ratios(model, noisy, sigma, bare, number) + log_shares(model, number)
-                errors.append(F.cross_entropy(told, values[:, model.columns[number]][:, 0].long()).item())
+                wanted = values[:, model.columns[number]][:, 0].long()
             else:
-                parts = [_ratios(model, part, sigma, wide[None]) for part in noisy.split(CHUNK, 1)]
-                errors.append(F.cross_entropy(torch.cat(parts), truth).item())
-        model.best[number] = levels[min(range(len(levels)), key=errors.__getitem__)]
+                told = torch.cat([_ratios(model, part, sigma, wide[None]) for part in noisy.split(CHUNK, 1)])
+                wanted = truth
+            losses.append(F.cross_entropy(told, wanted, reduction="none"))
+        every = torch.stack(losses)
+        model.best[number] = levels[noisiest(every) if attribute.values else int(every.mean(1).argmin())]
     return model.best

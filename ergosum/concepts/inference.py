@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from ergosum.concepts.model import Concepts
 
-__all__ = ["Inferred", "choose_levels", "infer"]
+__all__ = ["Inferred", "choose_levels", "infer", "noisiest"]
 
 DRAWS = 8
 """Of noise, for each image."""
@@ -71,8 +71,8 @@ def infer(model: Concepts, x: Tensor, generator: Generator | None = None, draws:
 
 @torch.no_grad()
 def choose_levels(model: Concepts, x: Tensor, values: Tensor, generator: Generator | None = None) -> Tensor:
-    """The level at which each attribute of training images is read best, kept in `model.best`, (attributes,); one that
-    they do not tell keeps its own.
+    """The level at which each attribute of training images is read best, kept in `model.best`, (attributes,), of named
+    values the highest that is as good (`noisiest`); one that they do not tell keeps its own.
 
     Args:
         x: (n, *event). values: (n, columns), of training images.
@@ -85,17 +85,32 @@ def choose_levels(model: Concepts, x: Tensor, values: Tensor, generator: Generat
         if not known.any():
             continue
         own, truth = x[known], values[known][:, column]
-        errors = []
+        errors: list[float] = []
+        losses: list[Tensor] = []
         for sigma in levels:
             noisy = (own + sigma * torch.randn(own.shape, generator=generator).to(own))[None]
             if attribute.values:
                 told = _log_densities(model, number, noisy, family.checked(sigma)) + _log_shares(model, number)
-                errors.append(F.cross_entropy(told, truth[:, 0].long()).item())
+                losses.append(F.cross_entropy(told, truth[:, 0].long(), reduction="none"))
             else:
                 found = _descended(model, number, noisy, family.checked(sigma))
                 errors.append((found - truth).square().sum(1).sqrt().median().item())
-        model.best[number] = family.checked(levels[min(range(len(levels)), key=errors.__getitem__)])
+        chosen = noisiest(torch.stack(losses)) if losses else min(range(len(levels)), key=errors.__getitem__)
+        model.best[number] = family.checked(levels[chosen])
     return model.best
+
+
+def noisiest(losses: Tensor) -> int:
+    """The last of levels, from low to high, at which images are read as well as at the best one: the mean of what is
+    lost more, image by image, is at most its standard error. Noise hides what is not the value's but the renderer's.
+
+    Source: the one-standard-error rule of Breiman, Friedman, Olshen & Stone 1984, section 3.4.3, here of differences.
+    Shape:
+        losses: (levels, n).
+    """
+    more = losses - losses[losses.mean(1).argmin()]
+    error = more.std(1) / more.shape[1] ** 0.5
+    return int((more.mean(1) <= error).nonzero().max())
 
 
 def _log_shares(model: Concepts, number: int) -> Tensor:

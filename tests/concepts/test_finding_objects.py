@@ -158,7 +158,8 @@ def test_levels_are_those_at_which_training_images_are_read_best():
     values[:, 0] = (values[:, 0] > 0.5).float()
     x = drawn(model, values[:, None], generator)
     # of densities that are right every level is calibrated, and noise takes away what is known
-    assert choose_object_levels(model, x, values, generator).max() < 0.2
+    levels = choose_object_levels(model, x, values, generator).clone()
+    assert levels[1] < 0.2 < levels[0]  # of the place; a tint, light or dark, is read as well in more of it
     model.family.windows.variance = 1e-4  # far too sure of itself, which noise mends
     assert choose_object_levels(model, x, values, generator)[1] > 0.05
 

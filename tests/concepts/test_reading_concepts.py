@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Generator
 
-from ergosum.concepts.inference import choose_levels, infer
+from ergosum.concepts.inference import choose_levels, infer, noisiest
 from ergosum.concepts.sampling import caption, sample_concepts, satisfied, tree
 from ergosum.concepts.scores import (
     chi_square,
@@ -79,6 +79,17 @@ def test_levels_are_those_at_which_values_are_likeliest():
     assert (
         levels is model.best and (levels[:2] < 0.6).all()
     )  # colours overlap where noise is as large as their distance
+
+
+def test_a_level_is_as_good_as_the_best_up_to_a_standard_error_of_their_differences():
+    best, n = torch.rand(50, generator=Generator().manual_seed(0)), 50
+    swing = torch.tensor([1.0, -1.0]).repeat(25)
+    error = swing.std().item() / n**0.5
+    for more, last in ((0.9 * error, 1), (1.1 * error, 0)):
+        losses = torch.stack([best, best + swing + more, best + 0.5])
+        assert noisiest(losses) == last
+    assert noisiest(torch.stack([best + 0.1, best, best])) == 2  # which are the same
+    assert noisiest(torch.stack([best, best + 1e-3, best + 2e-3])) == 0  # worse of every image
 
 
 def test_formulas_hold_of_values_that_were_read():
