@@ -41,14 +41,23 @@ from torch import Generator, Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from ergosum.concepts.code_parts import (
+    FINE,
+    SPREAD,
+    centred,
+    corners,
+    divergences,
+    logits,
+    nearest,
+    part_size,
+    place_among,
+)
 from ergosum.concepts.decoders import Decoder, LocalDecoder
+from ergosum.concepts.encoder import centred_at, looking, recoloured
 from ergosum.data.attributed import Attribute, columns
 from ergosum.nets.blocks import reduced, widen
 
 __all__ = ["AttributeCodec"]
-
-SPREAD, FINE = 0.3, 0.05
-"""s, deviation of a part around where a named value says that it is, and where numbers do."""
 
 
 class AttributeCodec(nn.Module):
@@ -112,11 +121,11 @@ class AttributeCodec(nn.Module):
         self.parts = tuple(slice(end - size, end) for size, end in zip(sizes, ends, strict=True))
         self.latent, self.coarse = ends[-1], reduced(side, 4)
         known = sum(part_size(a) for a in self.beside)
-        self.place = _place(place, (*self.beside, *self.attributes))
+        self.place = place_among(place, (*self.beside, *self.attributes))
         own = None if self.place is None else slice(self.place.start - known, self.place.stop - known)
         self.sought = own if own is not None and own.start >= 0 else None
-        self.finder = None if self.sought is None else _looking(channels, width, thin, self.coarse, 4)
-        self.encoder = _looking(channels, width, thin, self.coarse, 2 * self.latent)
+        self.finder = None if self.sought is None else looking(channels, width, thin, self.coarse, 4)
+        self.encoder = looking(channels, width, thin, self.coarse, 2 * self.latent)
         wide = 2 * width if self.place else width
         if local and (self.beside or self.place):
             raise ValueError("local: expected False of a codec with a place, or beside another: parts show anywhere.")
@@ -348,95 +357,10 @@ def drawn_so_far(error: Tensor, images: Tensor) -> Tensor:
     return (1 - 2 * left).clamp(min=0).square()
 
 
-def divergences(mean: Tensor, deviation: Tensor, centre: Tensor, spread: Tensor) -> Tensor:
-    """KL(N(mean, deviation^2) || N(centre, spread^2)) of each number."""
-    ratio = (deviation / spread).square()
-    return (((mean - centre) / spread).square() + ratio - 1 - ratio.log()) / 2
-
-
-def part_size(attribute: Attribute) -> int:
-    """Numbers of an attribute's part."""
-    return attribute.numbers or len(attribute.values)
-
-
-def recoloured(images: Tensor, probability: float, generator: Generator) -> Tensor:
-    """Images (n, 3, side, side), each with a probability in other colours; greys stay.
-
-    The difference of a pixel's channels from their mean goes through a random 3 x 3 matrix of deviation 0.8; the mean
-    stays, and what leaves [0, 1] is clamped.
-    """
-    n = len(images)
-    matrix = 0.8 * torch.randn(n, 3, 3, generator=generator).to(images)
-    chosen = (torch.rand(n, generator=generator) < probability).to(images.device)
-    grey = images.mean(1, keepdim=True)
-    mixed = (grey + torch.einsum("nij,njhw->nihw", matrix, images - grey)).clamp(0, 1)
-    return torch.where(chosen[:, None, None, None], mixed, images)
-
-
-def _place(name: str, attributes: Sequence[Attribute]) -> slice | None:
-    """Where the part of the attribute that says where something is lies among those of all attributes."""
-    at, found = 0, None
-    for attribute in attributes:
-        if attribute.name == name and attribute.numbers == 2:
-            found = slice(at, at + 2)
-        at += part_size(attribute)
-    if name and attributes and found is None:
-        raise ValueError(f"place: expected the name of an attribute of two numbers, or none, got {name!r}.")
-    return found
-
-
-def corners(value: Tensor, count: int) -> Tensor:
-    """Corners of a simplex, (batch, count), of mean 0 and deviation 1 where values are uniform."""
-    share = 1 / count
-    return (F.one_hot(value, count) - share) / max(share * (1 - share), 1e-6) ** 0.5
-
-
-def logits(part: Tensor) -> Tensor:
-    """Of each corner, that a part (batch, count) was drawn around it with deviation s, corners equally likely."""
-    share = 1 / part.shape[1]
-    return part / (SPREAD**2 * max(share * (1 - share), 1e-6) ** 0.5)
-
-
-def probabilities(part: Tensor) -> Tensor:
-    """What `logits` tells, (batch, count)."""
-    return logits(part).softmax(1)
-
-
-def nearest(part: Tensor) -> Tensor:
-    """The mean corner that a part (batch, count) was drawn around."""
-    share = 1 / part.shape[1]
-    return (probabilities(part) - share) / max(share * (1 - share), 1e-6) ** 0.5
-
-
-def centred_at(images: Tensor, place: Tensor) -> Tensor:
-    """Images moved so that a place (batch, 2), x and y in -1 .. 1, is in the middle; edges are repeated."""
-    turn = torch.eye(2).to(images).expand(len(images), 2, 2)
-    grid = F.affine_grid(torch.cat([turn, place.to(images)[:, :, None]], 2), list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-
-
-def centred(numbers: Tensor) -> Tensor:
-    """Numbers in [0, 1] as a part: of mean 0 and deviation 1 where they are uniform."""
-    return (numbers - 0.5) * 12**0.5
-
-
 def _channels_last(module: nn.Module) -> None:
     """Half the time of convolutions of a few channels on CPUs."""
     if isinstance(module, nn.Conv2d):
         module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
-
-
-def _looking(channels: int, width: int, thin: int, coarse: int, out: int) -> nn.Sequential:
-    wide = 2 * width
-    thinned = [nn.Conv2d(wide, thin, 1)] if thin else []
-    return nn.Sequential(
-        nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.SiLU(),
-        nn.Conv2d(width, width, 3, padding=1), nn.SiLU(),
-        nn.Conv2d(width, wide, 4, stride=2, padding=1), nn.SiLU(),
-        nn.Conv2d(wide, wide, 3, padding=1), nn.SiLU(),
-        nn.Conv2d(wide, wide, 3, padding=1), nn.SiLU(),
-        *thinned, nn.Flatten(), nn.Linear((thin or wide) * coarse**2, 256), nn.SiLU(), nn.Linear(256, out),
-    )  # fmt: skip
 
 
 def _guessing(rest: int, out: int) -> nn.Sequential:

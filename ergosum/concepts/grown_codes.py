@@ -20,7 +20,8 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from ergosum.concepts.codec import AttributeCodec, corners, probabilities
+from ergosum.concepts.code_parts import corners, probabilities
+from ergosum.concepts.codec import AttributeCodec
 from ergosum.concepts.space import AttributeCodes
 from ergosum.data.attributed import Attribute
 from ergosum.part import Part

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import Generator
 
-from ergosum.concepts.codec import FINE, SPREAD, AttributeCodec, centred_at, corners, drawn_so_far, logits, nearest
+from ergosum.concepts.code_parts import FINE, SPREAD, corners, logits, nearest
+from ergosum.concepts.codec import AttributeCodec, drawn_so_far
+from ergosum.concepts.encoder import centred_at
 from ergosum.data.attributed import Attribute
 from ergosum.data.concept_scenes import ConceptScenes
 

@@ -10,7 +10,8 @@ from torch import Generator
 from ergosum.cli import main
 from ergosum.concepts import AttributeCodec, Grown, GrownCodes, GrownDensities, GrownEnergy, WholeEnergy
 from ergosum.concepts import task as concepts_task
-from ergosum.concepts.codec import corners, recoloured
+from ergosum.concepts.code_parts import corners
+from ergosum.concepts.encoder import recoloured
 from ergosum.concepts.recipes import colour, place, scenes, shape
 from ergosum.data import ConceptScenes, PartlyTold
 from ergosum.part import Part
