@@ -7,7 +7,8 @@ model knows (`exchanged`): shadows stay where they fall, and things, which have 
 Light from the left is light from the right in a mirror. So the mirror images are read instead where most of them are
 more like the data, by the numbers of `unlike.py` (`adapted`), and a place that was read is mirrored back (`restored`).
 
-No weight changes. Whether it helps is for the reader to see: what is read of adapted images still has its p.
+No weight changes. A named value that a mirror changes, such as a letter, would be read as its mirror image. Whether it
+helps is for the reader to see: what is read of adapted images still has its p.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +39,7 @@ Read = Callable[[Tensor], Tensor]
 LIKE = 0.1
 """Difference of channels, in shares of their mean, up to which a pixel has the colour of the floor."""
 LEAST = 8
-"""Images of one place, of which none may be covered in the same pixel by half."""
+"""Images of one place; every pixel is to show the floor in more than half of them."""
 REACHED = 0.9
 """Of named values, the least share that is to be read."""
 SHOWN = 500
