@@ -1,5 +1,6 @@
 """The energies that the rows of `concepts.py` learn: in the codes of one run, in the same minutes each."""
 
+import hashlib
 import math
 import shutil
 from collections.abc import Callable, Sequence
@@ -144,11 +145,14 @@ LEARNT = {
 
 
 class Codec(NamedTuple):
-    """The run that the codes come from: its name, the model as it would be built anew, and its images."""
+    """The run that the codes come from: its name, the model as it would be built anew, its images, and eight digits of
+    its weights, so that what was learned in other codes is not taken for what is learned in these.
+    """
 
     name: str
     model: Part[Any]
     data: Part[Any]
+    digits: str
 
 
 def codec_of(run: str, kind: str, support: str) -> Codec:
@@ -176,7 +180,8 @@ def codec_of(run: str, kind: str, support: str) -> Codec:
             raise ValueError(f"--support partial: the codec of {run} has seen pairs that the support leaves out.")
         data = data.but(support=support)
     space = model.get("space").but(share=0.0, weights=str(locate(run).resolve()))
-    return Codec(Path(run).name, model.but(space=space), data)
+    weights = (locate(run) / "model.safetensors").read_bytes()
+    return Codec(Path(run).name, model.but(space=space), data, hashlib.sha256(weights).hexdigest()[:8])
 
 
 def count(model: nn.Module) -> int:
@@ -193,7 +198,8 @@ def family_of(learns: Learns, codec: Codec) -> Part[Any]:
 
 def learnt(name: str, codec: Codec, seed: int, minutes: float, runs: Path) -> tuple[Concepts, Any, dict[str, Any]]:
     """A trained model, its task, and what training cost; trained unless its run is there."""
-    learns, out = LEARNT[name], runs / f"{name}-{codec.data.settings().get('support', '')}{seed}-{minutes:g}"
+    support = codec.data.settings().get("support", "")
+    learns, out = LEARNT[name], runs / f"{name}-{codec.digits}-{support}{seed}-{minutes:g}"
     model = codec.model.but(family=family_of(learns, codec))
     task: Any = ConceptDensities(data=codec.data, model=model, objective=learns.objective, draws=0)
     told: dict[str, Any] = {"diverged": 0}

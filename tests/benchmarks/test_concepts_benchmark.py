@@ -1,9 +1,11 @@
 """The comparison of compositions of concepts: every row end to end on a tiny run, and its formulas in closed form."""
 
 import json
+import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from ergosum.concepts import task as concepts_task
 from ergosum.concepts.recipes import digits, latents
@@ -80,6 +82,17 @@ def test_every_row_is_trained_drawn_read_and_told(bench, codecs, tmp_path, capsy
                                           == told["sum"]["strengths"]["not_leak"])  # fmt: skip
     printed = capsys.readouterr().out
     assert "true images" in printed and "which are not counted" in printed and "published" not in printed
+
+
+def test_what_was_learned_in_other_codes_is_not_taken_for_what_is_learned_in_these(bench, codecs, tmp_path):
+    codec = tmp_path / "solids"
+    shutil.copytree(codecs["solids"], codec)
+    run(bench, codec, tmp_path, "--row", "parts")
+    weights = load_file(codec / "model.safetensors")
+    name = next(k for k, v in weights.items() if v.is_floating_point() and "codec" in k)
+    save_file({**weights, name: weights[name] + 0.01}, codec / "model.safetensors")  # trained on, under the same name
+    run(bench, codec, tmp_path, "--row", "parts")
+    assert len(list((tmp_path / "runs").glob("parts-*"))) == 2
 
 
 def test_draws_that_leave_all_bounds_score_nothing(bench, codecs, tmp_path, monkeypatch):
