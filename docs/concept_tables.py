@@ -122,7 +122,7 @@ def cards(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
         values = [s[key]["all"] if key == "reader" else s.get(key) for s in scores.values()]
         lines.append(f"| {told} | " + " | ".join(number(v, 2 if "pixels" in told else 3) for v in values) + " |")
     commands = ", ".join(f"`ergosum score {card} --n {told['n']}`" for card, told in scores.items())
-    return [*lines, "", f"{commands}, seed 0, one training run each. Empty: no such attribute."]
+    return [*lines, "", f"{commands}, seed 0, one seed of training each. Empty: no such attribute."]
 
 
 def formulas(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -191,7 +191,7 @@ def elsewhere(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
             kind = "other light and floor" if row["variant"] == "other" else row["variant"].replace("mujoco", "MuJoCo")
             lines.append(f"| `{card}` | {kind} | {row['images']} | " + " | ".join(cells) + " |")
     commands = ", ".join(f"`ergosum score {card} --n {told['n']}`" for card, told in scores.items())
-    return [*lines, "", f"{commands}, seed 0, one training run."]
+    return [*lines, "", f"{commands}, seed 0, one seed of training."]
 
 
 def planar(told: Mapping[str, Any]) -> list[str]:

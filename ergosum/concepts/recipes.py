@@ -72,7 +72,7 @@ def latents() -> Experiment:
     codec = Part(AttributeCodec, place="place", rest=4, tie=100.0, thin=16, legible=0.01)
     return in_parts(
         "concepts-latents", "solids by shape, colour, size and place, in codes with a part for each", SCENES, codec,
-        10500, 5e-6, cost="64 CPU minutes in two runs, see its card",
+        10500, 5e-6, cost="37 CPU minutes; its card took 76 in three runs",
     )  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def faces() -> Experiment:
         "concepts-faces", "drawn faces by smile, glasses, hair, beard and skin, in codes with a part for each",
         Part(Avatars, side=32, hold="latin"),
         Part(AttributeCodec, rest=12, tie=5.0, thin=16, legible=0.005, local=True), 12000, 1e-4, 0.75,
-        {"family": WIDE}, cost="66 CPU minutes in two runs, see its card",
+        {"family": WIDE}, cost="44 CPU minutes; its card took 66 in two runs",
     )  # fmt: skip
 
 
