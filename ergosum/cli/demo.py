@@ -13,7 +13,7 @@ from ergosum.cli.progress import train_with_progress
 if TYPE_CHECKING:
     from ergosum.training.experiment import Experiment
 
-__all__ = ["experiment", "run"]
+__all__ = ["cut_short", "experiment", "run"]
 
 STORY = ["scale:3 colour:9", "colour:3 angle:9", "scale:4 colour:4 angle:4", "colour+scale:6 angle:-6"]
 
@@ -34,8 +34,22 @@ def experiment() -> "Experiment":
             "model": {"encoder": {"width": 24}, "energy": {"width": 24}},
         },
         optimiser={"iterations": 1100, "batch": 48, "rate": 4e-3, "precision": precision},
-        run={"threads": min(2, os.cpu_count() or 1), "checkpoint_every": 1000},
+        run={"threads": _threads(), "checkpoint_every": 1000},
     )
+
+
+def cut_short(done: int, wanted: int, seconds: float) -> str:
+    """What is said of a training that ran out of time."""
+    return (
+        f"   [bold]Stopped after {done} of {wanted} updates[/], for {seconds:g} s were over: this colour energy has "
+        f"not learned all that it can. `ergosum demo --seconds {10 * seconds:g}` lets it finish."
+    )
+
+
+def _threads() -> int:
+    """Two, or what there is, or what OMP_NUM_THREADS asks for."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(2, os.cpu_count() or 1, int(asked) if asked.isdigit() else 2))
 
 
 def run(arguments: list[str]) -> None:
@@ -47,7 +61,7 @@ def run(arguments: list[str]) -> None:
     from rich.console import Console
 
     from ergosum import zoo
-    from ergosum.files import write_json
+    from ergosum.files import read_json, write_json
     from ergosum.report.animation import save_animation
     from ergosum.report.run_report import write_report
     from ergosum.temporal.control import Bank
@@ -67,6 +81,9 @@ def run(arguments: list[str]) -> None:
             (folder / left_over).unlink(missing_ok=True)
     train_with_progress(told, folder, False, "cpu", chosen.seconds)
     trained, model = load_predictor(folder)
+    done = read_json(folder / "run.json")["iterations"]
+    if done < told.optimiser.iterations:
+        console.print(cut_short(done, told.optimiser.iterations, chosen.seconds), highlight=False)
     console.print("[bold]2[/]  Taking the scale and angle energies from the zoo; steering all three.")
     beside = companions(("colour",), shelf)
     bank = Bank([*beside.values(), model])

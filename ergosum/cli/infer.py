@@ -59,20 +59,19 @@ def run(arguments: list[str]) -> None:
     if chosen.json:
         print(json.dumps(made.numbers, indent=1))
         return
-    for table in made.tables:
-        print(as_text(table))
     if held_out is None:
         print("The data are not at hand, so that nothing is told of images unlike them.", file=sys.stderr)
     if made.unlike:
         print(
-            f"{len(made.unlike)} of {len(names)} unlike what this model was trained on, beyond all "
-            f"{made.numbers['held_out']} held-out images as at most {made.share:.1%} of images like these are; the "
-            "values mean little:"
+            f"{len(made.unlike)} of {len(names)} unlike what this model was trained on, where values mean little (more "
+            f"than all {made.numbers['held_out']} held-out images; of images like these at most {made.share:.1%} are):"
         )
         for name in made.unlike[:NAMED]:
             print(f"  {name}")
         if len(made.unlike) > NAMED:
-            print(f"  ... all have a p of {made.share:.3f} above")
+            print(f"  ... all have a p of {made.share:.3f} below")
+    for table in made.tables:
+        print(as_text(table))
 
 
 def _images(start: str, channels: int, side: int) -> "tuple[list[str], Tensor]":

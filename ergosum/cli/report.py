@@ -22,6 +22,8 @@ def run(arguments: list[str]) -> None:
     parser.add_argument("--beside", nargs="+", default=[], metavar="RUN", help="with --curves: runs to compare it with")
     add_trust(parser)
     chosen = parser.parse_args(arguments)
+    if chosen.n < 1:
+        raise ValueError(f"--n: expected at least 1, got {chosen.n}.")
     if chosen.beside and not chosen.curves:
         raise ValueError("--beside: expected --curves FILE.png, the picture that runs are compared in.")
     if chosen.curves:

@@ -191,10 +191,12 @@ class ConceptDensities(Densities):
         return True
 
     def reader(self, shelf: Shelf | None = None) -> Callable[[Tensor], Tensor] | None:
-        """What reads values (n, columns) in images: the data's own rules; None without these, or without the data."""
+        """What reads values (n, columns) in images: the data's own rules; None without these, or without the data or
+        what draws them.
+        """
         try:
             data: Any = self.data.build(split="test")
-        except FileNotFoundError:
+        except (FileNotFoundError, ImportError):
             return None
         if not hasattr(data, "read"):
             return None
@@ -296,6 +298,7 @@ class ConceptDensities(Densities):
     ) -> dict[str, Any]:
         """Scores on draws and on held-out images, see `concepts/scores.py`, and on images made elsewhere."""
         data = self.data.but(source=source) if source and self.takes_source else self.data
+        data.build(split="test")  # if it is not at hand, this says what to do
         read = self.reader(shelf)
         if read is None:
             raise ValueError(f"{self.data.cls.__name__} has no reader, so that draws cannot be scored; give it `read`.")
@@ -340,12 +343,13 @@ def compared(read: Reading, held_out: Mapping[str, Sequence[float]], numbers: Nu
         values = {name: each[number].item() for name, each in numbers.items()}
         told.append(own | {"p": p[number].item(), "unlike": bool(p[number] <= least), "unlikeness": values})
     of = {own["image"]: own["p"] for own in told}
-    rows = [{**row, "p": of[row["image"]]} for row in table.rows]
+    like = {own["image"]: "NO" if own["unlike"] else "yes" for own in told}
+    rows = [{**row, "p": of[row["image"]], "like the data": like[row["image"]]} for row in table.rows]
     title = f"{table.title}; p: at most this share of images like those learned from is as unlike them"
     count = len(next(iter(held_out.values())))
     return Reading(
         {"images": told, "held_out": count, "share": least},
-        [Table(table.names, {**table.decimals, "p": 3}, rows, title)],
+        [Table((*table.names, "like the data"), {**table.decimals, "p": 3}, rows, title)],
         [own["image"] for own in told if own["unlike"]],
         least,
     )

@@ -127,19 +127,25 @@ def _summary(scores: Scores, run: Scores, updates: Sequence[Mapping[str, float]]
 
 
 def _cost(run: Scores, last: Mapping[str, float]) -> list[Card]:
-    seconds = run.get("seconds", last.get("seconds"))
-    if not is_number(seconds):
+    """Time and updates of a run and of those that it went on from; CPU time where it is known, as cards tell it."""
+    runs = [run, *run.get("before", [])]
+    kind = "cpu_seconds" if all(is_number(r.get("cpu_seconds")) for r in runs) else "seconds"
+    each = [r.get(kind, last.get("seconds")) for r in runs]
+    if not all(is_number(seconds) for seconds in each):
         return []
-    notes = []
-    if is_number(iterations := run.get("iterations", last.get("iteration"))):
-        notes.append(f"{number(iterations, 0)} updates")
+    notes = ["CPU time"] if kind == "cpu_seconds" else []
+    updates = [r.get("iterations", last.get("iteration")) for r in runs]
+    if all(is_number(count) for count in updates):
+        notes.append(f"{number(sum(updates), 0)} updates")
+    if len(runs) > 1:
+        notes.append(f"{len(runs)} runs")
     if is_number(run.get("threads")):
         notes.append("1 thread" if run["threads"] == 1 else f"{run['threads']} threads")
     if run.get("machine"):
         notes.append(str(run["machine"]))
     if is_number(run.get("weights")):
         notes.append(f"{number(run['weights'] / 1e6, 2)} M weights")
-    return [Card("Training time", duration(seconds), " · ".join(notes))]
+    return [Card("Training time", duration(sum(each)), " · ".join(notes))]
 
 
 def _training_text(run: Scores, updates: Sequence[Mapping[str, float]]) -> str:

@@ -82,6 +82,18 @@ def test_what_cannot_be_drawn_is_told_in_one_line(run, tmp_path, capsys, formula
     assert said in error and len(error.strip().splitlines()) == 1
 
 
+def test_what_nobody_can_draw_here_the_model_itself_judges_and_is_not_scored(run, tmp_path, capsys, monkeypatch):
+    def missing(self, *_, **__):
+        raise ImportError("solids are drawn with a package that is missing: pip install it")
+
+    monkeypatch.setattr("ergosum.data.concept_scenes.ConceptScenes.__init__", missing)
+    out = tmp_path / "grid.png"
+    assert main(["sample", "red", "--model", str(run), "--n", "2", "--steps", "4", "--out", str(out)]) == 0
+    assert out.is_file() and "as Bayes' rule of the model itself sees them" in capsys.readouterr().out
+    assert main(["score", str(run), "--n", "2"]) == 1
+    assert "a package that is missing: pip install it" in capsys.readouterr().err
+
+
 def test_concepts_are_inferred_of_held_out_images_and_of_files(run, tmp_path, capsys):
     assert main(["infer", str(run), "--n", "2"]) == 0
     assert "held-out image 2" in capsys.readouterr().out

@@ -175,9 +175,9 @@ def test_the_command_says_which_images_are_unlike(tmp_path, capsys, quick_scores
     assert set(told["images"][0]["unlikeness"]) == {"density", "error"} and told["held_out"] == 199
     assert main(["infer", "concepts-faces", "--start", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split()[-1] == "p" and lines[6].split()[-1] == "0.010"
-    assert lines[7].startswith("2 of 5 unlike what this model was trained on") and "at most 1.0% of images" in lines[7]
-    assert [line.strip() for line in lines[8:]] == ["3.png", "4.png"]
+    assert lines[0].startswith("2 of 5 unlike what this model was trained on") and "at most 1.0% are" in lines[0]
+    assert [line.strip() for line in lines[1:3]] == ["3.png", "4.png"]
+    assert "like the data" in lines[4] and "NO" not in lines[5] and "NO" in lines[9] and "0.010" in lines[9]
 
 
 def test_held_out_numbers_are_kept_with_the_scores_or_measured(monkeypatch):

@@ -43,6 +43,15 @@ def test_a_whole_run_fills_every_section(tmp_path):
     assert "http://" not in text and "https://" not in text and "nan" not in text.lower().split("base64")[0]
 
 
+def test_a_run_that_went_on_from_others_tells_the_cpu_time_of_all(tmp_path):
+    fill(tmp_path)
+    run = json.loads((tmp_path / "run.json").read_text())
+    before = [{"iterations": 51, "seconds": 999.0, "cpu_seconds": 60.0}, {"iterations": 900, "cpu_seconds": 40.0}]
+    (tmp_path / "run.json").write_text(json.dumps(run | {"cpu_seconds": 50.0, "before": before}))
+    text = write_report(tmp_path, "", SECTIONS, SCORES).read_text()
+    assert "2 min 30 s" in text and "CPU time · 1,000 updates · 3 runs" in text
+
+
 def test_the_sections_of_a_task_come_first_and_in_its_order(tmp_path):
     fill(tmp_path)
     more = [*SECTIONS, Section("Another", "", "<p>b</p>")]

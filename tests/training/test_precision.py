@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ergosum.cli.demo import experiment
+from ergosum.cli.demo import cut_short, experiment
 from ergosum.training.precision import CPU_FEATURES, computes_bfloat16
 from ergosum.training.processes import PrecisionWarning
 
@@ -52,3 +52,11 @@ def test_without_torchs_own_answer_linux_is_asked(monkeypatch):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_answers_for_itself():
     assert computes_bfloat16("cuda") == (torch.cuda.get_device_capability()[0] >= 8 or bool(torch.version.hip))
+
+
+def test_the_demo_takes_as_many_threads_as_it_is_told_and_says_when_time_was_over(monkeypatch):
+    for asked, threads in (("1", 1), ("8", 2), ("", 2), ("many", 2)):
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+        monkeypatch.setattr("os.cpu_count", lambda: 4)
+        assert experiment().run.threads == threads
+    assert "20 of 1100 updates" in cut_short(20, 1100, 85.0) and "--seconds 850" in cut_short(20, 1100, 85.0)

@@ -7,6 +7,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ergosum.data.sequences import DigitSequences
+from ergosum.data.sources import source_at_hand
 from ergosum.report.page import figure
 from ergosum.report.strips import sheet
 from ergosum.report.tables import as_html
@@ -27,8 +29,13 @@ REACH = 4
 
 
 def held_out_clips(task: "Discovery", n: int, seed: int, steps: int = 8) -> Tensor:
-    """Frames (n, steps + 1, 3, side, side) of clips that nothing was trained on; fewer where there are none as long."""
-    data = task.data.build(split="test", device="cpu")
+    """Frames (n, steps + 1, 3, side, side) of clips that nothing was trained on; fewer where there are none as long. Of
+    digits whose source is not at hand, those of the default one.
+    """
+    part = task.data
+    if issubclass(part.cls, DigitSequences):
+        part = part.but(source=source_at_hand(str(part.get("source"))))
+    data = part.build(split="test", device="cpu")
     try:
         return data.clips(n, steps, torch.Generator().manual_seed(HELD_OUT + seed)).frames
     except (ValueError, OSError):  # no clip is as long

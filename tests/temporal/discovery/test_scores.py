@@ -134,3 +134,13 @@ def test_what_cannot_be_scored_is_refused_in_one_line():
         separation(torch.rand(4, 2), torch.ones(4, 2))
     with pytest.raises(ValueError, match="expected moves"):
         separation(torch.rand(4, 2), torch.ones(3, 2))
+
+
+def test_pictures_show_bundled_digits_where_the_card_s_own_are_not_at_hand(monkeypatch):
+    from ergosum.recipes import find
+    from ergosum.temporal.discovery import figures
+
+    asked = []
+    monkeypatch.setattr(figures, "source_at_hand", lambda source: asked.append(source) or "digits")
+    task = find("discovered").but(task={"data": {"source": "mnist"}}).built()
+    assert figures.held_out_clips(task, 2, 0, steps=2).shape[:2] == (2, 3) and asked == ["mnist"]
