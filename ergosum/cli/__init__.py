@@ -96,6 +96,8 @@ def _warn_once(told: set[str]):  # noqa: ANN202
 
 
 def _one_line(error: BaseException) -> str:
+    if isinstance(error, FileExistsError) and error.filename:
+        return f"{error.filename} is a file, where a folder was expected. Choose another place."
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.strerror}: {error.filename}. Choose a place that exists, is writable and has room."
     return " ".join(str(error).split()) or type(error).__name__

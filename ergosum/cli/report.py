@@ -24,6 +24,8 @@ def run(arguments: list[str]) -> None:
     chosen = parser.parse_args(arguments)
     if chosen.n < 1:
         raise ValueError(f"--n: expected at least 1, got {chosen.n}.")
+    if chosen.out and Path(chosen.out).is_file():
+        raise ValueError(f"--out {chosen.out}: expected a folder, got a file.")
     if chosen.beside and not chosen.curves:
         raise ValueError("--beside: expected --curves FILE.png, the picture that runs are compared in.")
     if chosen.curves:

@@ -64,7 +64,7 @@ def save_strip(image: Image.Image, path: Path) -> None:
         ValueError: if the suffix is not `.png`. OSError: if the file cannot be written.
     """
     if Path(path).suffix.lower() != ".png":
-        raise ValueError(f"Strips are written as .png, not as {Path(path).suffix!r}.")
+        raise ValueError(f"{path}: expected a name that ends in .png, as strips are written.")
     write_atomically(Path(path), lambda p: image.save(p, "PNG"))
 
 

@@ -147,8 +147,10 @@ OTHER = [
     ("score run --n few", 2, "few"),
     ("score run --source nothing", 1, "Unknown source 'nothing'"),
     ("report none", 1, "There is no card or run folder 'none'"),
+    ("report run --n 0", 1, "--n: expected at least 1, got 0"),
+    ("report run --out file", 1, "--out file: expected a folder, got a file"),
     ("data show films --out sheet.png", 1, "There is no dataset 'films' to show; expected one of sequences"),
-    ("data show sequences --out sheet.jpg", 1, "Strips are written as .png"),
+    ("data show sequences --out sheet.jpg", 1, "sheet.jpg: expected a name that ends in .png"),
     ("data show sequences --out sheet.png --canvas 30", 1, "canvas: expected a multiple of 4"),
 ]
 
@@ -211,3 +213,10 @@ def test_broken_weights_and_recipes_are_refused(command, harm, place, capsys):
     words = {"truncated": "truncated or not safetensors", "nan": "non-finite weights", "missing": "is missing",
              "recipe": "width: expected an integer, got 'wide'"}  # fmt: skip
     refused(command, place, capsys, 1, words[harm])
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(place, capsys):
+    Image.new("RGB", (36, 36)).save(place / "black.png")
+    assert main(["decompose", "tetrominoes", "--start", "black.png", "--out", "text.png"]) == 1
+    assert "text.png is a file, where a folder was expected" in capsys.readouterr().err
+    assert (place / "text.png").read_text() == "hello"

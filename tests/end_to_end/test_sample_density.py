@@ -55,7 +55,7 @@ def test_a_formula_is_drawn_as_a_film_and_says_what_is_not_normalised(run, tmp_p
         (["--sigma", "99"], 1, "expected a noise level from 0.03 to 15, .* got 99"),
         (["--steps", "1"], 1, "steps: expected at least 2"),
         (["--temperature", "2"], 2, "--temperature: .* takes .*--condition"),
-        (["--out", "film.jpg"], 1, "Strips are written as .png"),
+        (["--out", "film.jpg"], 1, "expected a name that ends in .png"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_line_on_stderr(run, arguments, status, message, tmp_path, capsys):
