@@ -33,7 +33,7 @@ def held_out_clips(task: "Discovery", n: int, seed: int, steps: int = 8) -> Tens
     digits whose source is not at hand, those of the default one.
     """
     part = task.data
-    if issubclass(part.cls, DigitSequences):
+    if part.cls is DigitSequences:
         part = part.but(source=source_at_hand(str(part.get("source"))))
     data = part.build(split="test", device="cpu")
     try:
