@@ -38,6 +38,7 @@ def run(arguments: list[str]) -> None:
     chosen = parser.parse_args(arguments)
     import torch
 
+    from ergosum.concepts.elsewhere import LEAST
     from ergosum.report.tables import as_text
     from ergosum.training.runfolder import load_predictor
 
@@ -70,6 +71,8 @@ def run(arguments: list[str]) -> None:
             print(f"  {name}")
         if len(made.unlike) > NAMED:
             print(f"  ... all have a p of {made.share:.3f} below")
+        if len(names) >= LEAST and not chosen.adapt:
+            print("If they were made in one place, on another floor than the data's, --adapt may make them readable.")
     for table in made.tables:
         print(as_text(table))
 

@@ -152,6 +152,8 @@ def test_a_card_reads_another_room(tmp_path, capsys, monkeypatch):
         gaps.append((32 * (places - values[:, 3:])).norm(dim=1).median().item())
     assert gaps[1] < 1 < gaps[0]
     assert [max(one["colour"], key=one["colour"].get) for one in told] == [names[int(v)] for v in values[:, 1]]
+    assert main(given[:-1]) == 0 and "--adapt may make them readable" in capsys.readouterr().out
+    assert main([*given[:-1], "--adapt"]) == 0 and "--adapt" not in capsys.readouterr().out
     (tmp_path / "00.png").rename(tmp_path / "00.bak")
     for number in range(1, 5):
         (tmp_path / f"{number:02d}.png").unlink()
