@@ -124,14 +124,15 @@ def floor_of(data: Part[Any]) -> Tensor:
 
 
 def score_elsewhere(model: Any, data: Part[Any], read: Read, unlike: Of, n: int, seed: int) -> dict[str, Any]:
-    """Rows of n images each of the variants of a data set that nobody trains on: the share of named values that is
-    read right, and the median error of places in pixels, of the images as they are and of adapted ones.
+    """Rows of n images each, or as many as a median needs, of the variants of a data set that nobody trains on: the
+    share of named values that is read right, and the median error of places in pixels, of the images as they are and
+    of adapted ones.
 
     Args:
         data: gets `split` and `variant`; `elsewhere` of its class names the variants. Those that cannot be drawn here,
             for want of a renderer, are left out. read: gives values (n, columns) of images. unlike: as `adapted`.
     """
-    rows = []
+    rows, n = [], max(n, LEAST)
     for variant in getattr(data.cls, "elsewhere", ()):
         try:
             record = data.but(split="test", variant=variant).build().attributed(n, Generator().manual_seed(seed))

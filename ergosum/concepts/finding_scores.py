@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ergosum.concepts.counting import REACH
-from ergosum.concepts.elsewhere import adapted, floor_of, restored
+from ergosum.concepts.elsewhere import LEAST, adapted, floor_of, restored
 from ergosum.concepts.finding import FoundObject, find, log_shares
 from ergosum.concepts.unlike import Of
 from ergosum.data.attributed import columns
@@ -28,8 +28,9 @@ ROWS = {"one": 1, "two": 2}
 
 
 def score_finding(model: Any, data: Part[Any], unlike: Of, n: int, seed: int) -> dict[str, Any]:
-    """`finding`, rows of n images each, and `infer_elsewhere`, the least share of objects found and of values right in
-    images made elsewhere; nothing of data that cannot be built with a number of `objects` and a `variant`.
+    """`finding`, rows of n images each (of those made elsewhere as many as a median needs), and `infer_elsewhere`, the
+    least share of objects found and of values right in images made elsewhere; nothing of data that cannot be built with
+    a number of `objects` and a `variant`.
 
     Args:
         model: `Objects`. data: whose images with several objects tell the values of all (`objects`); `elsewhere` of its
@@ -42,9 +43,10 @@ def score_finding(model: Any, data: Part[Any], unlike: Of, n: int, seed: int) ->
     for variant in ("", *getattr(data.cls, "elsewhere", ())):
         for name, objects in ROWS.items():
             generator = torch.Generator().manual_seed(2_000_000 + seed)
-            settings = {"variant": variant} if variant else {}
+            settings, count = ({"variant": variant}, max(n, LEAST)) if variant else ({}, n)
             try:
-                record = data.but(split="test", count=n, objects=objects, **settings).build().at(torch.arange(n))
+                images_of = data.but(split="test", count=count, objects=objects, **settings).build()
+                record = images_of.at(torch.arange(count))
             except (ImportError, RuntimeError):
                 continue
             images, mirrored = record.images, False
