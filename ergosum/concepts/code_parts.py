@@ -24,8 +24,10 @@ __all__ = [
     "probabilities",
 ]
 
-SPREAD, FINE = 0.3, 0.05
-"""s, deviation of a part around where a named value says that it is, and where numbers do."""
+SPREAD = 0.3
+"""s, deviation of a part around where a named value says that it is."""
+FINE = 0.05
+"""The same of numbers."""
 
 
 def part_size(attribute: Attribute) -> int:
