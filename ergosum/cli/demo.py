@@ -2,6 +2,7 @@
 obeyed.
 """
 
+import math
 import os
 import time
 from pathlib import Path
@@ -39,10 +40,11 @@ def experiment() -> "Experiment":
 
 
 def cut_short(done: int, wanted: int, seconds: float) -> str:
-    """What is said of a training that ran out of time."""
+    """What is said of a training that ran out of time, and how much it would have needed, with a quarter to spare."""
+    needed = math.ceil(1.25 * seconds * wanted / max(1, done))
     return (
         f"   [bold]Stopped after {done} of {wanted} updates[/], for {seconds:g} s were over: this colour energy has "
-        f"not learned all that it can. `ergosum demo --seconds {10 * seconds:g}` lets it finish."
+        f"not learned all that it can. `ergosum demo --seconds {needed}` lets it finish."
     )
 
 
@@ -61,7 +63,7 @@ def run(arguments: list[str]) -> None:
     from rich.console import Console
 
     from ergosum import zoo
-    from ergosum.files import read_json, write_json
+    from ergosum.files import write_json
     from ergosum.report.animation import save_animation
     from ergosum.report.run_report import write_report
     from ergosum.temporal.control import Bank
@@ -79,9 +81,8 @@ def run(arguments: list[str]) -> None:
     with owned(folder):  # not while another demo trains there
         for left_over in ("checkpoint.pt", "run.json"):
             (folder / left_over).unlink(missing_ok=True)
-    train_with_progress(told, folder, False, "cpu", chosen.seconds)
+    done = train_with_progress(told, folder, False, "cpu", chosen.seconds)
     trained, model = load_predictor(folder)
-    done = read_json(folder / "run.json")["iterations"]
     if done < told.optimiser.iterations:
         console.print(cut_short(done, told.optimiser.iterations, chosen.seconds), highlight=False)
     console.print("[bold]2[/]  Taking the scale and angle energies from the zoo; steering all three.")

@@ -25,8 +25,10 @@ def train_with_progress(
     accelerator: str,
     seconds: float | None = None,
     task: "Task | None" = None,
-) -> None:
-    """Train and show how far it is; `seconds` stops early and keeps what was learnt. `task`: see `loop.train`."""
+) -> int:
+    """Train and show how far it is; `seconds` stops early and keeps what was learnt. `task`: see `loop.train`. Returns
+    the updates made, of a run that had ended already 0.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -37,7 +39,7 @@ def train_with_progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"),
         TimeRemainingColumn(),
     )  # fmt: skip
-    quiet = not is_main_process()
+    quiet, done = not is_main_process(), 0
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
         shown = progress.add_task(experiment.name, total=experiment.optimiser.iterations, status="")
         task = task or experiment.built()
@@ -45,12 +47,14 @@ def train_with_progress(
         updates, beside = train(experiment, folder, resume, accelerator, task), task.compared_with
         with contextlib.closing(updates):
             for update in updates:
+                done = update.iteration
                 progress.update(shown, completed=update.iteration, status=_status(update, beside))
                 marks = max(1, experiment.optimiser.iterations // 10)
                 if not console.is_terminal and not quiet and update.iteration % marks == 0:
                     console.print(f"{experiment.name} {update.iteration} {_status(update, beside)}", highlight=False)
                 if seconds is not None and update.seconds > seconds:
                     break
+    return done
 
 
 def _status(update: "Update", beside: str) -> str:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from shrink import shrunk
 
 from ergosum.cli.demo import cut_short, experiment
+from ergosum.cli.progress import train_with_progress
 from ergosum.training.precision import CPU_FEATURES, computes_bfloat16
 from ergosum.training.processes import PrecisionWarning
 
@@ -59,4 +61,10 @@ def test_the_demo_takes_as_many_threads_as_it_is_told_and_says_when_time_was_ove
         monkeypatch.setenv("OMP_NUM_THREADS", asked)
         monkeypatch.setattr("os.cpu_count", lambda: 4)
         assert experiment().run.threads == threads
-    assert "20 of 1100 updates" in cut_short(20, 1100, 85.0) and "--seconds 850" in cut_short(20, 1100, 85.0)
+    assert "20 of 1100 updates" in cut_short(20, 1100, 80.0) and "--seconds 5500" in cut_short(20, 1100, 80.0)
+
+
+def test_a_training_out_of_time_tells_how_far_it_came(tmp_path):
+    tiny = shrunk(experiment())
+    assert train_with_progress(tiny, tmp_path / "cut", False, "cpu", seconds=0.0) == 1 < tiny.optimiser.iterations
+    assert train_with_progress(tiny, tmp_path / "whole", False, "cpu") == tiny.optimiser.iterations
