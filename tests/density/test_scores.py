@@ -35,9 +35,7 @@ class Shelf:
 
 def scored(n=200, seed=0, near=1.0, sharp=1.0, names=NAMES):
     data = Part(Dots, near=near)
-    task = SimpleNamespace(
-        data=data, takes_source=False, of_digits=True, objective=None, about=lambda: {"source": "dots"}
-    )
+    task = SimpleNamespace(data=data, takes_source=False, of_digits=True, objective=None, source="dots")
     return score_density("exact", task, Exact(names, sharp, near), n, seed, shelf=Shelf())
 
 
