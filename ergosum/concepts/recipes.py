@@ -90,6 +90,7 @@ def mnist() -> Experiment:
         "concepts-mnist", "coloured MNIST, each digit in two of ten colours, drawn in all",
         Part(ColouredDigits, source="mnist", support="partial"),
         Part(AttributeCodec, rest=12, tie=5.0, thin=16, legible=0.02), 4000, 1e-4, 0.75, {"family": WIDE},
+        cost="9 CPU minutes",
     )  # fmt: skip
 
 

@@ -397,7 +397,7 @@ def test_weights_kept_before_places_were_still_load(run):
 def test_scores_and_report_are_made(run, capsys, monkeypatch):
     monkeypatch.setattr("ergosum.concepts.counting.LEVELS", 4)
     for module in ("elsewhere", "finding_scores"):
-        monkeypatch.setattr(f"ergosum.concepts.{module}.LEAST", 2)
+        monkeypatch.setattr(f"ergosum.concepts.{module}.LEAST", 3)
     assert main(["score", str(run), "--n", "2"]) == 0
     assert "exact counts" in capsys.readouterr().out
     told = json.loads((run / "scores.json").read_text())

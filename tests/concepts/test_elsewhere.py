@@ -130,6 +130,8 @@ def test_scores_tell_what_adapting_is_worth_and_leave_out_what_cannot_be_drawn()
     assert wanted["met"] == (after["side"] >= 0.9)
     assert elsewhere_tables(told)[0].rows == told["elsewhere"] and not elsewhere_tables({})
     assert score_elsewhere(Model(), Part(ConceptlessRooms), read, unlike, 8, 0) == {}
+    few = score_elsewhere(Model(), Part(Rooms), read, unlike, 2, 0)["elsewhere"]
+    assert [row["n"] for row in few] == [LEAST] * 2  # as many as a median needs
 
 
 class ConceptlessRooms(Rooms):
