@@ -226,7 +226,7 @@ def concepts(drawn: Drawn, task: Any, data: Any, read: Any, values: Tensor) -> d
         if kind == "or":
             told |= {"or_tv": rows[0]["tv"], "or_p": rows[0]["p"], "or_tv_9": rows[1]["tv"], "or_p_9": rows[1]["p"]}
         elif kind == "not":
-            told |= {"not_leak": max(1 - r["satisfied"] for r in rows), "not_tv": max(r["tv"] for r in rows)}
+            told |= {"not_leak": max(r["leak"] for r in rows), "not_tv": max(r["tv"] for r in rows)}
         else:
             told["nested"] = min(row["satisfied"] for row in rows)
     return told

@@ -7,6 +7,9 @@ from ergosum.cli.start import DEFAULTS, add_start, bank_of, beside_of, start_fra
 
 __all__ = ["run"]
 
+MOST = 2000
+"""Frames of a strip or film."""
+
 
 def run(arguments: list[str]) -> None:
     """Play a timeline from a start frame and write the image."""
@@ -35,6 +38,10 @@ def run(arguments: list[str]) -> None:
     beside = beside_of(chosen.beside, trust, chosen.seed) if chosen.beside else None
     bank = bank_of(chosen.runs or list(DEFAULTS), trust, beside)
     timeline = parse_timeline(chosen.timeline, bank.factors)
+    if timeline.frames > MOST:
+        raise ValueError(
+            f"--timeline {chosen.timeline}: expected at most {MOST} frames, got {timeline.frames}; play it in parts."
+        )
     start = start_frame(chosen.start, chosen.scale, bank.canvas, chosen.seed, chosen.invert, chosen.colour)
     frames = resized(bank.play(start.frame, timeline, chosen.how)[0], start.side)
     save_frames(frames, out)

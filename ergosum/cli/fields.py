@@ -246,6 +246,13 @@ def _under_fields(cls: Any) -> dict[str, str]:
 
 
 def first_line(thing: Callable[..., Any]) -> str:
-    """The first sentence of a docstring."""
+    """The first sentence of a docstring, its formulas as a terminal can show them: `\\log p_\\sigma` as log p_sigma."""
     text = " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
-    return re.split(r"(?<=[a-z)\]$`])\. ", text)[0].rstrip(".")
+    told = re.split(r"(?<=[a-z)\]$`])\. ", text)[0].rstrip(".")
+    return re.sub(r"\$([^$]+)\$", lambda found: _plain(found[1]), told)
+
+
+def _plain(formula: str) -> str:
+    """A formula of TeX without its marks: `\\sqrt{2 h}\\,z` as sqrt(2 h) z."""
+    spaced = re.sub(r"\\[,;!]\s*", " ", formula)
+    return re.sub(r"\\(?=[a-zA-Z|])", "", re.sub(r"(?<=[a-z])\{([^{}]*)\}", r"(\1)", spaced))

@@ -34,6 +34,10 @@ def run(arguments: list[str]) -> None:
         return
     chosen = parser.parse_args(arguments)
     given = {a.partition("=")[0].removeprefix("--") for a in arguments if a.startswith("--")}
+    if not chosen.formula.strip():
+        raise ValueError(
+            "formula: expected one such as 'ring & ~box', or the name of a run or card alone; got nothing."
+        )
     if not chosen.model and _names_model(chosen.formula):
         chosen.model, chosen.formula = [chosen.formula], ""
     made = _trained(chosen, given) if chosen.model else _planar(chosen, given)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 __all__ = ["run", "score"]
 
+FEW = 200
+"""Samples below which a miss may be chance."""
+
 
 def run(arguments: list[str]) -> None:
     """Score, print, and keep the result as scores.json of the run."""
@@ -18,8 +21,9 @@ def run(arguments: list[str]) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object alone")
     parser.add_argument("--seed", type=int, default=0, help="other held-out samples")
     parser.add_argument(
-        "--n", type=int, default=200,
-        help="samples in the tables, >= 1; control uses an eighth of them, factors of images 25 times as many",
+        "--n", type=int, default=FEW,
+        help="samples in the tables, >= 1; control uses an eighth of them, factors of images 25 times as many, "
+        "components of change at least 64",
     )  # fmt: skip
     parser.add_argument("--source", default="", help=f"of digit sequences: {SOURCES}")
     add_trust(parser)
@@ -61,3 +65,6 @@ def _print(task: "Task", result: dict[str, Any]) -> None:
     for target in result.get("targets", []):
         sign, verdict = ("≥" if target["at_least"] else "≤"), ("met" if target["met"] else "MISSED")
         print(f"{target['name']:55s} {target['value']:8.3f} {sign} {target['target']:<6g} {verdict}")
+    if result["n"] < FEW and any(not target["met"] for target in result.get("targets", [])):
+        error = 0.5 / result["n"] ** 0.5
+        print(f"A share of n = {result['n']} has a standard error of up to {error:.2f}; --n {FEW} tells more.")

@@ -19,9 +19,9 @@ values equally likely, and while it learns, numbers are exact. And a small netwo
 no better than by chance if the encoder has its way (`apart`).
 
 What a value changes in few pixels weighs little in the error of pixels, and is drawn halfway. So the decoder learns
-also from what the encoder reads in images decoded from parts put together anew (`legible`): what parts tell must be
-seen there. Before images are drawn at all this leads astray, so that it counts by $\max(0, 1 - 2r)^2$, with r the
-error as a share of that of the mean image.
+also from what a judge (`judge.py`) reads in images decoded from parts put together anew (`legible`): what parts tell
+must be seen there. Before images are drawn at all this leads astray, so that it counts by $\max(0, 1 - 2r)^2$, with r
+the error as a share of that of the mean image.
 
 The decoder is modulated by the code at every layer, so that what one part does multiplies what another does; an
 attribute that says where something is in the image shifts the coordinates that it draws in (`decoders.py`).
@@ -47,17 +47,20 @@ from ergosum.concepts.code_parts import (
     centred,
     corners,
     divergences,
-    logits,
     nearest,
     part_size,
     place_among,
 )
 from ergosum.concepts.decoders import Decoder, LocalDecoder
 from ergosum.concepts.encoder import centred_at, looking, recoloured
+from ergosum.concepts.judge import Judge, drawn_so_far, scaled, without_judge
 from ergosum.data.attributed import Attribute, columns
 from ergosum.nets.blocks import reduced, widen
 
 __all__ = ["AttributeCodec"]
+
+HALF = 2 / 12**0.5
+"""Of a part that is a place, in half sides of an image from its middle."""
 
 
 class AttributeCodec(nn.Module):
@@ -70,18 +73,17 @@ class AttributeCodec(nn.Module):
             rest. edges: weight of the squared error of differences between neighbouring pixels, which tells shapes
             apart where flat ground counts for nothing. sleep: weight of reading values in images that are decoded from
             parts put together anew (`dream`); without, an encoder that never saw a grey sphere reads that it is none,
-            by its colour. legible: weight of the cross-entropy of named values with what is read there, which the
-            decoder alone minimises, so that what parts tell is seen however few pixels show it, once half of what
-            images are is drawn; 0 for none. apart:
-            weight of the cross-entropy with which values are guessed from the rest: the guessing network minimises it,
-            the encoder maximises it; 0 for none. place: name of the attribute whose two numbers say where something is,
-            x to the right and y down; none if empty. recolour: probability that the encoder sees an image in other
-            colours while it learns (`recoloured`), so that what it reads holds in colours that it never saw. beside:
-            attributes that another code tells (`grown_codes.py`); their parts come before this code's in what the
-            decoder sees. thin: channels left of the last map before it is flattened, which saves most weights of an
-            encoder; 0 for all. local: whether each attribute is drawn only where it shows in the data (`LocalDecoder`),
-            for images in which what values tell is always at the same place. channels, side: of an image, side a
-            multiple of 4.
+            by its colour. legible: weight, for the decoder, of the cross-entropy of named values with what a judge
+            reads in such images, so that what parts tell is seen however few pixels show it, once half of what images
+            are is drawn; 0 for no judge. apart: weight of the cross-entropy with which values are guessed from the
+            rest: the guessing network minimises it, the encoder maximises it; 0 for none. place: name of the attribute
+            whose two numbers say where something is, x to the right and y down; none if empty. recolour: probability
+            that the encoder sees an image in other colours while it learns (`recoloured`), so that what it reads holds
+            in colours that it never saw. beside: attributes that another code tells (`grown_codes.py`); their parts
+            come before this code's in what the decoder sees. thin: channels left of the last map before it is
+            flattened, which saves most weights of an encoder; 0 for all. local: whether each attribute is drawn only
+            where it shows in the data (`LocalDecoder`), for images in which what values tell is always at the same
+            place. channels, side: of an image, side a multiple of 4.
     Shape:
         images: (batch, channels, side, side) in [0, 1]. codes: (batch, D), D the sum over parts.
     Raises:
@@ -135,6 +137,8 @@ class AttributeCodec(nn.Module):
         )  # fmt: skip
         guesses = ends[-2] if len(ends) > 1 else 0
         self.guesser = _guessing(rest, guesses) if apart and guesses else None
+        self.judge = Judge(guesses, channels, self.coarse) if legible and guesses else None
+        self.register_load_state_dict_pre_hook(without_judge)
         self.apply(_channels_last)
 
     def posterior(
@@ -158,7 +162,7 @@ class AttributeCodec(nn.Module):
 
     def _looked(self, images: Tensor, at: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mean and logarithm of the deviation, read in images moved so that a part that is a place is in the middle."""
-        seen = images if at is None else centred_at(images, at * (2 / 12**0.5))
+        seen = images if at is None else centred_at(images, at * HALF)
         mean, log_deviation = widen(self.encoder(2 * seen - 1)).chunk(2, 1)
         return mean, log_deviation
 
@@ -266,32 +270,29 @@ class AttributeCodec(nn.Module):
         rest = self.parts[-1]
         kl = divergences(mean, deviation, torch.zeros_like(mean), torch.ones_like(mean))[:, rest].sum(1).mean()
         misread, unread = self.misread(mean, deviation, values), error.new_zeros(())
-        if self.sleep:
-            with torch.set_grad_enabled(torch.is_grad_enabled() and self.legible > 0):
+        if self.sleep or self.judge is not None:
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self.judge is not None):
                 dreamt, told, others = self.dream(codes.detach(), values, generator, beside)
-            seen = dreamt.detach().requires_grad_(dreamt.requires_grad)
-            read = self.posterior(self._seen(seen, generator), told, others)
-            misread = misread + self.sleep * self.misread(*read, told)
-            if dreamt.requires_grad:
-                (slope,) = torch.autograd.grad(self.misnamed(read[0], told), seen, retain_graph=True)
-                drawn = (slope * dreamt).sum()
+            if self.sleep:
+                read = self.posterior(self._seen(dreamt.detach(), generator), told, others)
+                misread = misread + self.sleep * self.misread(*read, told)
+            if self.judge is not None:
                 weight = self.legible * drawn_so_far(error.detach(), images)
-                unread = weight * (drawn - drawn.detach())  # its gradient is the decoder's alone, its value 0
+                unread = self.judged(scaled(dreamt, weight), told, generator, others)
+                unread = unread + self.judged(images, values, generator, beside)
         loss = error + self.edges * fine + divergence * (kl + self.tie * misread) + unread
         if self.guesser is not None:
             loss = loss + self.apart * self.guessed(codes[:, rest], values)
         return loss, error.detach()
 
-    def misnamed(self, mean: Tensor, values: Tensor) -> Tensor:
-        """The cross-entropy of named values with what means of codes (batch, D) say, summed over attributes."""
-        told = mean.new_zeros(())
-        for attribute, column, part in zip(self.attributes, columns(self.attributes), self.parts, strict=False):
-            if attribute.values:
-                value = values[:, column][:, 0]
-                known = ~value.isnan()
-                each = F.cross_entropy(logits(mean[:, part]), value.nan_to_num().long(), reduction="none")
-                told = told + (each * known).sum() / known.sum().clamp(min=1)
-        return told
+    def judged(self, images: Tensor, values: Tensor, generator: Generator, beside: Tensor | None = None) -> Tensor:
+        """The cross-entropy of named values with what the judge reads in images, summed over attributes."""
+        assert self.judge is not None
+        at = beside[:, self.place] if beside is not None and self.place is not None else None
+        if self.sought is not None:
+            at = torch.where(self.known(values), self.towards(values)[0], 0.0)[:, self.sought]
+        read = self.judge(images, None if at is None else at * HALF, generator)
+        return self.misguessed(read, values, named=True)
 
     def guessed(self, rest: Tensor, values: Tensor) -> Tensor:
         """What guesser and encoder learn from guesses of values by the rest of codes (batch, rest): the guesser's
@@ -303,10 +304,10 @@ class AttributeCodec(nn.Module):
         hidden = functional_call(self.guesser, frozen, rest)
         return self.misguessed(self.guesser(rest.detach()), values) - self.misguessed(hidden, values, chance=True)
 
-    def misguessed(self, guess: Tensor, values: Tensor, chance: bool = False) -> Tensor:
+    def misguessed(self, guess: Tensor, values: Tensor, chance: bool = False, named: bool = False) -> Tensor:
         """The cross-entropy of values with guesses of them (batch, their parts), summed over attributes; of numbers
-        that of a normal distribution of deviation 1, but for its constant. With `chance` no guess counts more than one
-        that knows nothing.
+        that of a normal distribution of deviation 1, but for its constant, unless `named` asks for named values alone.
+        With `chance` no guess counts more than one that knows nothing.
         """
         centre, told = self.towards(values)[0], guess.new_zeros(())
         for attribute, column, part in zip(self.attributes, columns(self.attributes), self.parts, strict=False):
@@ -314,6 +315,8 @@ class AttributeCodec(nn.Module):
             if attribute.values:
                 each = F.cross_entropy(guess[:, part], values[:, column][:, 0].nan_to_num().long(), reduction="none")
                 ignorant = math.log(len(attribute.values))
+            elif named:
+                continue
             else:
                 each = (guess[:, part] - centre[:, part]).square().sum(1) / 2
                 ignorant = attribute.numbers / 2
@@ -349,12 +352,6 @@ class AttributeCodec(nn.Module):
     @staticmethod
     def _order(codes: Tensor, generator: Generator) -> Tensor:
         return torch.randperm(len(codes), generator=generator, device=generator.device).to(codes.device)
-
-
-def drawn_so_far(error: Tensor, images: Tensor) -> Tensor:
-    """max(0, 1 - 2r)^2, r the mean squared error of images (n, ...) as a share of that of their mean."""
-    left = error / (images - images.mean(0)).square().mean()
-    return (1 - 2 * left).clamp(min=0).square()
 
 
 def _channels_last(module: nn.Module) -> None:

@@ -44,6 +44,11 @@ TARGETS = {
     "extra": ("objects beyond those asked for, in an image", 0.05, False),
 }  # fmt: skip
 """What counting is to reach."""
+ROWS = {
+    "lifts": "Lifts over the background", "told": "Lifts, with shape and colour told of each object",
+    "sum": "Plain sum of the same energies", "true images": "Images of the renderer, read by the same rules",
+}  # fmt: skip
+"""What rows are called in tables."""
 REACH = 0.1
 """Distance, in sides of an image, within which an object counts as the one at a place."""
 TRIES = 64
@@ -185,11 +190,14 @@ def _shares(model: Any, values: Tensor, bare: Tensor, images: Tensor, found: Fin
 
 def tables(scores: Mapping[str, Any]) -> list[Table]:
     """Counts by number of objects, a table for each row."""
-    title = "{}: exact counts, their mean, objects where asked for and right in all that was told, objects beyond"
+    title = (
+        "{}: share of draws with exactly the number asked for (exact), mean number found, of the objects asked for "
+        "those that are there (placed) and right in all that was told (right), objects beyond them per image (extra)"
+    )
     digits = {"exact": 3, "mean": 2, "placed": 3, "right": 3, "extra": 3}
     kinds = dict.fromkeys(row["row"] for row in scores.get("counts", ()))
     made = [
-        Table(("asked",), digits, [row for row in scores["counts"] if row["row"] == kind], title.format(kind))
+        Table(("asked",), digits, [r for r in scores["counts"] if r["row"] == kind], title.format(ROWS.get(kind, kind)))
         for kind in kinds
     ]
     return [*told_tables(dict(scores)), *made]

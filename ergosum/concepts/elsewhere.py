@@ -11,6 +11,7 @@ No weight changes. A named value that a mirror changes, such as a letter, would 
 helps is for the reader to see: what is read of adapted images still has its p.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ __all__ = [
     "elsewhere_targets",
     "exchanged",
     "floor_of",
+    "left_out",
     "restored",
     "score_elsewhere",
 ]
@@ -130,13 +132,15 @@ def score_elsewhere(model: Any, data: Part[Any], read: Read, unlike: Of, n: int,
 
     Args:
         data: gets `split` and `variant`; `elsewhere` of its class names the variants. Those that cannot be drawn here,
-            for want of a renderer, are left out. read: gives values (n, columns) of images. unlike: as `adapted`.
+            for want of a renderer, are left out with a warning. read: gives values (n, columns) of images. unlike: as
+            `adapted`.
     """
     rows, n = [], max(n, LEAST)
     for variant in getattr(data.cls, "elsewhere", ()):
         try:
             record = data.but(split="test", variant=variant).build().attributed(n, Generator().manual_seed(seed))
-        except (ImportError, RuntimeError):
+        except (ImportError, RuntimeError) as error:
+            left_out(variant, error)
             continue
         changed = adapted(record.images, floor_of(data), unlike, Generator().manual_seed(seed))
         told = {
@@ -157,6 +161,13 @@ def score_elsewhere(model: Any, data: Part[Any], read: Read, unlike: Of, n: int,
     adaptations = [row for row in rows if row["images"] == "adapted"]
     least = min((row[a.name] for row in adaptations for a in model.attributes if a.values), default=None)
     return {"elsewhere": rows, "infer_elsewhere": least}
+
+
+def left_out(variant: str, error: Exception) -> None:
+    """Warn that a score has no rows of a variant."""
+    warnings.warn(
+        f"images of {variant!r} are left out of the score, for they cannot be drawn here: {error}", stacklevel=3
+    )
 
 
 def elsewhere_targets(scores: Mapping[str, Any]) -> list[dict[str, Any]]:

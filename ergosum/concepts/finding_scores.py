@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ergosum.concepts.counting import REACH
-from ergosum.concepts.elsewhere import LEAST, adapted, floor_of, restored
+from ergosum.concepts.elsewhere import LEAST, adapted, floor_of, left_out, restored
 from ergosum.concepts.finding import FoundObject, find, log_shares
 from ergosum.concepts.unlike import Of
 from ergosum.data.attributed import columns
@@ -34,7 +34,8 @@ def score_finding(model: Any, data: Part[Any], unlike: Of, n: int, seed: int) ->
 
     Args:
         model: `Objects`. data: whose images with several objects tell the values of all (`objects`); `elsewhere` of its
-            class names the variants, of which those are left out that cannot be drawn here. unlike: as `adapted`.
+            class names the variants, of which those are left out, with a warning, that cannot be drawn here. unlike: as
+            `adapted`.
     """
     if not {"objects", "variant", "count"} <= set(parameters(data.cls)):
         return {}
@@ -47,7 +48,10 @@ def score_finding(model: Any, data: Part[Any], unlike: Of, n: int, seed: int) ->
             try:
                 images_of = data.but(split="test", count=count, objects=objects, **settings).build()
                 record = images_of.at(torch.arange(count))
-            except (ImportError, RuntimeError):
+            except (ImportError, RuntimeError) as error:
+                if not variant:
+                    raise
+                left_out(variant, error)
                 continue
             images, mirrored = record.images, False
             if variant:

@@ -8,7 +8,8 @@ Every draw is read by the data's own reader, whose accuracy on true images stand
   the data name these.
 - `or_tv`: total variation between the shares that were asked for and those that are read, the largest of several
   formulas; `or_p` is the smallest p of their chi-square tests.
-- `not_leak`: share of draws of `~a` that are read as a; `not_tv`: total variation of the others.
+- `not_leak`: share of draws of a formula with `~a` that are read as a, or as nothing, the largest of several formulas;
+  `not_tv`: total variation of their shares from those of the complement.
 - `nested`: share of draws of formulas of all three signs that satisfy them; `nested_tv` of the combinations.
 - `random`: the same of 30 random formulas of depth 3, n / 10 draws each, `random_least` of the worst; `random_p` is the
   share of them whose chi-square test against the enumeration of values has p above .01.
@@ -57,6 +58,8 @@ TARGETS = {
     "and_held_out_together": ("those right whose combinations were never shown", 0.90, True),
     "and_held_out_place": ("all right, a value and a place never shown together", 0.85, True),
     "or_tv": ("shares of alternatives (total variation)", 0.03, False),
+    "not_leak": ("draws that show what is excluded", 0.01, False),
+    "not_tv": ("shares of what is not excluded (total variation)", 0.05, False),
     "random": ("30 random formulas of depth 3 satisfied", 0.90, True),
     "infer": ("values read in held-out images", 0.97, True),
 }  # fmt: skip
@@ -118,10 +121,11 @@ def chi_square(shares: Tensor, counts: Tensor) -> float:
 
 
 class Asked(NamedTuple):
-    """A formula, with the shares of its alternatives if they are given."""
+    """A formula, with the shares of its alternatives if they are given, and what it excludes."""
 
     formula: str
     shares: tuple[float, ...] | None = None
+    without: str = ""
 
 
 def formulas(attributes: Sequence[Attribute]) -> dict[str, list[Asked]]:
@@ -133,14 +137,15 @@ def formulas(attributes: Sequence[Attribute]) -> dict[str, list[Asked]]:
     a, b = first.values[1 % len(first.values)], first.values[2 % len(first.values)]
     if len(named) == 1:
         nested = [Asked(f"~({a} | {b})")] if len(first.values) > 2 else []
-        return {"or": [Asked(f"{a} | {b}"), Asked(f"{a} | {b}", (0.9, 0.1))], "not": [Asked(f"~{a}")], "nested": nested}
+        either, none = [Asked(f"{a} | {b}"), Asked(f"{a} | {b}", (0.9, 0.1))], [Asked(f"~{a}", without=a)]
+        return {"or": either, "not": none, "nested": nested}
     c = second.values[1 % len(second.values)]
     e = (named[2] if len(named) > 2 else first).values[0]
     d = e if len(named) > 2 else second.values[0]
     return {
         "or": [Asked(f"{a} | {b}"), Asked(f"{a} | {b}", (0.9, 0.1)), Asked(f"({a} | {b}) & {c}"),
                Asked(f"{a} | {c}", (0.5, 0.5))],
-        "not": [Asked(f"~{a}"), Asked(f"~{a} & {c}")],
+        "not": [Asked(f"~{a}", without=a), Asked(f"~{c}", without=c), Asked(f"~{a} & {c}", without=a)],
         "nested": [Asked(f"({a} | {c}) & ~({e} & {c})"), Asked(f"({a} & {c}) | (~{a} & {d})")],
     }  # fmt: skip
 
@@ -245,7 +250,7 @@ def score_formulas(
     told |= {
         "or_tv": max((row["tv"] for row in rows["or"]), default=None),
         "or_p": min((row["p"] for row in rows["or"]), default=None),
-        "not_leak": max((1 - row["satisfied"] for row in rows["not"]), default=None),
+        "not_leak": max((row["leak"] for row in rows["not"]), default=None),
         "not_tv": max((row["tv"] for row in rows["not"]), default=None),
         "nested": min((row["satisfied"] for row in rows["nested"]), default=None),
         "nested_tv": max((row["tv"] for row in rows["nested"]), default=None),
@@ -316,12 +321,14 @@ def formula_row(
     values = torch.cat([read(draws(asked, min(CHUNK, n - at))) for at in range(0, n, CHUNK)])
     counts = _counted(wanted, known, attributes, values)
     shares = torch.cat([wanted.formula, torch.zeros(1, dtype=torch.float64)])
-    p = chi_square(shares, counts)
-    return {
+    row = {
         "formula": asked.formula, "shares": asked.shares, "n": n,
         "satisfied": satisfied(asked.formula, known, attributes, values).float().mean().item(),
-        "tv": variation(shares, counts / n), "p": p,
+        "tv": variation(shares, counts / n), "p": chi_square(shares, counts),
     }  # fmt: skip
+    if asked.without:
+        row["leak"] = 1 - satisfied(f"~{asked.without}", known, attributes, values).float().mean().item()
+    return row
 
 
 def _counted(wanted: Worlds, known: Any, attributes: Sequence[Attribute], values: Tensor) -> Tensor:
@@ -359,7 +366,7 @@ def tables(scores: dict[str, Any]) -> list[Table]:
     if scores.get("formulas"):
         title = "Formulas: satisfied, and how far the shares are from those asked for"
         rows = [{**row, "shares": ", ".join(f"{s:g}" for s in row["shares"] or ())} for row in scores["formulas"]]
-        made.append(Table(("formula", "shares"), {"satisfied": 3, "tv": 3, "p": 3}, rows, title))
+        made.append(Table(("formula", "shares"), {"satisfied": 3, "leak": 3, "tv": 3, "p": 3}, rows, title))
     if scores.get("inferred"):
         made.append(Table(("attribute",), {"right": 3, "pixels": 2}, scores["inferred"], "Read in held-out images"))
     return made

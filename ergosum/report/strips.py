@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["BACKGROUND", "BOX", "NOT_FINITE", "captioned", "compare", "pixels", "resized", "sheet", "strip"]
+__all__ = ["BACKGROUND", "BOX", "NOT_FINITE", "captioned", "compare", "fitting", "pixels", "resized", "sheet", "strip"]
 
 BACKGROUND = (56, 59, 66)
 """Grey between frames, dark, yet lighter than the black canvas of a digit."""
@@ -17,6 +17,10 @@ BOX = (235, 64, 60)
 """Red of the border around an input."""
 NOT_FINITE = (255, 0, 255)
 """Magenta of pixels that are no finite number, so that they are not taken for dark ones."""
+LINES = 3
+"""Of a caption, at most."""
+WIDEST = 144
+"""Pixels of a frame's side on a sheet, unless its own are more."""
 _INK = (236, 237, 240)
 _GOOD = (64, 190, 110)
 _FAINT = (178, 182, 190)
@@ -55,12 +59,18 @@ def resized(frames: Tensor, side: int) -> Tensor:
     return functional.interpolate(frames, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
 
 
-def strip(frames: Tensor, zoom: int = 3, boxed: Sequence[int] = (0,), gap: int = 1) -> Image.Image:
+def fitting(side: int, zoom: int | None = None) -> int:
+    """Screen pixels per frame pixel: as told, or three, or so many that a frame of this side has at most 144."""
+    return max(1, min(3, WIDEST // max(1, side))) if zoom is None else zoom
+
+
+def strip(frames: Tensor, zoom: int | None = None, boxed: Sequence[int] = (0,), gap: int = 1) -> Image.Image:
     """One row of frames from left to right.
 
     Args:
-        zoom: screen pixels per frame pixel. boxed: frames with a red border, usually the input; indices past the end
-        are passed over, negative ones count from the end. gap: frame pixels between frames and around the row, >= 1.
+        zoom: screen pixels per frame pixel; None for `fitting`. boxed: frames with a red border, usually the input;
+            indices past the end are passed over, negative ones count from the end. gap: frame pixels between frames and
+            around the row, >= 1.
     Shape:
         frames: (time, 3, height, width) in [0, 1].
     Raises:
@@ -68,6 +78,7 @@ def strip(frames: Tensor, zoom: int = 3, boxed: Sequence[int] = (0,), gap: int =
     """
     if gap < 1:
         raise ValueError(f"gap: expected a whole number >= 1, where the box is drawn, got {gap!r}.")
+    zoom = fitting(frames.shape[-1], zoom)
     tiles = pixels(frames, zoom)
     count, height, width, _ = tiles.shape
     space = gap * zoom
@@ -85,7 +96,7 @@ def strip(frames: Tensor, zoom: int = 3, boxed: Sequence[int] = (0,), gap: int =
 def sheet(
     rows: Sequence[tuple[str, Tensor]],
     columns: Sequence[str] | None = None,
-    zoom: int = 3,
+    zoom: int | None = None,
     boxed: Sequence[int] = (0,),
 ) -> Image.Image:
     """Labelled rows of strips under each other, frames of one column aligned.
@@ -99,7 +110,8 @@ def sheet(
         ValueError: if there is no row, frames differ in size, or there are more captions than frames.
     """
     _check_rows(rows, columns)
-    size = max(12, min(20, 5 * zoom))
+    zoom = fitting(rows[0][1].shape[-1], zoom)
+    size = max(12, min(20, max(5 * zoom, zoom * rows[0][1].shape[-1] // 7)))
     margin, line = size, round(1.35 * size)
     labels = [_wrap(label, size, 13 * size) for label, _ in rows]
     label_width = max(_width(text, size) for lines in labels for text in lines)
@@ -122,13 +134,14 @@ def sheet(
 
 
 def captioned(
-    frames: Tensor, captions: Sequence[str], good: Sequence[bool | None], head: Sequence[str] = (), zoom: int = 3
-) -> Image.Image:
+    frames: Tensor, captions: Sequence[str], good: Sequence[bool | None], head: Sequence[str] = (),
+    zoom: int | None = None,
+) -> Image.Image:  # fmt: skip
     """Images in about as many rows as columns, each with a caption under it, and lines of text above all.
 
     Args:
-        captions: one for each image. good: whether the bar beside an image's caption is green or red; None for none.
-        head: lines above.
+        captions: one for each image, in as many lines as it needs, up to three. good: whether the bar beside an image's
+            caption is green or red; None for none. head: lines above. zoom: as in `strip`.
     Shape:
         frames: (n, 3 or 1, height, width) in [0, 1].
     Raises:
@@ -136,31 +149,36 @@ def captioned(
     """
     if not len(frames) == len(captions) == len(good):
         raise ValueError(f"captioned: expected a caption for each of {len(frames)} images, got {len(captions)}.")
+    zoom = fitting(frames.shape[-1], zoom)
     tiles = pixels(frames, zoom)
     count, height, width, _ = tiles.shape
     columns, size, space = max(1, round(count**0.5)), 11, 2 * zoom
     line, high = round(1.5 * size), round(1.35 * 14)
+    told = [_wrap(caption, size, width)[:LINES] for caption in captions]
+    below = line * max(map(len, told), default=1)
     top = space + (len(head) * high + space if head else 0)
     rows = -(-count // columns)
     across = max(columns * (width + space) + space, *(2 * space + _width(t, 14) for t in head), 0)
-    canvas = Image.new("RGB", (across, top + rows * (height + line + space)), BACKGROUND)
+    canvas = Image.new("RGB", (across, top + rows * (height + below + space)), BACKGROUND)
     draw = ImageDraw.Draw(canvas)
     for number, text in enumerate(head):
         draw.text((space, space + number * high + high // 2), text, _INK, _font(14), anchor="lm")
     for index, tile in enumerate(tiles):
-        left, above = space + index % columns * (width + space), top + index // columns * (height + line + space)
+        left, above = space + index % columns * (width + space), top + index // columns * (height + below + space)
         canvas.paste(Image.fromarray(tile), (left, above))
         if good[index] is not None:
             draw.rectangle((left, above + height, left + width - 1, above + height + 2), _GOOD if good[index] else BOX)
-        text, fitting = _fit(captions[index], size, width)
-        draw.text((left + width // 2, above + height + 2 + line // 2), text, _INK, _font(fitting), anchor="mm")
+        for number, words in enumerate(told[index]):
+            text, small = _fit(words, size, width)
+            middle = above + height + 2 + number * line + line // 2
+            draw.text((left + width // 2, middle), text, _INK, _font(small), anchor="mm")
     return canvas
 
 
 def compare(
     true: Tensor,
     generated: Tensor,
-    zoom: int = 3,
+    zoom: int | None = None,
     labels: tuple[str, str] = ("true", "generated"),
     columns: Sequence[str] | None = None,
     boxed: Sequence[int] = (0,),
@@ -193,9 +211,9 @@ def _write_captions(
     draw: ImageDraw.ImageDraw, columns: Sequence[str], left: int, top: int, width: int, gap: int, size: int
 ) -> None:
     for index, caption in enumerate(columns):
-        text, fitting = _fit(caption, round(0.9 * size), width)
+        text, small = _fit(caption, round(0.9 * size), width)
         centre = left + gap + index * (width + gap) + width // 2
-        draw.text((centre, top + size // 3), text, _FAINT, _font(fitting), anchor="mm")
+        draw.text((centre, top + size // 3), text, _FAINT, _font(small), anchor="mm")
 
 
 @cache

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Concepts", "ConceptsState"]
 
-BEGIN = {"mnist-density": "three | seven & ~zero"}
+BEGIN = {
+    "concepts-faces": "(smiling | glasses) & ~(long_hair & smiling)",
+    "concepts-latents": "(red | blue) & cube & ~small",
+    "concepts-objects": "at(0.3,0.6) & at(0.7,0.4)",
+    "concepts-scenes": "red & cylinder",
+    "mnist-density": "three | seven & ~zero",
+}
 """Formulas to begin with, by card."""
 MOST = 36
 """Draws, at most."""

@@ -19,6 +19,9 @@ from ergosum.zoo.card import Runs, lineage, write_card
 
 __all__ = ["as_card", "main", "pack", "pack_baseline"]
 
+NEEDLESS = "judge"
+"""What only training needs of a model (`concepts/judge.py`)."""
+
 
 def pack(
     run: Path, name: str, sources: tuple[str, ...] = ("mnist", "digits"), n: int = 100, seed: int = 0,
@@ -32,7 +35,7 @@ def pack(
     folder = zoo.CARDS / name
     runs = lineage(run)
     save_recipe(folder, as_card(load_recipe(run), folder, runs))
-    weights = load_weights(run / "model.safetensors")
+    weights = {k: v for k, v in load_weights(run / "model.safetensors").items() if NEEDLESS not in k.split(".")}
     save_weights(folder / "model.safetensors", _halved(weights) if half else weights)
     write_json(folder / "run.json", runs[-1] | ({"before": runs[:-1]} if len(runs) > 1 else {}))
     experiment, model = load_predictor(folder)

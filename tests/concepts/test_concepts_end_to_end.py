@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from ergosum import zoo
 from ergosum.cli import main
 from ergosum.concepts.energy import WholeEnergy
 from ergosum.concepts.model import Concepts
@@ -18,7 +19,8 @@ from ergosum.density.space import Pixels
 from ergosum.nets.levels import LevelUNet
 from ergosum.part import Part
 from ergosum.training.loop import train
-from ergosum.training.runfolder import load_predictor
+from ergosum.training.runfolder import load_predictor, load_weights
+from ergosum.zoo.pack import pack
 from tests.shrink import shrunk
 
 
@@ -56,6 +58,21 @@ def test_a_run_that_starts_from_another_takes_its_codes_anew(run, tmp_path, quic
         pass
     first, second = (load_predictor(folder)[1] for folder in (run, tmp_path / "on"))
     assert not torch.equal(first.space.spread, second.space.spread)
+
+
+def test_a_run_that_starts_from_a_card_has_a_judge_of_its_own(run, tmp_path, quick_scores, monkeypatch):
+    monkeypatch.setattr("ergosum.concepts.task.CALIBRATED", 40)
+    monkeypatch.setattr(zoo, "CARDS", tmp_path / "cards")
+    held = [name for name in load_weights(run / "model.safetensors") if "judge" in name]
+    card = pack(run, "solids", sources=())
+    assert held and not any("judge" in name for name in load_weights(card / "model.safetensors"))
+    assert load_predictor(card)[1].space.codec.judge is None
+    recipe = shrunk(latents()).but(
+        optimiser={"iterations": 2, "batch": 8}, task={"draws": 16}, run={"warm_start": str(card)}
+    )
+    for _ in train(recipe, tmp_path / "on", accelerator="cpu"):
+        pass
+    assert set(held) <= set(load_weights(tmp_path / "on" / "model.safetensors"))
 
 
 def test_sampling_writes_a_picture_and_says_what_is_read(run, tmp_path, capsys):

@@ -399,7 +399,7 @@ def test_scores_and_report_are_made(run, capsys, monkeypatch):
     for module in ("elsewhere", "finding_scores"):
         monkeypatch.setattr(f"ergosum.concepts.{module}.LEAST", 3)
     assert main(["score", str(run), "--n", "2"]) == 0
-    assert "exact counts" in capsys.readouterr().out
+    assert "exactly the number asked for" in capsys.readouterr().out
     told = json.loads((run / "scores.json").read_text())
     assert {(r["row"], r["asked"]) for r in told["counts"]} == {
         (row, k) for row in ("lifts", "told", "sum", "true images") for k in (1, 2)

@@ -154,6 +154,25 @@ def test_a_blank_image_has_no_concept(monkeypatch):
     assert told["or_tv"] == told["not_tv"] == told["nested_tv"] == 1
 
 
+@pytest.mark.parametrize(("column", "leaks"), [(0, 1.0), (1, 0.02)])
+def test_what_is_excluded_leaks_and_another_error_does_not(monkeypatch, column, leaks):
+    """Read as the excluded colour whatever they are, draws of its negation show it; read as the shape that nobody asked
+    for they satisfy nothing, and show no more of the colour than before.
+    """
+    monkeypatch.setattr("ergosum.density.sampling.LEVELS", 15)
+    monkeypatch.setattr("ergosum.concepts.scores.random_formulas", partial(random_formulas, count=3))
+
+    class Wrong(Data):
+        def read(self, images):
+            found = Data().read(images).clone()
+            found[:, column] = 1 - column
+            return found
+
+    told = score_concepts("wrong", exact().float(), Wrong(), Wrong().read, 40, 0)
+    assert told["not_leak"] <= leaks and (column or told["not_leak"] == 1)
+    assert min(row["satisfied"] for row in told["formulas"] if row["kind"] == "not") < 0.1
+
+
 def test_particles_keep_the_conditions_of_their_draw():
     model = exact(independent=False).float()
     values = torch.tensor([[0.0, 0.0, NONE, NONE], [2.0, 1.0, NONE, NONE]]).repeat(8, 1)

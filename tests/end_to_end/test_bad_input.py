@@ -115,6 +115,7 @@ CONTROL = [
     ("--timeline angle:2 run", 1, "unknown factor 'angle'; the energies given are colour"),
     ("--timeline colour:0 run", 1, "'colour:0' has no frames"),
     ("--timeline colour run", 1, "cannot read 'colour'"),
+    ("--timeline colour:1500,colour:-1500 run", 1, "expected at most 2000 frames, got 3000"),
     ("--timeline colour:2 run --start text.png", 1, "text.png could not be read as an image: it is none of PNG"),
     ("--timeline colour:2 run --start rgba.png", 1, "no digit can be told from its ground"),
     ("--timeline colour:2 run --start dot.png", 1, "1x1 pixels; expected at least 4x4"),

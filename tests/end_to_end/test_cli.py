@@ -58,6 +58,23 @@ def test_the_score_is_printed_with_timelines_and_compositions(trained, tmp_path,
     assert json.loads((tmp_path / "run" / "scores.json").read_text()) == measured
 
 
+@pytest.mark.parametrize(("n", "met", "told"), [(16, False, True), (16, True, False), (400, False, False)])
+def test_a_miss_of_few_samples_may_be_chance(n, met, told, trained, tmp_path, capsys, monkeypatch):
+    target = {"name": "hue", "value": 1.0, "target": 2.0, "at_least": True, "met": met}
+    measured = {"card": "run", "source": "digits", "n": n, "seed": 0, "targets": [target]}
+    monkeypatch.setattr(temporal_scores, "summarise", lambda *_, **__: measured)
+    monkeypatch.setattr("ergosum.temporal.task.Prediction.tables", lambda *_: [])
+    shutil.copytree(trained, tmp_path / "run")
+    assert main(["score", str(tmp_path / "run"), "--source", "digits"]) == 0
+    assert ("A share of n = 16 has a standard error of up to 0.12" in capsys.readouterr().out) is told
+
+
+def test_parts_are_listed_without_the_marks_of_formulas(capsys):
+    assert main(["parts"]) == 0
+    out = capsys.readouterr().out
+    assert "log p_sigma(x | c)" in out and not re.search(r"[$\\]", out)
+
+
 def test_a_feed_forward_run_is_scored_and_reported_under_its_own_name(learn, tmp_path, capsys, monkeypatch):
     for shelf in ("CARDS", "BASELINES"):
         monkeypatch.setattr(zoo, shelf, tmp_path / "none")
@@ -213,6 +230,7 @@ def test_a_formula_of_cards_is_followed_and_drawn(tmp_path, capsys):
     [
         (["sample", "ring & | box"], r"got '\|' at character 8"),
         (["sample", "~ring"], "a negation alone"),
+        (["sample", " ", "--model", "mnist-density"], "formula: expected one such as .* got nothing"),
         (["sample", "ring", "--sampler", "nuts"], "no sampler 'nuts'"),
         (["sample", "ring", "--steps", "3"], "steps >= 10"),
         (["compose", "~colour"], "a negation alone"),

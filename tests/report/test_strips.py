@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ergosum.report.strips import BACKGROUND, BOX, NOT_FINITE, compare, pixels, sheet, strip
+from ergosum.report.strips import BACKGROUND, BOX, NOT_FINITE, captioned, compare, pixels, sheet, strip
 
 
 def red(image):
@@ -50,6 +50,23 @@ def test_broken_and_out_of_range_pixels_are_seen_for_what_they_are():
 def test_other_shapes_are_refused(shape):
     with pytest.raises(ValueError, match="time >= 1, 3, height, width"):
         strip(torch.zeros(shape))
+
+
+@pytest.mark.parametrize(("side", "zoom"), [(8, 3), (32, 3), (64, 2), (128, 1), (300, 1)])
+def test_large_frames_are_enlarged_less(side, zoom):
+    assert strip(grey_frames(2, side)).size == (zoom * (2 * side + 3), zoom * (side + 2))
+    two, one = (sheet([("", grey_frames(n, side))], boxed=()).width for n in (2, 1))
+    assert two - one == zoom * (side + 1)
+
+
+def test_a_long_caption_has_as_many_lines_as_it_needs_up_to_three():
+    frames = grey_frames(1, 32)
+    none, one, two = (captioned(frames, [c], [None]) for c in ("", "smiling", "smiling glasses long_hair"))
+    many = captioned(frames, ["smiling " * 20], [None])
+    line = two.height - one.height
+    assert none.height == one.height and line > 10 and many.height == one.height + 2 * line
+    ink = (np.asarray(two)[one.height - 4 :] > 200).all(-1)
+    assert ink.any(), "the second line is written"
 
 
 def test_zoom_and_gap_start_at_one():

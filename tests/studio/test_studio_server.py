@@ -312,6 +312,12 @@ def test_a_port_that_is_taken_is_one_line(capsys):
     assert main(["studio", "--port", "99999"]) == 1
 
 
+def test_a_root_that_is_not_there_is_refused(tmp_path, capsys):
+    assert main(["studio", "--no-browser", "--root", str(tmp_path / "none")]) == 1
+    said = capsys.readouterr().err
+    assert "none: expected a folder of runs" in said and said.count("\n") == 1
+
+
 def test_without_the_extra_one_line_says_what_to_install(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "ergosum.studio.server", None)
     assert main(["studio", "--no-browser"]) == 1
@@ -319,7 +325,7 @@ def test_without_the_extra_one_line_says_what_to_install(capsys, monkeypatch):
 
 
 def test_the_command_serves_until_it_is_interrupted(command, tmp_path):
-    process = command("studio", "--port", "0", "--no-browser", "--root", tmp_path / "none")
+    process = command("studio", "--port", "0", "--no-browser", "--root", tmp_path)
     try:
         address = process.stdout.readline().strip()
         assert address.startswith("http://127.0.0.1:")

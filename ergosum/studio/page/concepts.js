@@ -53,6 +53,8 @@ export function mount(table, told) {
     at(".verdict").textContent = "";
     at(".tree").hidden = true;
     at(".count").textContent = "Loading …";
+    if (!cells.length) cellsOf(state.n);
+    at(".draws").classList.add("waiting");
     for (const cell of cells) cell.item.className = "";
     try {
       const ended = await running.start(asked(), {
@@ -64,6 +66,8 @@ export function mount(table, told) {
       if (ended) say(at(".verdict").textContent || "Drawn.");
     } catch (error) {
       at(".count").textContent = "";
+      at(".draws").classList.remove("waiting");
+      cellsOf(0);
       problem(table, error.field, error.message);
     } finally {
       if (!running.ending) at(".halt").disabled = true;
@@ -71,17 +75,22 @@ export function mount(table, told) {
   }
   const soon = later(run, 250);
 
+  // Frames for n draws, empty until the first level is there.
+  function cellsOf(n) {
+    cells = Array.from({ length: n }, (_, k) => {
+      const canvas = el("canvas", { role: "img", "aria-label": `Draw ${k + 1}` });
+      canvas.addEventListener("click", (e) => placed(e, canvas));
+      const caption = el("span", { class: "caption" });
+      return { canvas, caption, item: el("li", {}, canvas, caption) };
+    });
+    at(".draws").style.setProperty("--columns", Math.ceil(Math.sqrt(Math.max(1, n))));
+    at(".draws").replaceChildren(...cells.map((cell) => cell.item));
+  }
+
   async function showDraws(event) {
     const list = at(".draws");
-    if (cells.length !== event.n) {
-      cells = Array.from({ length: event.n }, (_, k) => {
-        const canvas = el("canvas", { role: "img", "aria-label": `Draw ${k + 1}` });
-        canvas.addEventListener("click", (e) => placed(e, canvas));
-        const caption = el("span", { class: "caption" });
-        return { canvas, caption, item: el("li", {}, canvas, caption) };
-      });
-      list.replaceChildren(...cells.map((cell) => cell.item));
-    }
+    if (cells.length !== event.n) cellsOf(event.n);
+    list.classList.remove("waiting");
     list.style.setProperty("--columns", event.columns);
     at(".count").textContent = event.sigma ? `noise level ${event.sigma.toPrecision(2)}` : "drawn";
     const image = new Image();
@@ -213,7 +222,7 @@ export function mount(table, told) {
   }
   for (const name of ["n", "steps"]) at(`.${name}`).addEventListener("input", () => { state[name] = Number(at(`.${name}`).value); showSettings(); soon(); });
   at(".again").addEventListener("click", () => { state.seed = (state.seed + 1) % 1000; run(); });
-  at(".halt").addEventListener("click", () => { running.stop(); at(".halt").disabled = true; at(".count").textContent = "stopped"; });
+  at(".halt").addEventListener("click", () => { running.stop(); at(".halt").disabled = true; at(".draws").classList.remove("waiting"); at(".count").textContent = "stopped"; });
 
   return {
     show(params) {

@@ -1,0 +1,64 @@
+r"""Who says whether images show what they were drawn for: a reader that learns beside a codec, and through noise.
+
+The encoder is no judge of what the decoder draws. It learns to read that, too, so that a cube drawn with round edges is
+soon a cube to it, and the decoder has nothing more to learn. The judge reads true images and drawn ones under noise of
+a known deviation. What differs by less than the noise it cannot tell apart, whatever it learns: a cube that is drawn as
+cylinders look is a cylinder to it, for most such images are cylinders, and the decoder is told so.
+
+Source: a network that reads what was asked for out of what was drawn, Chen et al. 2016 (InfoGAN, equation 5). Differs:
+true images are read as well, and all through noise.
+"""
+
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from ergosum.concepts.encoder import centred_at, looking
+from ergosum.nets.blocks import widen
+
+__all__ = ["Judge", "drawn_so_far", "scaled"]
+
+THROUGH = 0.05
+"""Deviation of the noise, of pixels in [0, 1]."""
+WIDTH, THIN = 24, 8
+
+
+class Judge(nn.Module):
+    """Logits of named values in images under noise.
+
+    A model whose weights have none of it, as cards have, is loaded without it: nothing but training needs it.
+
+    Args:
+        numbers: logits of an image. channels: of an image. coarse: a quarter of its side.
+    Shape:
+        images: (batch, channels, 4 coarse, 4 coarse) in [0, 1]. at: (batch, 2), x and y in -1 .. 1, of the place that
+        is moved to the middle before the judge looks; None for none. Returns (batch, numbers).
+    """
+
+    def __init__(self, numbers: int, channels: int, coarse: int) -> None:
+        super().__init__()
+        self.reads = looking(channels, WIDTH, THIN, coarse, numbers)
+
+    def forward(self, images: Tensor, at: Tensor | None, generator: Generator) -> Tensor:
+        """What is read."""
+        noisy = images + THROUGH * torch.randn(images.shape, generator=generator).to(images)
+        moved = noisy if at is None else centred_at(noisy, at)
+        return widen(self.reads(2 * moved - 1))
+
+
+def scaled(images: Tensor, weight: float | Tensor) -> Tensor:
+    """The same images, through which gradients come so many times as large."""
+    return images.detach() + weight * (images - images.detach())
+
+
+def drawn_so_far(error: Tensor, images: Tensor) -> Tensor:
+    """max(0, 1 - 2r)^2, r the mean squared error of images (n, ...) as a share of that of their mean."""
+    left = error / (images - images.mean(0)).square().mean()
+    return (1 - 2 * left).clamp(min=0).square()
+
+
+def without_judge(module: Any, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+    """A module that weights are loaded into which have no judge goes without it."""
+    if not any(name.startswith(f"{prefix}judge.") for name in state):
+        module.judge = None
