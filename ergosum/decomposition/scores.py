@@ -33,7 +33,7 @@ SEGMENTS = {"fg_ari": 3, "ari": 3, "covering": 3}
 """Columns of segmentations and their decimals."""
 SHADOWS = SEGMENTS | {"ari_with_shadows": 3, "covering_with_shadows": 3}
 """Columns of segmentations of scenes with shadows."""
-RECOMPOSED = {"mse": 5, "mse_mean": 5, "psnr": 2, "ssim": 3, "swap_consistency": 3, "swap_share": 3,
+RECOMPOSED = {"mse": 5, "mse_mean": 5, "psnr": 2, "ssim": 3, "sharpness": 3, "swap_consistency": 3, "swap_share": 3,
               "swap_arrival": 3}  # fmt: skip
 """Columns of images recomposed and recombined."""
 COMPOSITES = {"count_accuracy": 3, "count_matched": 3}

@@ -19,6 +19,7 @@ from ergosum.decomposition.shadows import Unshaded, in_any_light, masks_without_
 from ergosum.decomposition.task import HELD_OUT, OfImages
 from ergosum.metrics.error import mse, psnr
 from ergosum.metrics.segmentation import ari, covering, foreground_ari, objects_shown
+from ergosum.metrics.sharpness import sharpness
 from ergosum.metrics.ssim import ssim
 from ergosum.metrics.swap import swap_consistency
 from ergosum.part import Part
@@ -35,13 +36,14 @@ def decomposition_scores(
 ) -> dict[str, Any]:
     """Scores on n held-out images.
 
-    Keys: `mse`, `psnr`, `ssim`, `mse_mean` (of the mean image) and `psnr_least` (of the worst image) of the
-    recomposition; `fg_ari`, `ari`, `covering` of the images that show two objects or more (None if there is none, or
-    one component); `swap_consistency` with `swap_share` and `swap_arrival`, means over what can be exchanged
-    (components; of a single one its numbers; slots are matched); counts of composites, see `composite_scores`; `rows`:
-    the segmentation of what needs no model; of scenes with shadows those of `shadow_scores`; with features, `kid` and
-    `kid_recombined`, the kernel distance to other held-out images of what was recomposed and of images with one
-    component exchanged, and `kid_rows`; and the means of the task's own metrics, which `metrics` lists.
+    Keys: `mse`, `psnr`, `ssim`, `sharpness` (how much edge is left), `mse_mean` (of the mean image) and `psnr_least`
+    (of the worst image) of the recomposition; `fg_ari`, `ari`, `covering` of the images that show two objects or more
+    (None if there is none, or one component); `swap_consistency` with `swap_share` and `swap_arrival`, means over what
+    can be exchanged (components; of a single one its numbers; slots are matched); counts of composites, see
+    `composite_scores`; `rows`: the segmentation of what needs no model; of scenes with shadows those of
+    `shadow_scores`; with features, `kid` and `kid_recombined`, the kernel distance to other held-out images of what was
+    recomposed and of images with one component exchanged, and `kid_rows`; and the means of the task's own metrics,
+    which `metrics` lists.
     """
     if n < 2:
         raise ValueError(f"decomposition_scores: expected n >= 2 images, got {n}.")
@@ -58,6 +60,7 @@ def decomposition_scores(
         "psnr": psnr(error).mean().item(),
         "psnr_least": psnr(error).min().item(),
         "ssim": ssim(whole, data.images).mean().item(),
+        "sharpness": sharpness(whole, data.images),
         **_segmentation(masks[scored], data.masks[scored]),
         **own_metrics(task.metrics, whole, data.images),
     }

@@ -14,6 +14,7 @@ __all__ = ["card_text", "lineage", "write_card"]
 
 Runs = list[dict[str, Any]]
 MEASURES = {"mse": "mean squared error", "mse_mean": "of the mean image", "psnr": "PSNR [dB]", "ssim": "SSIM",
+            "sharpness": "sharpness (edges left)",
             "swap_consistency": "swap consistency", "count_accuracy": "count accuracy",
             "count_matched": "every object matched", "count_matched_apart": "with shadows told apart",
             "count_random": "of random weights: count accuracy",

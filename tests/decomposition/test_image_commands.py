@@ -18,7 +18,10 @@ from ergosum.decomposition.segmentation import colour_patches, decomposition_sco
 from ergosum.metrics.segmentation import foreground_ari
 from ergosum.training.runfolder import load_predictor
 
-SCORES = {"fg_ari", "ari", "covering", "mse", "mse_mean", "psnr", "ssim", "swap_consistency", "count_accuracy", "rows"}
+SCORES = {
+    "fg_ari", "ari", "covering", "mse", "mse_mean", "psnr", "ssim", "sharpness", "swap_consistency", "count_accuracy",
+    "rows",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
