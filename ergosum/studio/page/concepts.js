@@ -18,9 +18,9 @@ const FRAME = `
 </div>
 <aside class="panel">
   <div data-field="model"><h2>Density</h2><label class="inline"><span class="hidden">Density</span><select class="model"></select></label></div>
-  <div data-field="formula">
+  <div>
     <h2>Formula</h2>
-    <label class="text"><span class="hidden">Formula</span><input type="text" class="formula" spellcheck="false" autocomplete="off"></label>
+    <div data-field="formula"><label class="text"><span class="hidden">Formula</span><input type="text" class="formula" spellcheck="false" autocomplete="off"></label></div>
     <div class="terms"></div>
     <div class="row joins" role="radiogroup" aria-label="A name is added with">
       <label><input type="radio" name="concepts-join" value="and"> and</label>

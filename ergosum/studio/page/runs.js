@@ -66,11 +66,11 @@ export function mount(table, told) {
       });
       const progress = run.updates === null ? "–" : run.of ? `${run.updates.toLocaleString("en")} of ${run.of.toLocaleString("en")}` : run.updates.toLocaleString("en");
       return el("tr", { class: run.training ? "training" : "" }, el("td", {}, box), el("td", {}, name), el("td", { class: "wide", text: run.shows || run.recipe }),
-        el("td", { class: "number", text: progress }), el("td", { class: "number", text: run.error === null ? "–" : run.error.toPrecision(3) }),
+        el("td", { class: "number", text: progress }), el("td", { class: "number spare", text: run.error === null ? "–" : run.error.toPrecision(3) }),
         el("td", {}, run.training ? el("span", { class: "badge", text: "training" }) : null,
           run.report ? el("a", { href: `/api/report/${run.name.split("/").map(encodeURIComponent).join("/")}`, target: "_blank", rel: "noopener", text: "report" }) : null));
     }));
-    const head = el("thead", {}, el("tr", {}, ...[["Compare", ""], ["Run", ""], ["Shows", "wide"], ["Updates", "number"], ["Error", "number"], ["", ""]].map(([text, kind]) => (text ? el("th", { scope: "col", class: kind, text }) : el("td", {})))));
+    const head = el("thead", {}, el("tr", {}, ...[["Compare", ""], ["Run", ""], ["Shows", "wide"], ["Updates", "number"], ["Error", "number spare"], ["", ""]].map(([text, kind]) => (text ? el("th", { scope: "col", class: kind, text }) : el("td", {})))));
     const shown = el("div", { class: "table-scroll", tabindex: "0", role: "group", "aria-label": "Runs" }, el("table", { class: "grid-table" }, head, body));
     const toggle = el("button", { type: "button", class: "cards-too", text: cards ? "Hide the cards" : "Show the cards too", "aria-pressed": String(cards), onclick: () => { cards = !cards; run(); } });
     const empty = event.runs.length ? null : el("p", { class: "lead", text: `There is no run under ${told.root} yet; \`ergosum train\` makes one.` });
