@@ -262,4 +262,9 @@ def test_rests_change_the_rest_alone(script, codecs, capsys, monkeypatch):
     monkeypatch.setattr(made, "load_predictor", lambda card: (latents().but(task={"data": {"count": 24}}), model))
     made.main(["solids", "--n", "20"])
     printed = capsys.readouterr().out
-    assert "the same image" in printed and "normal" in printed and "n = 20" in printed
+    assert "the same image" in printed and "normal" in printed and "n = 20" in printed and "own encoder" in printed
+    codes = torch.zeros(2, model.space.codec.latent)
+    codes[0, [1, 3 + 6, 11 + 2]], codes[1, [2, 3, 11]] = 1.0, 1.0
+    monkeypatch.setattr(model.space.codec, "encode", lambda images: codes)
+    named = made.read_by_encoder(model, torch.zeros(2, 3, 32, 32))
+    assert named[:, :3].tolist() == [[1, 6, 2], [2, 0, 0]] and named[:, 3:].isnan().all()
