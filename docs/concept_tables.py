@@ -21,8 +21,8 @@ SCORES = {
     "and_held_out_place": "AND of all, a colour and a place never shown together",
     "reader": "the reader on true images, all attributes",
     "or_tv": "OR: total variation of shares, the largest of four formulas",
-    "not_leak": "NOT: draws that do not satisfy the formula, the larger of two",
-    "not_tv": "NOT: total variation of shares, the larger of two",
+    "not_leak": "NOT: draws that show what is excluded, the largest of three formulas",
+    "not_tv": "NOT: total variation of shares, the largest of three",
     "nested": "nested formulas satisfied, the least of two",
     "random": "30 random formulas of depth 3 satisfied, mean",
     "random_least": "the least of them",
@@ -120,20 +120,24 @@ def cards(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines = ["| | " + " | ".join(f"`{card}`" for card in scores) + " |", "|---|" + "---|" * len(scores)]
     for key, told in SCORES.items():
         values = [s[key]["all"] if key == "reader" else s.get(key) for s in scores.values()]
+        if key == "not_leak":  # scores from before told of every draw that breaks its formula
+            leaks = [[row["leak"] for row in s["formulas"] if "leak" in row] for s in scores.values()]
+            values = [max(own, default=None) for own in leaks]
         lines.append(f"| {told} | " + " | ".join(number(v, 2 if "pixels" in told else 3) for v in values) + " |")
     commands = ", ".join(f"`ergosum score {card} --n {told['n']}`" for card, told in scores.items())
-    return [*lines, "", f"{commands}, seed 0, one seed of training each. Empty: no such attribute."]
+    return [*lines, "", f"{commands}, seed 0, one seed of training each. Empty: no such attribute, or not scored."]
 
 
 def formulas(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Formula by formula."""
-    lines = ["| card | formula | shares asked | satisfied | total variation | p |", "|---|---|---|---|---|---|"]
+    lines = ["| card | formula | shares asked | satisfied | shows what is excluded | total variation | p |"]
+    lines.append("|---|---|---|---|---|---|---|")
     for card, told in scores.items():
         for row in told["formulas"]:
             shares = ", ".join(f"{s:g}" for s in row["shares"] or ())
             formula = row["formula"].replace("|", "\\|")
             lines.append(
-                f"| `{card}` | `{formula}` | {shares} | {number(row['satisfied'])} | {number(row['tv'])} | "
+                f"| `{card}` | `{formula}` | {shares} | {number(row['satisfied'])} | {number(row.get('leak'))} | {number(row['tv'])} | "
                 f"{number(row['p'])} |"
             )
     return [
