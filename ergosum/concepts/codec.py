@@ -53,7 +53,7 @@ from ergosum.concepts.code_parts import (
 )
 from ergosum.concepts.decoders import Decoder, LocalDecoder
 from ergosum.concepts.encoder import centred_at, looking, recoloured
-from ergosum.concepts.judge import Judge, drawn_so_far, scaled, without_judge
+from ergosum.concepts.judge import Judge, as_new, drawn_so_far, scaled
 from ergosum.data.attributed import Attribute, columns
 from ergosum.nets.blocks import reduced, widen
 
@@ -138,7 +138,7 @@ class AttributeCodec(nn.Module):
         guesses = ends[-2] if len(ends) > 1 else 0
         self.guesser = _guessing(rest, guesses) if apart and guesses else None
         self.judge = Judge(guesses, channels, self.coarse) if legible and guesses else None
-        self.register_load_state_dict_pre_hook(without_judge)
+        self.register_load_state_dict_pre_hook(as_new)
         self.apply(_channels_last)
 
     def posterior(

@@ -25,9 +25,7 @@ WIDTH, THIN = 24, 8
 
 
 class Judge(nn.Module):
-    """Logits of named values in images under noise.
-
-    A model whose weights have none of it, as cards have, is loaded without it: nothing but training needs it.
+    """Logits of named values in images under noise; nothing but training needs it, so that cards have no weights of it.
 
     Args:
         numbers: logits of an image. channels: of an image. coarse: a quarter of its side.
@@ -58,7 +56,8 @@ def drawn_so_far(error: Tensor, images: Tensor) -> Tensor:
     return (1 - 2 * left).clamp(min=0).square()
 
 
-def without_judge(module: Any, state: dict[str, Any], prefix: str, *rest: Any) -> None:
-    """A module that weights are loaded into which have no judge goes without it."""
-    if not any(name.startswith(f"{prefix}judge.") for name in state):
-        module.judge = None
+def as_new(module: Any, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+    """A judge that the weights which are loaded have nothing of, as those of cards, stays as it is."""
+    for name, held in module.state_dict().items() if module.judge is not None else ():
+        if name.startswith("judge."):
+            state.setdefault(prefix + name, held)

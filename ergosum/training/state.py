@@ -60,7 +60,7 @@ class State:
         fitting = {k: v for k, v in weights.items() if k in own and own[k].shape == v.shape}
         if not fitting:
             raise ValueError(f"warm_start: no weight of {folder} fits this model; expected the same kind and sizes.")
-        self.model.load_state_dict({**own, **fitting})
+        self.model.load_state_dict(fitting, strict=False)
 
     def update_average(self) -> None:
         """Move the running average towards the weights; what a layer counts by itself (buffers) is taken as it is."""

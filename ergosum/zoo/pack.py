@@ -35,13 +35,13 @@ def pack(
     folder = zoo.CARDS / name
     runs = lineage(run)
     save_recipe(folder, as_card(load_recipe(run), folder, runs))
-    weights = {k: v for k, v in load_weights(run / "model.safetensors").items() if NEEDLESS not in k.split(".")}
+    weights = _kept(load_weights(run / "model.safetensors"))
     save_weights(folder / "model.safetensors", _halved(weights) if half else weights)
     write_json(folder / "run.json", runs[-1] | ({"before": runs[:-1]} if len(runs) > 1 else {}))
     experiment, model = load_predictor(folder)
     task = experiment.built()
     if half and task.finish(model, torch.Generator().manual_seed(seed)):
-        save_weights(folder / "model.safetensors", _halved(model.state_dict()))
+        save_weights(folder / "model.safetensors", _halved(_kept(model.state_dict())))
     scores: dict[str, object] = {}
     try:
         for source in sources:
@@ -71,6 +71,10 @@ def pack_baseline(run: Path) -> None:
     folder = Path(zoo.__file__).parent / "baselines" / run.name
     save_recipe(folder, load_recipe(run))
     save_weights(folder / "model.safetensors", _halved(load_weights(run / "model.safetensors")))
+
+
+def _kept(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k: v for k, v in weights.items() if NEEDLESS not in k.split(".")}
 
 
 def _halved(weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -240,12 +240,17 @@ def test_the_judge_reads_true_images_too_through_noise_around_the_place(monkeypa
     assert codec.judged(spot, torch.full((1, 3), torch.nan), Generator()) == 0
 
 
-def test_weights_without_a_judge_are_loaded_without_it():
+def test_weights_without_a_judge_leave_it_as_it_is():
     codec, other = (AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, legible=1.0) for _ in range(2))
-    other.load_state_dict(codec.state_dict())
-    assert other.judge is not None
+    before = {name: w.clone() for name, w in other.state_dict().items()}
     other.load_state_dict({name: w for name, w in codec.state_dict().items() if not name.startswith("judge.")})
-    assert other.judge is None and not any(n.startswith("judge") for n, _ in other.named_parameters())
+    for name, weight in other.state_dict().items():
+        assert torch.equal(weight, (before if name.startswith("judge.") else codec.state_dict())[name])
+    other.load_state_dict(codec.state_dict())
+    assert all(torch.equal(a, b) for a, b in zip(codec.parameters(), other.parameters(), strict=True))
+    bare = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16)
+    with pytest.raises(RuntimeError, match="judge"):
+        bare.load_state_dict(codec.state_dict())
 
 
 @pytest.mark.parametrize(("left", "weight"), [(0.0, 1.0), (0.25, 0.25), (0.5, 0.0), (2.0, 0.0)])

@@ -66,7 +66,6 @@ def test_a_run_that_starts_from_a_card_has_a_judge_of_its_own(run, tmp_path, qui
     held = [name for name in load_weights(run / "model.safetensors") if "judge" in name]
     card = pack(run, "solids", sources=())
     assert held and not any("judge" in name for name in load_weights(card / "model.safetensors"))
-    assert load_predictor(card)[1].space.codec.judge is None
     recipe = shrunk(latents()).but(
         optimiser={"iterations": 2, "batch": 8}, task={"draws": 16}, run={"warm_start": str(card)}
     )
