@@ -19,9 +19,9 @@ values equally likely, and while it learns, numbers are exact. And a small netwo
 no better than by chance if the encoder has its way (`apart`).
 
 What a value changes in few pixels weighs little in the error of pixels, and is drawn halfway. So the decoder learns
-also from what a judge (`judge.py`) reads in images decoded from parts put together anew (`legible`): what parts tell
-must be seen there. Before images are drawn at all this leads astray, so that it counts by $\max(0, 1 - 2r)^2$, with r
-the error as a share of that of the mean image.
+also from what the encoder, or a judge (`judge.py`), reads in images decoded from parts put together anew (`legible`):
+what parts tell must be seen there. Before images are drawn at all this leads astray, so that it counts by
+$\max(0, 1 - 2r)^2$, with r the error as a share of that of the mean image.
 
 The decoder is modulated by the code at every layer, so that what one part does multiplies what another does; an
 attribute that says where something is in the image shifts the coordinates that it draws in (`decoders.py`).
@@ -47,6 +47,7 @@ from ergosum.concepts.code_parts import (
     centred,
     corners,
     divergences,
+    logits,
     nearest,
     part_size,
     place_among,
@@ -73,17 +74,18 @@ class AttributeCodec(nn.Module):
             rest. edges: weight of the squared error of differences between neighbouring pixels, which tells shapes
             apart where flat ground counts for nothing. sleep: weight of reading values in images that are decoded from
             parts put together anew (`dream`); without, an encoder that never saw a grey sphere reads that it is none,
-            by its colour. legible: weight, for the decoder, of the cross-entropy of named values with what a judge
-            reads in such images, so that what parts tell is seen however few pixels show it, once half of what images
-            are is drawn; 0 for no judge. apart: weight of the cross-entropy with which values are guessed from the
-            rest: the guessing network minimises it, the encoder maximises it; 0 for none. place: name of the attribute
-            whose two numbers say where something is, x to the right and y down; none if empty. recolour: probability
-            that the encoder sees an image in other colours while it learns (`recoloured`), so that what it reads holds
-            in colours that it never saw. beside: attributes that another code tells (`grown_codes.py`); their parts
-            come before this code's in what the decoder sees. thin: channels left of the last map before it is
-            flattened, which saves most weights of an encoder; 0 for all. local: whether each attribute is drawn only
-            where it shows in the data (`LocalDecoder`), for images in which what values tell is always at the same
-            place. channels, side: of an image, side a multiple of 4.
+            by its colour. legible: weight of the cross-entropy of named values with what is read in such images, which
+            the decoder minimises, so that what parts tell is seen however few pixels show it, once half of what images
+            are is drawn; 0 for none. apart: weight of the cross-entropy with which values are guessed from the rest:
+            the guessing network minimises it, the encoder maximises it; 0 for none. place: name of the attribute whose
+            two numbers say where something is, x to the right and y down; none if empty. recolour: probability that the
+            encoder sees an image in other colours while it learns (`recoloured`), so that what it reads holds in
+            colours that it never saw. beside: attributes that another code tells (`grown_codes.py`); their parts come
+            before this code's in what the decoder sees. thin: channels left of the last map before it is flattened,
+            which saves most weights of an encoder; 0 for all. local: whether each attribute is drawn only where it
+            shows in the data (`LocalDecoder`), for images in which what values tell is always at the same place. judge:
+            whether that is read by a judge of its own (`judge.py`) instead of the encoder. channels, side: of an image,
+            side a multiple of 4.
     Shape:
         images: (batch, channels, side, side) in [0, 1]. codes: (batch, D), D the sum over parts.
     Raises:
@@ -106,6 +108,7 @@ class AttributeCodec(nn.Module):
         beside: Sequence[Attribute] = (),
         thin: int = 0,
         local: bool = False,
+        judge: bool = False,
         channels: int = 3,
         side: int = 32,
     ) -> None:
@@ -137,7 +140,7 @@ class AttributeCodec(nn.Module):
         )  # fmt: skip
         guesses = ends[-2] if len(ends) > 1 else 0
         self.guesser = _guessing(rest, guesses) if apart and guesses else None
-        self.judge = Judge(guesses, channels, self.coarse) if legible and guesses else None
+        self.judge = Judge(guesses, channels, self.coarse) if judge and legible and guesses else None
         self.register_load_state_dict_pre_hook(as_new)
         self.apply(_channels_last)
 
@@ -270,20 +273,35 @@ class AttributeCodec(nn.Module):
         rest = self.parts[-1]
         kl = divergences(mean, deviation, torch.zeros_like(mean), torch.ones_like(mean))[:, rest].sum(1).mean()
         misread, unread = self.misread(mean, deviation, values), error.new_zeros(())
-        if self.sleep or self.judge is not None:
-            with torch.set_grad_enabled(torch.is_grad_enabled() and self.judge is not None):
+        if self.sleep or self.legible:
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self.legible > 0):
                 dreamt, told, others = self.dream(codes.detach(), values, generator, beside)
-            if self.sleep:
-                read = self.posterior(self._seen(dreamt.detach(), generator), told, others)
-                misread = misread + self.sleep * self.misread(*read, told)
+            seen = dreamt.detach().requires_grad_(dreamt.requires_grad)
+            read = self.posterior(self._seen(seen, generator), told, others)
+            misread = misread + self.sleep * self.misread(*read, told)
+            weight = self.legible * drawn_so_far(error.detach(), images)
             if self.judge is not None:
-                weight = self.legible * drawn_so_far(error.detach(), images)
                 unread = self.judged(scaled(dreamt, weight), told, generator, others)
                 unread = unread + self.judged(images, values, generator, beside)
+            elif dreamt.requires_grad:
+                (slope,) = torch.autograd.grad(self.misnamed(read[0], told), seen, retain_graph=True)
+                drawn = (slope * dreamt).sum()
+                unread = weight * (drawn - drawn.detach())  # its gradient is the decoder's alone, its value 0
         loss = error + self.edges * fine + divergence * (kl + self.tie * misread) + unread
         if self.guesser is not None:
             loss = loss + self.apart * self.guessed(codes[:, rest], values)
         return loss, error.detach()
+
+    def misnamed(self, mean: Tensor, values: Tensor) -> Tensor:
+        """The cross-entropy of named values with what means of codes (batch, D) say, summed over attributes."""
+        told = mean.new_zeros(())
+        for attribute, column, part in zip(self.attributes, columns(self.attributes), self.parts, strict=False):
+            if attribute.values:
+                value = values[:, column][:, 0]
+                known = ~value.isnan()
+                each = F.cross_entropy(logits(mean[:, part]), value.nan_to_num().long(), reduction="none")
+                told = told + (each * known).sum() / known.sum().clamp(min=1)
+        return told
 
     def judged(self, images: Tensor, values: Tensor, generator: Generator, beside: Tensor | None = None) -> Tensor:
         """The cross-entropy of named values with what the judge reads in images, summed over attributes."""

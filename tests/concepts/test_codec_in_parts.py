@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Generator
 
-from ergosum.concepts.code_parts import FINE, SPREAD, corners, nearest
+from ergosum.concepts.code_parts import FINE, SPREAD, corners, logits, nearest
 from ergosum.concepts.codec import AttributeCodec
 from ergosum.concepts.encoder import centred_at
 from ergosum.concepts.judge import drawn_so_far
@@ -183,12 +183,43 @@ def test_codes_gain_nothing_from_guesses_that_are_worse_than_none():
     assert codec.misguessed(right, values, True) == codec.misguessed(right, values) < 1e-5
 
 
+def test_the_decoder_alone_learns_from_what_is_named_in_what_it_draws(monkeypatch):
+    """The loss and the encoder's gradient stay; the decoder's grows by that of the cross-entropy times its weight."""
+    torch.manual_seed(0)
+    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, apart=0.0, sleep=0.0, tie=2.0)
+    images, values = torch.rand(8, 3, 16, 16), torch.tensor([[0.0, 0.3, 0.4], [2.0, 0.9, 0.1]]).repeat(4, 1)
+    codec.sleep = 1.0
+
+    def losses(module, legible):
+        codec.legible = legible
+        loss = codec.loss(images, values, Generator().manual_seed(0), 0.5)[0]
+        return loss, torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(module.parameters()))])
+
+    for with_it, without in zip(losses(codec.decoder, 3.0), losses(codec.decoder, 0.0), strict=True):
+        torch.testing.assert_close(with_it, without, rtol=0, atol=0)  # nothing of these images is drawn so far
+    monkeypatch.setattr("ergosum.concepts.codec.drawn_so_far", lambda error, images: 0.5)
+    for with_it, without in zip(losses(codec.encoder, 6.0), losses(codec.encoder, 0.0), strict=True):
+        torch.testing.assert_close(with_it, without)
+    generator = Generator().manual_seed(0)
+    codes = codec.drawn(*codec.posterior(images, values), values, generator, 0.0).detach()
+    dreamt, told, _ = codec.dream(codes, values, generator)
+    named = torch.log_softmax(logits(codec.posterior(dreamt, told)[0][:, :3]), 1)
+    entropy = -named.gather(1, told[:, :1].long()).mean()
+    along = torch.cat([g.flatten() for g in torch.autograd.grad(entropy, list(codec.decoder.parameters()))])
+    added = losses(codec.decoder, 6.0)[1] - losses(codec.decoder, 0.0)[1]
+    assert along.norm() > 0
+    torch.testing.assert_close(added, 3 * along, atol=1e-5, rtol=1e-3)
+    whole = losses(codec.decoder, 3.0)[0]
+    with torch.no_grad():  # as where a loss is only looked at
+        assert codec.loss(images, values, Generator().manual_seed(0), 0.5)[0] == whole
+
+
 def test_the_decoder_learns_that_a_judge_reads_what_it_draws(monkeypatch):
     """The loss and the encoder's gradient are the same at every weight, the judge's too; the decoder's grows by that of
     the cross-entropy times its weight.
     """
     torch.manual_seed(0)
-    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, apart=0.0, tie=2.0, legible=1.0)
+    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, apart=0.0, tie=2.0, legible=1.0, judge=True)
     images, values = torch.rand(8, 3, 16, 16), torch.tensor([[0.0, 0.3, 0.4], [2.0, 0.9, 0.1]]).repeat(4, 1)
 
     def losses(module, legible):
@@ -225,7 +256,7 @@ def test_the_judge_reads_true_images_too_through_noise_around_the_place(monkeypa
             seen.append((images + 1) / 2)
             return torch.zeros(len(images), 5)
 
-    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, place="place", legible=1.0)
+    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, place="place", legible=1.0, judge=True)
     codec.judge.reads = Looks()
     grey, values = torch.full((400, 3, 16, 16), 0.5), torch.tensor([[1.0, 0.5, 0.5]]).repeat(400, 1)
     told = codec.judged(grey, values, Generator().manual_seed(0))
@@ -241,7 +272,7 @@ def test_the_judge_reads_true_images_too_through_noise_around_the_place(monkeypa
 
 
 def test_weights_without_a_judge_leave_it_as_it_is():
-    codec, other = (AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, legible=1.0) for _ in range(2))
+    codec, other = (AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, legible=1.0, judge=True) for _ in range(2))
     before = {name: w.clone() for name, w in other.state_dict().items()}
     other.load_state_dict({name: w for name, w in codec.state_dict().items() if not name.startswith("judge.")})
     for name, weight in other.state_dict().items():
@@ -258,6 +289,14 @@ def test_what_is_named_counts_once_half_of_the_images_is_drawn(left, weight):
     images = torch.rand(6, 3, 4, 4, generator=Generator().manual_seed(0))
     error = left * (images - images.mean(0)).square().mean()
     assert drawn_so_far(error, images).item() == pytest.approx(weight, abs=1e-6)
+
+
+def test_a_value_that_nobody_tells_is_not_named():
+    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16)
+    assert codec.misnamed(torch.randn(4, 8), torch.full((4, 3), torch.nan)) == 0
+    values = torch.tensor([[1.0, 0.5, 0.5]])
+    assert codec.misnamed(codec.towards(values)[0], values) < 1e-4
+    assert codec.misnamed(codec.towards(values)[0], torch.tensor([[2.0, 0.5, 0.5]])) > 10
 
 
 def test_what_is_told_by_nobody_is_not_guessed():
