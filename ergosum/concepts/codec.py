@@ -76,21 +76,21 @@ class AttributeCodec(nn.Module):
             parts put together anew (`dream`); without, an encoder that never saw a grey sphere reads that it is none,
             by its colour. legible: weight of the cross-entropy of named values with what is read in such images, which
             the decoder minimises, so that what parts tell is seen however few pixels show it, once half of what images
-            are is drawn; 0 for none. apart: weight of the cross-entropy with which values are guessed from the rest:
-            the guessing network minimises it, the encoder maximises it; 0 for none. place: name of the attribute whose
-            two numbers say where something is, x to the right and y down; none if empty. recolour: probability that the
-            encoder sees an image in other colours while it learns (`recoloured`), so that what it reads holds in
-            colours that it never saw. beside: attributes that another code tells (`grown_codes.py`); their parts come
-            before this code's in what the decoder sees. thin: channels left of the last map before it is flattened,
-            which saves most weights of an encoder; 0 for all. local: whether each attribute is drawn only where it
-            shows in the data (`LocalDecoder`), for images in which what values tell is always at the same place. judge:
-            whether that is read by a judge of its own (`judge.py`) instead of the encoder. channels, side: of an image,
-            side a multiple of 4.
+            are is drawn; 0 for none. judge: deviation of the noise through which a judge of its own reads there
+            (`judge.py`); 0 for none, then the encoder reads. apart: weight of the cross-entropy with which values are
+            guessed from the rest: the guessing network minimises it, the encoder maximises it; 0 for none. place: name
+            of the attribute whose two numbers say where something is, x to the right and y down; none if empty.
+            recolour: probability that the encoder sees an image in other colours while it learns (`recoloured`), so
+            that what it reads holds in colours that it never saw. beside: attributes that another code tells
+            (`grown_codes.py`); their parts come before this code's in what the decoder sees. thin: channels left of the
+            last map before it is flattened, which saves most weights of an encoder; 0 for all. local: whether each
+            attribute is drawn only where it shows in the data (`LocalDecoder`), for images in which what values tell is
+            always at the same place. channels, side: of an image, side a multiple of 4.
     Shape:
         images: (batch, channels, side, side) in [0, 1]. codes: (batch, D), D the sum over parts.
     Raises:
-        ValueError: if the place is no attribute of two numbers, images without three colours are to be recoloured, or
-            `local` does not go with a place.
+        ValueError: if the place is no attribute of two numbers, images without three colours are to be recoloured, noise
+            is negative, or `local` does not go with a place.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class AttributeCodec(nn.Module):
         beside: Sequence[Attribute] = (),
         thin: int = 0,
         local: bool = False,
-        judge: bool = False,
+        judge: float = 0.0,
         channels: int = 3,
         side: int = 32,
     ) -> None:
@@ -116,6 +116,8 @@ class AttributeCodec(nn.Module):
         self.attributes, self.beside = (tuple(Attribute(*a) for a in given) for given in (attributes, beside))
         self.tie, self.edges, self.sleep, self.apart, self.recolour = tie, edges, sleep, apart, recolour
         self.legible = legible
+        if not judge >= 0:
+            raise ValueError(f"judge: expected the deviation of noise, >= 0, got {judge!r}.")
         if not 0 <= recolour <= 1 or (recolour and self.attributes and channels != 3):
             raise ValueError(
                 f"recolour: expected a probability, and 0 of images without three colours, got {recolour!r} of images "
@@ -140,7 +142,7 @@ class AttributeCodec(nn.Module):
         )  # fmt: skip
         guesses = ends[-2] if len(ends) > 1 else 0
         self.guesser = _guessing(rest, guesses) if apart and guesses else None
-        self.judge = Judge(guesses, channels, self.coarse) if judge and legible and guesses else None
+        self.judge = Judge(guesses, channels, self.coarse, judge) if judge and legible and guesses else None
         self.register_load_state_dict_pre_hook(as_new)
         self.apply(_channels_last)
 

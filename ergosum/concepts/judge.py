@@ -19,8 +19,6 @@ from ergosum.nets.blocks import widen
 
 __all__ = ["Judge", "drawn_so_far", "scaled"]
 
-THROUGH = 0.05
-"""Deviation of the noise, of pixels in [0, 1]."""
 WIDTH, THIN = 24, 8
 
 
@@ -28,19 +26,21 @@ class Judge(nn.Module):
     """Logits of named values in images under noise; nothing but training needs it, so that cards have no weights of it.
 
     Args:
-        numbers: logits of an image. channels: of an image. coarse: a quarter of its side.
+        numbers: logits of an image. channels: of an image. coarse: a quarter of its side. through: deviation of the
+            noise, of pixels in [0, 1].
     Shape:
         images: (batch, channels, 4 coarse, 4 coarse) in [0, 1]. at: (batch, 2), x and y in -1 .. 1, of the place that
         is moved to the middle before the judge looks; None for none. Returns (batch, numbers).
     """
 
-    def __init__(self, numbers: int, channels: int, coarse: int) -> None:
+    def __init__(self, numbers: int, channels: int, coarse: int, through: float) -> None:
         super().__init__()
+        self.through = through
         self.reads = looking(channels, WIDTH, THIN, coarse, numbers)
 
     def forward(self, images: Tensor, at: Tensor | None, generator: Generator) -> Tensor:
         """What is read."""
-        noisy = images + THROUGH * torch.randn(images.shape, generator=generator).to(images)
+        noisy = images + self.through * torch.randn(images.shape, generator=generator).to(images)
         moved = noisy if at is None else centred_at(noisy, at)
         return widen(self.reads(2 * moved - 1))
 

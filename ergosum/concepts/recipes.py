@@ -69,7 +69,7 @@ SCENES = Part(ConceptScenes, hold="both")
 
 def latents() -> Experiment:
     """Concepts of scenes, in codes with a part for each attribute."""
-    codec = Part(AttributeCodec, place="place", rest=4, tie=100.0, thin=16, legible=0.001, judge=True)
+    codec = Part(AttributeCodec, place="place", rest=4, tie=100.0, thin=16, legible=0.001, judge=0.05)
     return in_parts(
         "concepts-latents", "solids by shape, colour, size and place, in codes with a part for each", SCENES, codec,
         10500, 5e-6, cost="37 CPU minutes; its card took 76 in three runs",

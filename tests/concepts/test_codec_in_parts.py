@@ -219,7 +219,7 @@ def test_the_decoder_learns_that_a_judge_reads_what_it_draws(monkeypatch):
     the cross-entropy times its weight.
     """
     torch.manual_seed(0)
-    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, apart=0.0, tie=2.0, legible=1.0, judge=True)
+    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, apart=0.0, tie=2.0, legible=1.0, judge=0.05)
     images, values = torch.rand(8, 3, 16, 16), torch.tensor([[0.0, 0.3, 0.4], [2.0, 0.9, 0.1]]).repeat(4, 1)
 
     def losses(module, legible):
@@ -234,7 +234,7 @@ def test_the_decoder_learns_that_a_judge_reads_what_it_draws(monkeypatch):
         for with_it, without in zip(losses(module, 6.0), losses(module, 0.0), strict=True):
             torch.testing.assert_close(with_it, without)
     assert losses(codec.judge, 0.0)[1].norm() > 0
-    monkeypatch.setattr("ergosum.concepts.judge.THROUGH", 0.0)  # so that the judge reads the same without its noise
+    codec.judge.through = 0.0  # so that it reads the same without its noise
     generator = Generator().manual_seed(0)
     codes = codec.drawn(*codec.posterior(images, values), values, generator, 0.0).detach()
     dreamt, told, _ = codec.dream(codes, values, generator)
@@ -248,7 +248,7 @@ def test_the_decoder_learns_that_a_judge_reads_what_it_draws(monkeypatch):
         torch.testing.assert_close(codec.loss(images, values, Generator().manual_seed(0), 0.5)[0], whole)
 
 
-def test_the_judge_reads_true_images_too_through_noise_around_the_place(monkeypatch):
+def test_the_judge_reads_true_images_too_through_noise_around_the_place():
     seen = []
 
     class Looks(torch.nn.Module):
@@ -256,14 +256,14 @@ def test_the_judge_reads_true_images_too_through_noise_around_the_place(monkeypa
             seen.append((images + 1) / 2)
             return torch.zeros(len(images), 5)
 
-    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, place="place", legible=1.0, judge=True)
+    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, place="place", legible=1.0, judge=0.05)
     codec.judge.reads = Looks()
     grey, values = torch.full((400, 3, 16, 16), 0.5), torch.tensor([[1.0, 0.5, 0.5]]).repeat(400, 1)
     told = codec.judged(grey, values, Generator().manual_seed(0))
     assert told.item() == pytest.approx(math.log(3), abs=1e-5)  # of the shape alone: a place is no named value
     # 307,200 numbers: the deviation is known to .05 / sqrt(614,400) = 6e-5
     assert (seen[0] - grey).std().item() == pytest.approx(0.05, abs=4e-4)
-    monkeypatch.setattr("ergosum.concepts.judge.THROUGH", 0.0)
+    codec.judge.through = 0.0
     spot = torch.zeros(1, 3, 16, 16)
     spot[:, :, 10:12, 4:6] = 1.0
     codec.judged(spot, torch.tensor([[1.0, 5 / 16, 11 / 16]]), Generator())
@@ -272,13 +272,15 @@ def test_the_judge_reads_true_images_too_through_noise_around_the_place(monkeypa
 
 
 def test_weights_without_a_judge_leave_it_as_it_is():
-    codec, other = (AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, legible=1.0, judge=True) for _ in range(2))
+    codec, other = (AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, legible=1.0, judge=0.05) for _ in range(2))
     before = {name: w.clone() for name, w in other.state_dict().items()}
     other.load_state_dict({name: w for name, w in codec.state_dict().items() if not name.startswith("judge.")})
     for name, weight in other.state_dict().items():
         assert torch.equal(weight, (before if name.startswith("judge.") else codec.state_dict())[name])
     other.load_state_dict(codec.state_dict())
     assert all(torch.equal(a, b) for a, b in zip(codec.parameters(), other.parameters(), strict=True))
+    with pytest.raises(ValueError, match="judge: expected the deviation of noise, >= 0, got -1"):
+        AttributeCodec(ATTRIBUTES, judge=-1.0)
     bare = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16)
     with pytest.raises(RuntimeError, match="judge"):
         bare.load_state_dict(codec.state_dict())
