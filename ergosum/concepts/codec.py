@@ -89,8 +89,8 @@ class AttributeCodec(nn.Module):
     Shape:
         images: (batch, channels, side, side) in [0, 1]. codes: (batch, D), D the sum over parts.
     Raises:
-        ValueError: if the place is no attribute of two numbers, images without three colours are to be recoloured, noise
-            is negative, or `local` does not go with a place.
+        ValueError: if the place is no attribute of two numbers, images without three colours are to be recoloured,
+            noise is negative, or `local` does not go with a place.
     """
 
     def __init__(
