@@ -72,7 +72,7 @@ def latents() -> Experiment:
     codec = Part(AttributeCodec, place="place", rest=4, tie=100.0, thin=16, legible=0.001, judge=0.05)
     return in_parts(
         "concepts-latents", "solids by shape, colour, size and place, in codes with a part for each", SCENES, codec,
-        10500, 5e-6, cost="37 CPU minutes; its card took 76 in three runs",
+        10500, 5e-6, cost="60 CPU minutes; its card took 73 in two runs",
     )  # fmt: skip
 
 
