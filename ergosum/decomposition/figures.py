@@ -65,7 +65,7 @@ def _decomposed(model: ImageDecomposer, one: Tensor, two: Tensor, generator: Gen
         Section("Components", "A component fades to grey where it does not count.",
                 figure(components, "Held-out images, each recomposed and decomposed into its components.")),
         Section("Masks and gradients", "Which component each pixel belongs to, and where its energy has a gradient.",
-                figure(maps, "Share of every pixel, and size of the gradient; white is the largest of each.")),
+                figure(maps, "Share of every pixel, and size of the gradient at the image, component by component.")),
         Section("Recombination", "Latents of one image exchanged for those of another, and descent from noise.",
                 figure(exchanged, "Components of held-out images exchanged and added.")),
     ]  # fmt: skip
@@ -106,16 +106,16 @@ def components_sheet(
 
 
 def maps_sheet(model: ImageDecomposer, images: Tensor, generator: Generator) -> Image.Image:
-    """What each energy is about: its share of every pixel, and where it pulls at the image.
+    """What each energy is about: its share of every pixel, and where its gradient gradients at the image.
 
-    Gradients are summed in size over colours; white is the largest pull of the same component on the image.
+    Gradients are summed in size over colours; white is the largest pull that any component has on the image.
     """
     images = images[:SHOWN]
     latents = encode_best(model, images, generator)
     masks = masks_of(model, latents, images)
     bound = [model.bind(latents, None, active=[k]) for k in range(latents.shape[1])]
     gradients = torch.stack([energy.gradient(images).abs().sum(1) for energy in bound], 1)
-    gradients = gradients / gradients.amax((2, 3), keepdim=True).clamp(min=torch.finfo(gradients.dtype).tiny)
+    gradients = gradients / gradients.amax((1, 2, 3), keepdim=True).clamp(min=torch.finfo(gradients.dtype).tiny)
     rows = [("image", images)]
     for k, name in enumerate(_names(model, latents.shape[1])):
         rows += [(f"share of {name}", _grey(masks[:, k])), (f"gradient of {name}", _grey(gradients[:, k]))]
