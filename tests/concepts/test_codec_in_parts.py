@@ -234,6 +234,10 @@ def test_the_decoder_learns_that_a_judge_reads_what_it_draws(monkeypatch):
         for with_it, without in zip(losses(module, 6.0), losses(module, 0.0), strict=True):
             torch.testing.assert_close(with_it, without)
     assert losses(codec.judge, 0.0)[1].norm() > 0
+    seen = []
+    codec.judge.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    losses(codec.judge, 0.0)
+    assert len(seen) == 2 and torch.equal(seen[1], images) and not torch.equal(seen[0], images)
     codec.judge.through = 0.0  # so that it reads the same without its noise
     generator = Generator().manual_seed(0)
     codes = codec.drawn(*codec.posterior(images, values), values, generator, 0.0).detach()
