@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -183,17 +184,19 @@ def test_codes_gain_nothing_from_guesses_that_are_worse_than_none():
     assert codec.misguessed(right, values, True) == codec.misguessed(right, values) < 1e-5
 
 
+def losses_of(codec, images, values, module, legible):
+    """The loss at a weight of what is read, and its gradient by all weights of a module."""
+    codec.legible = legible
+    loss = codec.loss(images, values, Generator().manual_seed(0), 0.5)[0]
+    return loss, torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(module.parameters()))])
+
+
 def test_the_decoder_alone_learns_from_what_is_named_in_what_it_draws(monkeypatch):
     """The loss and the encoder's gradient stay; the decoder's grows by that of the cross-entropy times its weight."""
     torch.manual_seed(0)
-    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, apart=0.0, sleep=0.0, tie=2.0)
+    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, apart=0.0, tie=2.0)
     images, values = torch.rand(8, 3, 16, 16), torch.tensor([[0.0, 0.3, 0.4], [2.0, 0.9, 0.1]]).repeat(4, 1)
-    codec.sleep = 1.0
-
-    def losses(module, legible):
-        codec.legible = legible
-        loss = codec.loss(images, values, Generator().manual_seed(0), 0.5)[0]
-        return loss, torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(module.parameters()))])
+    losses = partial(losses_of, codec, images, values)
 
     for with_it, without in zip(losses(codec.decoder, 3.0), losses(codec.decoder, 0.0), strict=True):
         torch.testing.assert_close(with_it, without, rtol=0, atol=0)  # nothing of these images is drawn so far
@@ -221,11 +224,7 @@ def test_the_decoder_learns_that_a_judge_reads_what_it_draws(monkeypatch):
     torch.manual_seed(0)
     codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, apart=0.0, tie=2.0, legible=1.0, judge=0.05)
     images, values = torch.rand(8, 3, 16, 16), torch.tensor([[0.0, 0.3, 0.4], [2.0, 0.9, 0.1]]).repeat(4, 1)
-
-    def losses(module, legible):
-        codec.legible = legible
-        loss = codec.loss(images, values, Generator().manual_seed(0), 0.5)[0]
-        return loss, torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(module.parameters()))])
+    losses = partial(losses_of, codec, images, values)
 
     for with_it, without in zip(losses(codec.decoder, 3.0), losses(codec.decoder, 0.0), strict=True):
         torch.testing.assert_close(with_it, without, rtol=0, atol=0)  # nothing of these images is drawn so far
