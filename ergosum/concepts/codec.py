@@ -54,7 +54,7 @@ from ergosum.concepts.code_parts import (
 )
 from ergosum.concepts.decoders import Decoder, LocalDecoder
 from ergosum.concepts.encoder import centred_at, looking, recoloured
-from ergosum.concepts.judge import Judge, as_new, drawn_so_far, scaled
+from ergosum.concepts.judge import Judge, as_new, drawn_so_far
 from ergosum.data.attributed import Attribute, columns
 from ergosum.nets.blocks import reduced, widen
 
@@ -77,7 +77,9 @@ class AttributeCodec(nn.Module):
             by its colour. legible: weight of the cross-entropy of named values with what is read in such images, which
             the decoder minimises, so that what parts tell is seen however few pixels show it, once half of what images
             are is drawn; 0 for none. judge: deviation of the noise through which a judge of its own reads there
-            (`judge.py`); 0 for none, then the encoder reads. apart: weight of the cross-entropy with which values are
+            (`judge.py`); 0 for none, then the encoder reads. hue: name of the attribute of which images in other
+            colours tell nothing; the judge sees half of all images so, that it knows the other values in colours in
+            which they were never shown; none if empty. apart: weight of the cross-entropy with which values are
             guessed from the rest: the guessing network minimises it, the encoder maximises it; 0 for none. place: name
             of the attribute whose two numbers say where something is, x to the right and y down; none if empty.
             recolour: probability that the encoder sees an image in other colours while it learns (`recoloured`), so
@@ -90,7 +92,7 @@ class AttributeCodec(nn.Module):
         images: (batch, channels, side, side) in [0, 1]. codes: (batch, D), D the sum over parts.
     Raises:
         ValueError: if the place is no attribute of two numbers, images without three colours are to be recoloured,
-            noise is negative, or `local` does not go with a place.
+            noise is negative, the hue is no attribute, or `local` does not go with a place.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class AttributeCodec(nn.Module):
         thin: int = 0,
         local: bool = False,
         judge: float = 0.0,
+        hue: str = "",
         channels: int = 3,
         side: int = 32,
     ) -> None:
@@ -123,6 +126,13 @@ class AttributeCodec(nn.Module):
                 f"recolour: expected a probability, and 0 of images without three colours, got {recolour!r} of images "
                 f"of {channels}."
             )
+        named = {a.name: at for a, at in zip(self.attributes, columns(self.attributes), strict=True) if a.values}
+        if hue and self.attributes and (hue not in named or channels != 3):
+            raise ValueError(
+                f"hue: expected the name of an attribute of named values, and none of images without three colours, "
+                f"got {hue!r} of images of {channels}."
+            )
+        self.hue = named.get(hue)
         sizes = [part_size(a) for a in self.attributes] + [rest]
         ends = torch.tensor(sizes).cumsum(0).tolist()
         self.parts = tuple(slice(end - size, end) for size, end in zip(sizes, ends, strict=True))
@@ -282,13 +292,15 @@ class AttributeCodec(nn.Module):
             read = self.posterior(self._seen(seen, generator), told, others)
             misread = misread + self.sleep * self.misread(*read, told)
             weight = self.legible * drawn_so_far(error.detach(), images)
+            worse = None
             if self.judge is not None:
-                unread = self.judged(scaled(dreamt, weight), told, generator, others)
-                unread = unread + self.judged(images, values, generator, beside)
-            elif dreamt.requires_grad:
-                (slope,) = torch.autograd.grad(self.misnamed(read[0], told), seen, retain_graph=True)
+                unread, worse = self.judged(seen, told, generator, others, drawn=True)
+                unread = unread + self.judged(images, values, generator, beside)[0]
+            if dreamt.requires_grad:
+                worse = self.misnamed(read[0], told) if worse is None else worse
+                (slope,) = torch.autograd.grad(worse, seen, retain_graph=True)
                 drawn = (slope * dreamt).sum()
-                unread = weight * (drawn - drawn.detach())  # its gradient is the decoder's alone, its value 0
+                unread = unread + weight * (drawn - drawn.detach())  # its gradient is the decoder's alone, its value 0
         loss = error + self.edges * fine + divergence * (kl + self.tie * misread) + unread
         if self.guesser is not None:
             loss = loss + self.apart * self.guessed(codes[:, rest], values)
@@ -305,14 +317,30 @@ class AttributeCodec(nn.Module):
                 told = told + (each * known).sum() / known.sum().clamp(min=1)
         return told
 
-    def judged(self, images: Tensor, values: Tensor, generator: Generator, beside: Tensor | None = None) -> Tensor:
-        """The cross-entropy of named values with what the judge reads in images, summed over attributes."""
+    def judged(
+        self, images: Tensor, values: Tensor, generator: Generator, beside: Tensor | None = None, drawn: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """The cross-entropy of named values with what the judge reads in images, summed over attributes; and the same
+        where each counts as far as it is read worse than in true images.
+        """
         assert self.judge is not None
         at = beside[:, self.place] if beside is not None and self.place is not None else None
         if self.sought is not None:
             at = torch.where(self.known(values), self.towards(values)[0], 0.0)[:, self.sought]
+        if self.hue is not None:
+            images, changed = recoloured(images, 0.5, generator)
+            values = values.clone()
+            values[changed, self.hue] = torch.nan
         read = self.judge(images, None if at is None else at * HALF, generator)
-        return self.misguessed(read, values, named=True)
+        whole = worse = 0 * read.sum()
+        for attribute, column, part in zip(self.attributes, columns(self.attributes), self.parts, strict=False):
+            known = ~values[:, column].isnan().any(1)
+            if attribute.values and known.any():
+                value = values[known, column][:, 0].long()
+                each = F.cross_entropy(read[known, part], value, reduction="none")
+                self.judge.remember(each, part.start + value, drawn)
+                whole, worse = whole + each.mean(), worse + (self.judge.behind(part.start + value) * each).mean()
+        return whole, worse
 
     def guessed(self, rest: Tensor, values: Tensor) -> Tensor:
         """What guesser and encoder learn from guesses of values by the rest of codes (batch, rest): the guesser's
@@ -324,10 +352,10 @@ class AttributeCodec(nn.Module):
         hidden = functional_call(self.guesser, frozen, rest)
         return self.misguessed(self.guesser(rest.detach()), values) - self.misguessed(hidden, values, chance=True)
 
-    def misguessed(self, guess: Tensor, values: Tensor, chance: bool = False, named: bool = False) -> Tensor:
+    def misguessed(self, guess: Tensor, values: Tensor, chance: bool = False) -> Tensor:
         """The cross-entropy of values with guesses of them (batch, their parts), summed over attributes; of numbers
-        that of a normal distribution of deviation 1, but for its constant, unless `named` asks for named values alone.
-        With `chance` no guess counts more than one that knows nothing.
+        that of a normal distribution of deviation 1, but for its constant. With `chance` no guess counts more than one
+        that knows nothing.
         """
         centre, told = self.towards(values)[0], guess.new_zeros(())
         for attribute, column, part in zip(self.attributes, columns(self.attributes), self.parts, strict=False):
@@ -335,8 +363,6 @@ class AttributeCodec(nn.Module):
             if attribute.values:
                 each = F.cross_entropy(guess[:, part], values[:, column][:, 0].nan_to_num().long(), reduction="none")
                 ignorant = math.log(len(attribute.values))
-            elif named:
-                continue
             else:
                 each = (guess[:, part] - centre[:, part]).square().sum(1) / 2
                 ignorant = attribute.numbers / 2
@@ -346,7 +372,7 @@ class AttributeCodec(nn.Module):
 
     def _seen(self, images: Tensor, generator: Generator) -> Tensor:
         """What the encoder sees of images while it learns."""
-        return recoloured(images, self.recolour, generator) if self.recolour else images
+        return recoloured(images, self.recolour, generator)[0] if self.recolour else images
 
     def misread(self, mean: Tensor, deviation: Tensor, values: Tensor) -> Tensor:
         """The divergence of posteriors from where values say that codes lie, summed over their parts."""

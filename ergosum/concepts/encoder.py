@@ -33,8 +33,8 @@ def centred_at(images: Tensor, place: Tensor) -> Tensor:
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def recoloured(images: Tensor, probability: float, generator: Generator) -> Tensor:
-    """Images (n, 3, side, side), each with a probability in other colours; greys stay.
+def recoloured(images: Tensor, probability: float, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Images (n, 3, side, side), each with a probability in other colours, and which are, (n,) bool; greys stay.
 
     The difference of a pixel's channels from their mean goes through a random 3 x 3 matrix of deviation 0.8; the mean
     stays, and what leaves [0, 1] is clamped.
@@ -44,4 +44,4 @@ def recoloured(images: Tensor, probability: float, generator: Generator) -> Tens
     chosen = (torch.rand(n, generator=generator) < probability).to(images.device)
     grey = images.mean(1, keepdim=True)
     mixed = (grey + torch.einsum("nij,njhw->nihw", matrix, images - grey)).clamp(0, 1)
-    return torch.where(chosen[:, None, None, None], mixed, images)
+    return torch.where(chosen[:, None, None, None], mixed, images), chosen

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 
 from ergosum.concepts.counting import LEVELS, drawn_images
 from ergosum.concepts.sampling import judged
-from ergosum.concepts.scores import Asked, accuracies, conjunctions, score_formulas
+from ergosum.concepts.scores import Asked, conjunctions, of_true_images, score_formulas
 from ergosum.density.algebra import lifted, tree
 from ergosum.density.formulas import Vocabulary, meaning
 from ergosum.density.sampling import CHUNK, Drawn, Passing, decoded, drawing
@@ -62,7 +62,7 @@ def score_told(model: Any, data: Any, n: int, seed: int) -> dict[str, Any]:
         for row in told.pop("conjunctions"):
             rows.append({**row, "row": row["row"].replace("and", kind, 1)})
         made |= {key.replace("and", kind, 1): value for key, value in told.items()}
-    reader = accuracies(model.attributes, data.read(held.images), held.values)
+    reader = of_true_images(model.attributes, data, data.read, held)
 
     def of(one: Asked, count: int) -> Tensor:
         with silence():  # shares are measured, not warned of
@@ -70,7 +70,7 @@ def score_told(model: Any, data: Any, n: int, seed: int) -> dict[str, Any]:
         return decoded(model, told.drawn.x)
 
     formulas = score_formulas(model.attributes, model.somewhere(1, generator), data.read, of, n, generator)
-    told = {**made, "conjunctions": rows, "reader": reader, **formulas}
+    told = {**made, "conjunctions": rows, **reader, **formulas}
     met = [
         target(what, told[key], wanted, more)
         for key, (what, wanted, more) in TARGETS.items()

@@ -24,6 +24,7 @@ import torch
 from torch import Generator, Tensor
 
 from ergosum.concepts.inference import infer
+from ergosum.concepts.likeness import distance, where_read
 from ergosum.concepts.model import Concepts
 from ergosum.concepts.sampling import NEAR, satisfied
 from ergosum.data.attributed import Attribute, columns
@@ -44,10 +45,12 @@ __all__ = [
     "conjunctions",
     "formula_row",
     "formulas",
+    "of_true_images",
     "random_formulas",
     "right",
     "score_concepts",
     "score_formulas",
+    "shown_together",
     "tables",
     "variation",
 ]
@@ -69,6 +72,8 @@ SHOWN = {
     "and_held_out_place": "a value and a place never shown together",
 }  # fmt: skip
 """What rows of conjunctions are called in tables."""
+TRUE = 5_000_000
+"""Seed of the true images that draws are compared with."""
 RANDOM, DEPTH = 30, 3
 """Random formulas, and how many signs they have inside each other."""
 Reader = Callable[[Tensor], Tensor]
@@ -222,7 +227,7 @@ def score_concepts(
         return own(meaning(one.formula, known, one.shares), count)
 
     told: dict[str, Any] = {"card": name, "n": n, "seed": seed, **{k: v for k, v in options.items() if v is not None}}
-    told["reader"] = accuracies(attributes, read(held.images), held.values)
+    told |= of_true_images(attributes, data, read, held)
     told |= conjunctions(attributes, data, read, held.values, together)
     told |= score_formulas(attributes, known, read, of, n, generator)
     told |= _inferred(model, held, generator)
@@ -276,6 +281,28 @@ def accuracies(attributes: Sequence[Attribute], read: Tensor, values: Tensor) ->
     return {**dict(zip(names, ok.float().mean(0).tolist(), strict=True)), "all": ok.all(1).float().mean().item()}
 
 
+def of_true_images(attributes: Sequence[Attribute], data: Any, read: Reader, held: Any) -> dict[str, Any]:
+    """`reader`, its accuracies on held-out images, and their distance from others; `mean_image`, that of their mean."""
+    found = read(held.images)
+    told: dict[str, Any] = {"reader": accuracies(attributes, found, held.values)}
+    true = distance(data, where_read(attributes, held.values, found), held.images, TRUE)
+    if true is not None:
+        told["reader"]["distance"] = true
+        mean = held.images.mean(0, keepdim=True).expand_as(held.images)
+        told["mean_image"] = {"distance": distance(data, held.values, mean, TRUE)}
+    return told
+
+
+def shown_together(data: Any, values: Tensor) -> dict[str, Tensor]:
+    """Which values (n, columns) training shows together, and which it does not, each (n,) bool."""
+    pair = getattr(data, "held_out_pair", None)
+    unseen = data.held_out(values) if hasattr(data, "held_out") else torch.zeros(len(values), dtype=torch.bool)
+    if pair is None:
+        return {"and_seen": ~unseen, "and_held_out": unseen}
+    both = unseen & pair(values)
+    return {"and_seen": ~unseen, "and_held_out": both, "and_held_out_place": unseen & ~both}
+
+
 def conjunctions(
     attributes: Sequence[Attribute], data: Any, read: Reader, values: Tensor, draws: Callable[[Tensor], Tensor]
 ) -> dict[str, Any]:
@@ -285,19 +312,18 @@ def conjunctions(
         values: (n, columns), asked for. draws: images of some of them, one each. data: their `held_together` names the
             attributes whose combinations are held out, of which `together` tells alone.
     """
-    ok, rows = read(draws(values)), []
-    pair = getattr(data, "held_out_pair", None)
-    unseen = data.held_out(values) if hasattr(data, "held_out") else torch.zeros(len(values), dtype=torch.bool)
-    sets = {"and_seen": ~unseen, "and_held_out": unseen}
-    if pair is not None:
-        both = unseen & pair(values)
-        sets = {"and_seen": ~unseen, "and_held_out": both, "and_held_out_place": unseen & ~both}
+    made = draws(values)
+    ok, rows = read(made), []
+    asked = where_read(attributes, values, ok)
     told: dict[str, Any] = {}
     together = [n for n, a in enumerate(attributes) if a.name in getattr(data, "held_together", ())]
-    for key, chosen in sets.items():
+    for key, chosen in shown_together(data, values).items():
         if chosen.any():
             rows.append({"row": key, "n": int(chosen.sum()), **accuracies(attributes, ok[chosen], values[chosen])})
             told[key] = rows[-1]["all"]
+            apart = distance(data, asked[chosen], made[chosen], TRUE)
+            if apart is not None:
+                rows[-1]["distance"] = apart
             if together:
                 both = right(attributes, ok[chosen], values[chosen])[:, together].all(1)
                 told[f"{key}_together"] = rows[-1]["together"] = both.float().mean().item()
@@ -362,7 +388,10 @@ def tables(scores: dict[str, Any]) -> list[Table]:
         names = [k for k in scores["conjunctions"][0] if k not in ("row", "n")]
         rows = [{**row, "row": SHOWN.get(row["row"], row["row"])} for row in scores["conjunctions"]]
         rows.append({"row": "true images", "n": scores["n"], **scores["reader"]})
-        made.append(Table(("row", "n"), dict.fromkeys(names, 3), rows, "All attributes at once, read right"))
+        if "mean_image" in scores:
+            rows.append({"row": "mean image", **scores["mean_image"]})
+        decimals = {name: 4 if name == "distance" else 3 for name in names}
+        made.append(Table(("row", "n"), decimals, rows, "All attributes at once, read right"))
     if scores.get("formulas"):
         title = "Formulas: satisfied, and how far the shares are from those asked for"
         rows = [{**row, "shares": ", ".join(f"{s:g}" for s in row["shares"] or ())} for row in scores["formulas"]]

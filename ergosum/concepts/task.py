@@ -316,7 +316,11 @@ class ConceptDensities(Densities):
         """Draws of every value, and the tables of the score."""
         from ergosum.concepts.figures import sections
 
-        return sections(model, scores, seed)  # type: ignore[arg-type]
+        try:
+            data = self.data.build(split="test")
+        except (FileNotFoundError, ImportError):
+            data = None
+        return sections(model, scores, seed, data)  # type: ignore[arg-type]
 
     @property
     def takes_source(self) -> bool:

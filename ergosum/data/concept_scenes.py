@@ -127,6 +127,10 @@ class ConceptScenes:
         record = self._stored.batch(rows)
         return Attributed(record.images, record.attributes)
 
+    def showing(self, values: Tensor, generator: Generator) -> Attributed:
+        """Images of one solid each with these values (n, 5), as `drawn`."""
+        return Attributed(self.drawn(values[:, None], generator), values)
+
     def drawn(self, values: Tensor, generator: Generator) -> Tensor:
         """Images (n, 3, side, side) of solids with these values (n, objects, 5), NaN where there is none; they are
         turned, and light and camera moved, at random.

@@ -8,7 +8,7 @@ from torch import Generator
 from ergosum.concepts.code_parts import FINE, SPREAD, corners, logits, nearest
 from ergosum.concepts.codec import AttributeCodec
 from ergosum.concepts.encoder import centred_at
-from ergosum.concepts.judge import drawn_so_far
+from ergosum.concepts.judge import Judge, drawn_so_far
 from ergosum.data.attributed import Attribute
 from ergosum.data.concept_scenes import ConceptScenes
 
@@ -219,7 +219,7 @@ def test_the_decoder_alone_learns_from_what_is_named_in_what_it_draws(monkeypatc
 
 def test_the_decoder_learns_that_a_judge_reads_what_it_draws(monkeypatch):
     """The loss and the encoder's gradient are the same at every weight, the judge's too; the decoder's grows by that of
-    the cross-entropy times its weight.
+    the cross-entropy times its weight, and times how far each value is behind true images.
     """
     torch.manual_seed(0)
     codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, apart=0.0, tie=2.0, legible=1.0, judge=0.05)
@@ -238,10 +238,13 @@ def test_the_decoder_learns_that_a_judge_reads_what_it_draws(monkeypatch):
     losses(codec.judge, 0.0)
     assert len(seen) == 2 and torch.equal(seen[1], images) and not torch.equal(seen[0], images)
     codec.judge.through = 0.0  # so that it reads the same without its noise
+    monkeypatch.setattr(codec.judge, "behind", lambda values: torch.where(values == 0, 1.0, 0.25))
     generator = Generator().manual_seed(0)
     codes = codec.drawn(*codec.posterior(images, values), values, generator, 0.0).detach()
     dreamt, told, _ = codec.dream(codes, values, generator)
-    entropy = torch.nn.functional.cross_entropy(codec.judge(dreamt, None, generator)[:, :3], told[:, 0].long())
+    read, colour = codec.judge(dreamt, None, generator)[:, :3], told[:, 0].long()
+    each = torch.nn.functional.cross_entropy(read, colour, reduction="none")
+    entropy = (torch.where(colour == 0, 1.0, 0.25) * each).mean()
     along = torch.cat([g.flatten() for g in torch.autograd.grad(entropy, list(codec.decoder.parameters()))])
     added = losses(codec.decoder, 6.0)[1] - losses(codec.decoder, 0.0)[1]
     assert along.norm() > 0
@@ -251,27 +254,80 @@ def test_the_decoder_learns_that_a_judge_reads_what_it_draws(monkeypatch):
         torch.testing.assert_close(codec.loss(images, values, Generator().manual_seed(0), 0.5)[0], whole)
 
 
+class Looks(torch.nn.Module):
+    """Reads nothing, and keeps what it was shown."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def forward(self, images):
+        self.seen.append((images + 1) / 2)
+        return torch.zeros(len(images), 5)
+
+
 def test_the_judge_reads_true_images_too_through_noise_around_the_place():
-    seen = []
-
-    class Looks(torch.nn.Module):
-        def forward(self, images):
-            seen.append((images + 1) / 2)
-            return torch.zeros(len(images), 5)
-
     codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, place="place", legible=1.0, judge=0.05)
-    codec.judge.reads = Looks()
+    codec.judge.reads = looks = Looks()
     grey, values = torch.full((400, 3, 16, 16), 0.5), torch.tensor([[1.0, 0.5, 0.5]]).repeat(400, 1)
-    told = codec.judged(grey, values, Generator().manual_seed(0))
+    told, _ = codec.judged(grey, values, Generator().manual_seed(0))
     assert told.item() == pytest.approx(math.log(3), abs=1e-5)  # of the shape alone: a place is no named value
     # 307,200 numbers: the deviation is known to .05 / sqrt(614,400) = 6e-5
-    assert (seen[0] - grey).std().item() == pytest.approx(0.05, abs=4e-4)
+    assert (looks.seen[0] - grey).std().item() == pytest.approx(0.05, abs=4e-4)
     codec.judge.through = 0.0
     spot = torch.zeros(1, 3, 16, 16)
     spot[:, :, 10:12, 4:6] = 1.0
     codec.judged(spot, torch.tensor([[1.0, 5 / 16, 11 / 16]]), Generator())
-    assert seen[-1][0, :, 7:9, 7:9].min() > 0.99 and seen[-1].sum().item() == pytest.approx(12, abs=1e-3)
-    assert codec.judged(spot, torch.full((1, 3), torch.nan), Generator()) == 0
+    assert looks.seen[-1][0, :, 7:9, 7:9].min() > 0.99 and looks.seen[-1].sum().item() == pytest.approx(12, abs=1e-3)
+    assert codec.judged(spot, torch.full((1, 3), torch.nan), Generator()) == (0, 0)
+
+
+def test_a_judge_of_images_of_which_nothing_is_told_teaches_nothing(monkeypatch):
+    monkeypatch.setattr("ergosum.concepts.codec.drawn_so_far", lambda error, images: 1.0)
+    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, legible=1.0, judge=0.05)
+    images, values = torch.rand(6, 3, 16, 16), torch.full((6, 3), torch.nan)
+    with_it, without = (losses_of(codec, images, values, codec.decoder, weight) for weight in (5.0, 0.0))
+    torch.testing.assert_close(with_it, without)
+
+
+def test_a_value_counts_as_far_as_it_is_read_worse_than_in_true_images():
+    judge, red = Judge(5, 3, 4, 0.05), torch.tensor([0, 0, 0])
+    assert judge.behind(torch.tensor([0, 4])).tolist() == [1, 1]  # nothing is known
+    judge.remember(torch.tensor([0.1, 0.2, 0.3]), red, False)
+    assert judge.behind(red).tolist() == [1, 1, 1]
+    judge.remember(torch.tensor([0.4]), red[:1], True)
+    judge.remember(torch.tensor([0.6, 0.1]), torch.tensor([1, 2]), False)
+    judge.remember(torch.tensor([0.3, 0.1]), torch.tensor([1, 2]), True)
+    # true .2, drawn .4; true .6, drawn .3; as well; never seen
+    assert judge.behind(torch.arange(4)).tolist() == pytest.approx([0.5, 0.0, 0.0, 1.0])
+    for _ in range(100):
+        judge.remember(torch.tensor([0.3]), red[:1], True)
+    earlier, later = 0.995**100, sum(0.995**k for k in range(100))  # what was drawn long ago is forgotten
+    left = 1 - 0.2 * (earlier + later) / (0.4 * earlier + 0.3 * later)
+    assert judge.behind(red[:1]).item() == pytest.approx(left, abs=1e-5)
+
+
+def test_drawn_and_true_images_are_remembered_apart():
+    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, legible=1.0, judge=0.05)
+    images, values = torch.rand(6, 3, 16, 16), torch.tensor([[1.0, 0.5, 0.5], [torch.nan, 0.5, 0.5]]).repeat(3, 1)
+    codec.judged(images, values, Generator().manual_seed(0))
+    assert codec.judge.read[0, 1].tolist() == [0, 3, 0, 0, 0] and (codec.judge.read[1] == 0).all()
+    whole, behind = codec.judged(images, values, Generator().manual_seed(0), drawn=True)
+    assert codec.judge.read[1, 1].tolist() == [0, 3, 0, 0, 0] and whole > 0 == behind  # they are the same images
+
+
+def test_the_judge_sees_half_of_all_images_in_colours_of_which_nothing_is_told():
+    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, legible=1.0, judge=0.05, hue="colour")
+    codec.judge.through, codec.judge.reads = 0.0, Looks()
+    images, values = torch.rand(400, 3, 16, 16), torch.tensor([[1.0, 0.5, 0.5]]).repeat(400, 1)
+    told, _ = codec.judged(images, values, Generator().manual_seed(0))
+    same = (codec.judge.reads.seen[0] - images).abs().amax((1, 2, 3)) < 1e-6
+    assert abs(same.float().mean().item() - 0.5) < 4 * 0.5 / 20 and told.item() == pytest.approx(math.log(3), abs=1e-5)
+    assert codec.judge.read[0, 1].sum() == same.sum() and not values.isnan().any()
+    with pytest.raises(ValueError, match="hue: expected the name of an attribute of named values"):
+        AttributeCodec(ATTRIBUTES, hue="place")
+    with pytest.raises(ValueError, match="got 'colour' of images of 1"):
+        AttributeCodec(ATTRIBUTES, hue="colour", channels=1)
 
 
 def test_weights_without_a_judge_leave_it_as_it_is():
