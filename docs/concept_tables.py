@@ -30,6 +30,12 @@ SCORES = {
     "infer": "attributes read in held-out images, the least",
     "infer_place": "place read in held-out images, median error [pixels]",
 }
+DISTANCES = {
+    "and_seen": "distance of draws from true images of the same values, combinations that training shows",
+    "and_held_out": "of draws of values never shown together",
+    "true images": "of other true images",
+    "mean image": "of the mean image",
+}
 ROWS = {
     "parts": "a sum over parts (ours)", "whole": "whole code, corrected", "whole-smc": "whole code, 8 particles",
     "joint": "whole code, all values told at once", "sum": "plain sum of energies",
@@ -124,8 +130,19 @@ def cards(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
             leaks = [[row["leak"] for row in s["formulas"] if "leak" in row] for s in scores.values()]
             values = [max(own, default=None) for own in leaks]
         lines.append(f"| {told} | " + " | ".join(number(v, 2 if "pixels" in told else 3) for v in values) + " |")
+    for key, told in DISTANCES.items():
+        values = [distances(s).get(key) for s in scores.values()]
+        lines.append(f"| {told} | " + " | ".join(number(v, 4) for v in values) + " |")
     commands = ", ".join(f"`ergosum score {card} --n {told['n']}`" for card, told in scores.items())
     return [*lines, "", f"{commands}, seed 0, one seed of training each. Empty: no such attribute, or not scored."]
+
+
+def distances(told: Mapping[str, Any]) -> dict[str, float | None]:
+    """How far draws, other true images and their mean are from true ones, where a score tells it."""
+    found = {row["row"]: row.get("distance") for row in told["conjunctions"]}
+    return found | {
+        name: told.get(k, {}).get("distance") for name, k in (("true images", "reader"), ("mean image", "mean_image"))
+    }
 
 
 def formulas(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -194,6 +211,9 @@ def elsewhere(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
             cells = [number(row[key]) for key in ("shape", "colour", "size")] + [number(row["place"], 2)]
             kind = "other light and floor" if row["variant"] == "other" else row["variant"].replace("mujoco", "MuJoCo")
             lines.append(f"| `{card}` | {kind} | {row['images']} | " + " | ".join(cells) + " |")
+    for key, told in DISTANCES.items():
+        values = [distances(s).get(key) for s in scores.values()]
+        lines.append(f"| {told} | " + " | ".join(number(v, 4) for v in values) + " |")
     commands = ", ".join(f"`ergosum score {card} --n {told['n']}`" for card, told in scores.items())
     return [*lines, "", f"{commands}, seed 0, one seed of training."]
 

@@ -69,10 +69,10 @@ SCENES = Part(ConceptScenes, hold="both")
 
 def latents() -> Experiment:
     """Concepts of scenes, in codes with a part for each attribute."""
-    codec = Part(AttributeCodec, place="place", rest=4, tie=100.0, thin=16, legible=0.001, judge=0.05)
+    codec = Part(AttributeCodec, place="place", rest=4, tie=100.0, thin=16, legible=0.003, judge=0.1, hue="colour")
     return in_parts(
-        "concepts-latents", "solids by shape, colour, size and place, in codes with a part for each", SCENES, codec,
-        10500, 5e-6, cost="60 CPU minutes; its card took 73 in two runs",
+        "concepts-latents", "solids by shape, colour, size and place, in codes with a part for each",
+        SCENES.but(count=60_000), codec, 10500, 5e-6, cost="45 CPU minutes",
     )  # fmt: skip
 
 

@@ -27,6 +27,8 @@ __all__ = ["ConceptScenes"]
 
 LEAST, MOST = torch.tensor([0.18, 0.18]), torch.tensor([0.82, 0.80])
 """Places where the largest solid is seen whole."""
+MOST_TESTED = 6_000
+"""Images of a test part, however many the training part has."""
 Hold = Literal["none", "pairs", "places", "both"]
 _JITTER = torch.tensor([0.03, 0.25, 0.25, 0.25, 0.1, 0.1, 0.1])
 _TRIES = 32
@@ -52,7 +54,7 @@ class ConceptScenes:
         side: pixels of an image, 32, 64, 96 or 128.
         hold: combinations that the training part never shows: `none`, `pairs`, `places` or `both`.
         only: values that all solids have, such as {"colour": "purple", "shape": "cube"}.
-        count: images of the part; None takes 20,000, and 4,000 of the test part.
+        count: images of the part; None takes 20,000, and 4,000 of the test part, which has 6,000 at most.
         variant: `usual`; `other`, the same solids lit from the other side on a floor of another colour; or `mujoco`, by
             MuJoCo's renderer (`pip install ergosum[scenes]`), whose images `read` does not read.
         split: `train`, or `test`, which shows all combinations.
@@ -85,7 +87,7 @@ class ConceptScenes:
         _require(split in ("train", "test"), "split", "'train' or 'test'", split)
         self.most, self.side, self.hold, self.split = self._range[1], side, hold, split
         self.only = _numbers(only or {})
-        self.count_of_images = count or (20_000 if split == "train" else 4_000)
+        self.count_of_images = (count or 20_000) if split == "train" else min(count or 4_000, MOST_TESTED)
         self.variant: Variant = variant
         self.seed = seed
         if split == "train" and hold in ("pairs", "both") and set(self.only) >= {0, 1}:
