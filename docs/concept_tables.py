@@ -211,9 +211,6 @@ def elsewhere(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
             cells = [number(row[key]) for key in ("shape", "colour", "size")] + [number(row["place"], 2)]
             kind = "other light and floor" if row["variant"] == "other" else row["variant"].replace("mujoco", "MuJoCo")
             lines.append(f"| `{card}` | {kind} | {row['images']} | " + " | ".join(cells) + " |")
-    for key, told in DISTANCES.items():
-        values = [distances(s).get(key) for s in scores.values()]
-        lines.append(f"| {told} | " + " | ".join(number(v, 4) for v in values) + " |")
     commands = ", ".join(f"`ergosum score {card} --n {told['n']}`" for card, told in scores.items())
     return [*lines, "", f"{commands}, seed 0, one seed of training."]
 

@@ -72,7 +72,7 @@ def latents() -> Experiment:
     codec = Part(AttributeCodec, place="place", rest=4, tie=100.0, thin=16, legible=0.003, judge=0.1, hue="colour")
     return in_parts(
         "concepts-latents", "solids by shape, colour, size and place, in codes with a part for each",
-        SCENES.but(count=60_000), codec, 10500, 5e-6, cost="45 CPU minutes",
+        SCENES.but(count=60_000), codec, 10500, 5e-6, cost="40 CPU minutes",
     )  # fmt: skip
 
 

@@ -389,7 +389,7 @@ def tables(scores: dict[str, Any]) -> list[Table]:
         rows = [{**row, "row": SHOWN.get(row["row"], row["row"])} for row in scores["conjunctions"]]
         rows.append({"row": "true images", "n": scores["n"], **scores["reader"]})
         if "mean_image" in scores:
-            rows.append({"row": "mean image", **scores["mean_image"]})
+            rows.append({"row": "mean image", "n": scores["n"], **scores["mean_image"]})
         decimals = {name: 4 if name == "distance" else 3 for name in names}
         made.append(Table(("row", "n"), decimals, rows, "All attributes at once, read right"))
     if scores.get("formulas"):

@@ -42,6 +42,9 @@ class Attributed(NamedTuple):
 class AttributedData(Protocol):
     """A dataset of images with attributes; yours may draw them as it likes.
 
+    Scores ask for more where it is there: `read(images)`, the values (n, columns) that images show, `held_out(values)`,
+    (n,) bool, whether training never shows them, and `showing(values, generator)`, images that do.
+
     Attributes:
         attributes: in the order of the columns of values. side, channels: of an image.
     """

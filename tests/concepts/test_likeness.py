@@ -11,6 +11,7 @@ from ergosum.concepts.scores import conjunctions, of_true_images, score_concepts
 from ergosum.data.attributed import Attribute, Attributed
 from ergosum.data.avatars import Avatars
 from ergosum.data.concept_scenes import ConceptScenes
+from ergosum.report.tables import as_text
 from tests.concepts.exact import exact
 from tests.concepts.test_reading_concepts import Data
 
@@ -95,6 +96,7 @@ def test_conjunctions_tell_how_far_draws_are():
     told |= of_true_images(Turned.attributes, Held(), lambda images: images[:, 0, 0, :1], held)
     assert told["reader"]["distance"] < 0.1 < told["mean_image"]["distance"]
     (table,) = tables({**told, "n": 40})
+    assert as_text(table).splitlines()[-1].split()[:2] == ["mean", "image"]
     assert [row["row"] for row in table.rows][-2:] == ["true images", "mean image"] and table.decimals["distance"] == 4
 
 
