@@ -3,6 +3,7 @@
 python docs/concept_tables.py      # no training; each table is followed by the command that made its numbers
 """
 
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,12 @@ SCORES = {
     "infer_place": "place read in held-out images, median error [pixels]",
 }
 DISTANCES = {
-    "and_seen": "distance of draws from true images of the same values, combinations that training shows",
-    "and_held_out": "of draws of values never shown together",
-    "true images": "of other true images",
-    "mean image": "of the mean image",
+    "and_seen": "distance from true images of the same values: draws of combinations that training shows",
+    "and_held_out": "distance: draws of values never shown together",
+    "and_held_out_place": "distance: draws of a colour and a place never shown together",
+    "true images": "distance: other true images",
+    "another value": "distance: true images of another value",
+    "mean image": "distance: the mean image",
 }
 ROWS = {
     "parts": "a sum over parts (ours)", "whole": "whole code, corrected", "whole-smc": "whole code, 8 particles",
@@ -91,6 +94,9 @@ def main() -> None:
     scenes = zoo.CARDS / "concepts-scenes" / "scores.json"
     if scenes.is_file():
         replace_block(PAGE, "pixels", pixels(next(iter(read_json(scenes).values()))))
+    others = sorted((RESULTS / "concepts-seeds").glob("seed*.json"))
+    if others and found:
+        replace_block(PAGE, "seeds", seeds([scores["concepts-latents"], *map(read_json, others)]))
     if (RESULTS / "concepts").is_dir():
         replace_block(PAGE, "rivals", rivals(RESULTS / "concepts"))
     if (RESULTS / "planar_tasks.json").is_file():
@@ -140,9 +146,24 @@ def cards(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def distances(told: Mapping[str, Any]) -> dict[str, float | None]:
     """How far draws, other true images and their mean are from true ones, where a score tells it."""
     found = {row["row"]: row.get("distance") for row in told["conjunctions"]}
-    return found | {
-        name: told.get(k, {}).get("distance") for name, k in (("true images", "reader"), ("mean image", "mean_image"))
-    }
+    others = {"true images": "reader", "another value": "another_value", "mean image": "mean_image"}
+    return found | {name: told.get(key, {}).get("distance") for name, key in others.items()}
+
+
+def seeds(scores: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The same recipe from other seeds, a column each, and their mean and deviation."""
+    lines = ["| | " + " | ".join(f"seed {n}" for n in range(len(scores))) + " | mean | deviation |"]
+    lines.append("|---|" + "---|" * (len(scores) + 2))
+    rows = {told: [s[key]["all"] if key == "reader" else s.get(key) for s in scores] for key, told in SCORES.items()}
+    rows |= {told: [distances(s).get(key) for s in scores] for key, told in DISTANCES.items()}
+    for told, values in rows.items():
+        if None in values or told == SCORES["reader"] or told == DISTANCES["mean image"]:
+            continue
+        decimals = 4 if told in DISTANCES.values() else 2 if "pixels" in told else 3
+        cells = [*values, statistics.mean(values), statistics.stdev(values)]
+        lines.append(f"| {told} | " + " | ".join(number(v, decimals) for v in cells) + " |")
+    told = "`ergosum train concepts-latents --run.seed S --out runs/seedS`, then `ergosum score runs/seedS --n 1000`"
+    return [*lines, "", f"{told}; seed 0 of the score, {scores[0]['n']} draws of each kind. The card is seed 0."]
 
 
 def formulas(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -77,11 +77,12 @@ class AttributeCodec(nn.Module):
             by its colour. legible: weight of the cross-entropy of named values with what is read in such images, which
             the decoder minimises, so that what parts tell is seen however few pixels show it, once half of what images
             are is drawn; 0 for none. judge: deviation of the noise through which a judge of its own reads there
-            (`judge.py`); 0 for none, then the encoder reads. hue: name of the attribute of which images in other
-            colours tell nothing; the judge sees half of all images so, that it knows the other values in colours in
-            which they were never shown; none if empty. apart: weight of the cross-entropy with which values are
-            guessed from the rest: the guessing network minimises it, the encoder maximises it; 0 for none. place: name
-            of the attribute whose two numbers say where something is, x to the right and y down; none if empty.
+            (`judge.py`); 0 for none, then the encoder reads. hue: name of the attribute that says the colour; half of
+            the judge's images are then recoloured (`recoloured`) and their colour is not told, so that it knows the
+            other values in colours in which they were never shown; none if empty. apart: weight of the cross-entropy
+            with which values are guessed from the rest: the guessing network minimises it, the encoder maximises it; 0
+            for none. place: name of the attribute whose two numbers say where something is, x to the right and y down;
+            none if empty.
             recolour: probability that the encoder sees an image in other colours while it learns (`recoloured`), so
             that what it reads holds in colours that it never saw. beside: attributes that another code tells
             (`grown_codes.py`); their parts come before this code's in what the decoder sees. thin: channels left of the
@@ -92,7 +93,8 @@ class AttributeCodec(nn.Module):
         images: (batch, channels, side, side) in [0, 1]. codes: (batch, D), D the sum over parts.
     Raises:
         ValueError: if the place is no attribute of two numbers, images without three colours are to be recoloured,
-            noise is negative, the hue is no attribute, or `local` does not go with a place.
+            noise is negative, the hue is no attribute of named values or there is no judge for it, or `local` does not
+            go with a place.
     """
 
     def __init__(
@@ -132,6 +134,8 @@ class AttributeCodec(nn.Module):
                 f"hue: expected the name of an attribute of named values, and none of images without three colours, "
                 f"got {hue!r} of images of {channels}."
             )
+        if hue and not (judge and legible):
+            raise ValueError(f"hue: expected judge > 0 and legible > 0 beside it, got {judge!r} and {legible!r}.")
         self.hue = named.get(hue)
         sizes = [part_size(a) for a in self.attributes] + [rest]
         ends = torch.tensor(sizes).cumsum(0).tolist()
@@ -332,14 +336,18 @@ class AttributeCodec(nn.Module):
             values = values.clone()
             values[changed, self.hue] = torch.nan
         read = self.judge(images, None if at is None else at * HALF, generator)
-        whole = worse = 0 * read.sum()
+        entropies, numbers = [], []
         for attribute, column, part in zip(self.attributes, columns(self.attributes), self.parts, strict=False):
             known = ~values[:, column].isnan().any(1)
             if attribute.values and known.any():
                 value = values[known, column][:, 0].long()
-                each = F.cross_entropy(read[known, part], value, reduction="none")
-                self.judge.remember(each, part.start + value, drawn)
-                whole, worse = whole + each.mean(), worse + (self.judge.behind(part.start + value) * each).mean()
+                entropies.append(F.cross_entropy(read[known, part], value, reduction="none"))
+                numbers.append(part.start + value)
+        if numbers and torch.is_grad_enabled():
+            self.judge.remember(torch.cat(entropies), torch.cat(numbers), drawn)
+        whole = worse = 0 * read.sum()
+        for each, number in zip(entropies, numbers, strict=True):
+            whole, worse = whole + each.mean(), worse + (self.judge.behind(number) * each).mean()
         return whole, worse
 
     def guessed(self, rest: Tensor, values: Tensor) -> Tensor:

@@ -8,9 +8,9 @@ from PIL import Image
 from torch import Generator, Tensor
 
 from ergosum.concepts.elsewhere import elsewhere_tables
-from ergosum.concepts.likeness import nearest_true, where_read
+from ergosum.concepts.likeness import nearest_true, shows, where_read
 from ergosum.concepts.model import Concepts
-from ergosum.concepts.scores import SHOWN, conjunction, formulas, shown_together, tables
+from ergosum.concepts.scores import SHOWN, Reader, conjunction, formulas, shown_together, tables
 from ergosum.concepts.unlike import unlike_tables
 from ergosum.density.formulas import meaning, vocabulary
 from ergosum.density.sampling import decoded, draw
@@ -52,35 +52,38 @@ def formula_sheet(model: Concepts, generator: Generator) -> Image.Image | None:
     return sheet(rows, boxed=()) if rows else None
 
 
-def likeness_sheet(model: Concepts, data: Any, generator: Generator) -> Image.Image | None:
+def likeness_sheet(model: Concepts, data: Any, read: Reader | None, generator: Generator) -> Image.Image | None:
     """Ten draws of all attributes at once of combinations that training shows, and of each kind that it does not, and
     under each the nearest true image of the same values, at the place that is read; None of data that make no image of
-    given values.
+    given values, or without a reader.
     """
-    if not hasattr(data, "showing"):
+    if read is None or not shows(data):
         return None
     values, rows = data.attributed(CANDIDATES, generator).values, []
+    values = values[~values.isnan().any(1)]
     for key, chosen in shown_together(data, values).items():
         asked = values[chosen][:OF_A_VALUE]
         if len(asked):
             images = decoded(model, draw([model], conjunction(model, asked), len(asked), generator).x)
             rows.append((f"{SHOWN[key]}: draws", _rgb(images)))
-            at = where_read(model.attributes, asked, data.read(images))
+            at = where_read(model.attributes, asked, read(images))
             rows.append(("nearest true images", _rgb(nearest_true(data, at, images, generator))))
-    return sheet(rows, boxed=())
+    return sheet(rows, boxed=()) if rows else None
 
 
-def sections(model: Concepts, scores: Mapping[str, Any], seed: int, data: Any = None) -> list[Section]:
+def sections(
+    model: Concepts, scores: Mapping[str, Any], seed: int, data: Any = None, read: Reader | None = None
+) -> list[Section]:
     """What a report shows: targets, draws of every value, and the tables of the score.
 
     Args:
-        data: the test part; without, no true images stand beside the draws.
+        data: the test part, and read: what reads its images; without, no true images stand beside the draws.
     """
     generator = torch.Generator().manual_seed(seed)
     draws = figure(value_sheet(model, generator), "Ten draws of every value alone, and of the prior, which has none.")
     joined = formula_sheet(model, generator)
     draws += figure(joined, "Ten draws of formulas, with the shares of alternatives.") if joined else ""
-    beside = likeness_sheet(model, data, generator)
+    beside = likeness_sheet(model, data, read, generator)
     draws += figure(beside, "Draws of all attributes at once, and the true images that are nearest.") if beside else ""
     told = "".join(
         as_html(table) for table in [*tables(dict(scores)), *unlike_tables(scores), *elsewhere_tables(scores)]

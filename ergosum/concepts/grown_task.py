@@ -96,6 +96,9 @@ class GrownDensities(ConceptDensities):
         told = score_concepts(name, grown, held, held.read, n, seed) | self.score_unlike(grown, n, seed)
         return told | {"source": self.data.cls.__name__}
 
+    def test_part(self) -> None:
+        """Nothing: data of one set have other columns than what has grown from several."""
+
     def _held(self, wanted: Sequence[Attribute]) -> "_Held | None":
         """The test part, in columns of these attributes; None without the data, or if they have no reader."""
         try:

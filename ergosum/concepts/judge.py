@@ -23,7 +23,7 @@ from ergosum.nets.blocks import widen
 __all__ = ["Judge", "drawn_so_far"]
 
 WIDTH, THIN = 24, 8
-KEEPS = 0.995
+KEEPS = 0.985
 """Share of what is remembered of earlier images after each update."""
 
 
@@ -54,21 +54,23 @@ class Judge(nn.Module):
 
     @torch.no_grad()
     def remember(self, entropies: Tensor, values: Tensor, drawn: bool) -> None:
-        """Take note of how badly values are read in true images or in drawn ones.
+        """Take note of how badly values are read in the true or the drawn images of an update.
 
         Shape:
-            entropies: of what is read, (n,), and values: numbers of their logits, (n,).
+            entropies: of what is read, (m,), and values: numbers of their logits, (m,), of all attributes together.
         """
         kept = self.read[int(drawn)].mul_(KEEPS)
         kept[0].index_add_(0, values, entropies.to(kept))
         kept[1].index_add_(0, values, torch.ones_like(entropies).to(kept))
 
     def behind(self, values: Tensor) -> Tensor:
-        """max(0, 1 - t / d) of values (n,), t and d the mean cross-entropies of true and drawn images of each; 1 where
-        nothing is known of either.
+        """max(0, 1 - t / d) of values (n,), t and d the mean cross-entropies with which each was read in true and in
+        drawn images; 1 as long as it was not read in both.
         """
-        true, drawn = self.read[:, 0] / self.read[:, 1]
-        return (1 - true / drawn).clamp(min=0).nan_to_num(1.0)[values]
+        sums, counts = self.read[:, 0], self.read[:, 1]
+        true, drawn = sums / counts.clamp(min=1e-6)
+        share = (drawn - true).clamp(min=0) / drawn.clamp(min=1e-12)
+        return torch.where((counts > 0).all(0), share, 1.0)[values]
 
 
 def drawn_so_far(error: Tensor, images: Tensor) -> Tensor:

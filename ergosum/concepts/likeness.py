@@ -6,8 +6,9 @@ show values v is compared with what it should be, all that v does not tell being
 $$ d(x, v) = \min_{k \le K} \sqrt{\|x - y_k\|^2 / N} , \qquad y_k \sim p(y | v) . $$
 
 What is told in numbers counts where it is read: a solid that is half a pixel beside its place is wrong there, which
-`place` tells, and would be far from every true one. True images are at some distance, too, for K of them do not show
-everything; theirs is the least that can be expected.
+`place` tells, and would be far from every true one. True images are at some distance, too: K of them do not show
+everything, and the reader is a little off. Theirs, read alike, is what draws are to be compared with; it differs with
+what is shown, a large cube being further from others than a small ball.
 """
 
 from collections.abc import Sequence
@@ -18,24 +19,31 @@ from torch import Generator, Tensor
 
 from ergosum.data.attributed import Attribute
 
-__all__ = ["OTHERS", "distance", "distances", "nearest_true", "where_read"]
+__all__ = ["OTHERS", "distance", "distances", "nearest_true", "shows", "where_read"]
 
 OTHERS = 32
 """K, true images that each is compared with."""
 COMPARED = 100
 """Images of a set that are compared, at most."""
-CHUNK = 50
-"""Images that are compared at once."""
+PIXELS = 50 * 32 * 32
+"""Of images that are compared at once, in one channel."""
+
+
+def shows(data: Any) -> bool:
+    """Whether data make true images of given values; where an image holds several things and the values are those of
+    one of them, they do not.
+    """
+    return hasattr(data, "showing") and getattr(data, "most", 1) == 1
 
 
 def nearest_true(data: Any, values: Tensor, images: Tensor, generator: Generator) -> Tensor:
     """Of each image (n, channels, side, side) the nearest true one of its values (n, columns).
 
     Args:
-        data: what makes true images, by `showing(values, generator)`.
+        data: what makes true images, see `AttributedData`.
     """
-    found = []
-    for v, x in zip(values.split(CHUNK), images.split(CHUNK), strict=True):
+    found, rows = [], max(1, PIXELS // images[0, 0].numel())
+    for v, x in zip(values.split(rows), images.split(rows), strict=True):
         true = data.showing(v.repeat_interleave(OTHERS, 0), generator).images.unflatten(0, (len(v), OTHERS))
         nearest = (true - x[:, None]).square().flatten(2).mean(2).argmin(1)
         found.append(true[torch.arange(len(v)), nearest])
@@ -58,7 +66,7 @@ def distance(data: Any, values: Tensor, images: Tensor, seed: int) -> float | No
     """The root of the mean of d squared over the first images, `COMPARED` at most; None where the data cannot make any,
     or values are not told.
     """
-    if not hasattr(data, "showing") or values.isnan().any() or not len(values):
+    if not shows(data) or values.isnan().any() or not len(values):
         return None
     generator = Generator().manual_seed(seed)
     return distances(data, values[:COMPARED], images[:COMPARED], generator).square().mean().sqrt().item()

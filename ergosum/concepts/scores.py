@@ -24,7 +24,7 @@ import torch
 from torch import Generator, Tensor
 
 from ergosum.concepts.inference import infer
-from ergosum.concepts.likeness import distance, where_read
+from ergosum.concepts.likeness import COMPARED, distance, where_read
 from ergosum.concepts.model import Concepts
 from ergosum.concepts.sampling import NEAR, satisfied
 from ergosum.data.attributed import Attribute, columns
@@ -41,6 +41,7 @@ __all__ = [
     "Asked",
     "Draws",
     "accuracies",
+    "another_value",
     "conjunction",
     "conjunctions",
     "formula_row",
@@ -281,13 +282,29 @@ def accuracies(attributes: Sequence[Attribute], read: Tensor, values: Tensor) ->
     return {**dict(zip(names, ok.float().mean(0).tolist(), strict=True)), "all": ok.all(1).float().mean().item()}
 
 
+def another_value(attributes: Sequence[Attribute], values: Tensor) -> Tensor:
+    """Values (n, columns) with the next value of the first named attribute."""
+    changed = values.clone()
+    for attribute, column in zip(attributes, columns(attributes), strict=True):
+        if attribute.values:
+            changed[:, column] = (changed[:, column] + 1) % len(attribute.values)
+            break
+    return changed
+
+
 def of_true_images(attributes: Sequence[Attribute], data: Any, read: Reader, held: Any) -> dict[str, Any]:
-    """`reader`, its accuracies on held-out images, and their distance from others; `mean_image`, that of their mean."""
+    """`reader`, its accuracies on held-out images, and their distance from others; `another_value`, that of images that
+    show another value of the first named attribute than they are compared for, and `mean_image`, that of their mean.
+    """
     found = read(held.images)
     told: dict[str, Any] = {"reader": accuracies(attributes, found, held.values)}
     true = distance(data, where_read(attributes, held.values, found), held.images, TRUE)
     if true is not None:
         told["reader"]["distance"] = true
+        other = another_value(attributes, held.values[:COMPARED])
+        shown = data.showing(other, Generator().manual_seed(TRUE + 1)).images
+        asked = where_read(attributes, held.values[:COMPARED], read(shown))
+        told["another_value"] = {"distance": distance(data, asked, shown, TRUE)}
         mean = held.images.mean(0, keepdim=True).expand_as(held.images)
         told["mean_image"] = {"distance": distance(data, held.values, mean, TRUE)}
     return told
@@ -388,10 +405,13 @@ def tables(scores: dict[str, Any]) -> list[Table]:
         names = [k for k in scores["conjunctions"][0] if k not in ("row", "n")]
         rows = [{**row, "row": SHOWN.get(row["row"], row["row"])} for row in scores["conjunctions"]]
         rows.append({"row": "true images", "n": scores["n"], **scores["reader"]})
-        if "mean_image" in scores:
-            rows.append({"row": "mean image", "n": scores["n"], **scores["mean_image"]})
+        for key, name in (("another_value", "true images of another value"), ("mean_image", "mean image")):
+            if key in scores:
+                rows.append({"row": name, "n": scores["n"], **scores[key]})
+        title = "All attributes at once, read right"
+        title += f"; distance of {COMPARED} of each, at most, from true images" if "distance" in names else ""
         decimals = {name: 4 if name == "distance" else 3 for name in names}
-        made.append(Table(("row", "n"), decimals, rows, "All attributes at once, read right"))
+        made.append(Table(("row", "n"), decimals, rows, title))
     if scores.get("formulas"):
         title = "Formulas: satisfied, and how far the shares are from those asked for"
         rows = [{**row, "shares": ", ".join(f"{s:g}" for s in row["shares"] or ())} for row in scores["formulas"]]

@@ -316,11 +316,14 @@ class ConceptDensities(Densities):
         """Draws of every value, and the tables of the score."""
         from ergosum.concepts.figures import sections
 
+        return sections(model, scores, seed, self.test_part(), self.reader(shelf))  # type: ignore[arg-type]
+
+    def test_part(self) -> Any:
+        """The test part, whose true images stand beside draws; None without the data or what draws them."""
         try:
-            data = self.data.build(split="test")
+            return self.data.build(split="test")
         except (FileNotFoundError, ImportError):
-            data = None
-        return sections(model, scores, seed, data)  # type: ignore[arg-type]
+            return None
 
     @property
     def takes_source(self) -> bool:

@@ -43,7 +43,9 @@ class AttributedData(Protocol):
     """A dataset of images with attributes; yours may draw them as it likes.
 
     Scores ask for more where it is there: `read(images)`, the values (n, columns) that images show, `held_out(values)`,
-    (n,) bool, whether training never shows them, and `showing(values, generator)`, images that do.
+    (n,) bool, whether training never shows them, and `showing(values, generator)`, an `Attributed` of as many images,
+    each with the values (n, columns) of its row, all told, and all else at random. They are called with up to 1,600
+    rows at once, on the CPU.
 
     Attributes:
         attributes: in the order of the columns of values. side, channels: of an image.

@@ -130,7 +130,16 @@ class ConceptScenes:
         return Attributed(record.images, record.attributes)
 
     def showing(self, values: Tensor, generator: Generator) -> Attributed:
-        """Images of one solid each with these values (n, 5), as `drawn`."""
+        """Images of one solid each with these values, turned, and with light and camera moved, at random.
+
+        Shape:
+            values: (n, 5). Returns images (n, 3, side, side), and the same values.
+        Raises:
+            ValueError: if values have another shape, or one is not told.
+        """
+        if values.ndim != 2 or values.shape[1] != 5 or values.isnan().any():
+            told = f"{tuple(values.shape)}" + (" with NaN" if values.isnan().any() else "")
+            raise ValueError(f"showing: expected values (n, 5), all told, got {told}.")
         return Attributed(self.drawn(values[:, None], generator), values)
 
     def drawn(self, values: Tensor, generator: Generator) -> Tensor:

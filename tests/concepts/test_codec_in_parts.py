@@ -7,7 +7,7 @@ from torch import Generator
 
 from ergosum.concepts.code_parts import FINE, SPREAD, corners, logits, nearest
 from ergosum.concepts.codec import AttributeCodec
-from ergosum.concepts.encoder import centred_at
+from ergosum.concepts.encoder import centred_at, recoloured
 from ergosum.concepts.judge import Judge, drawn_so_far
 from ergosum.data.attributed import Attribute
 from ergosum.data.concept_scenes import ConceptScenes
@@ -298,11 +298,14 @@ def test_a_value_counts_as_far_as_it_is_read_worse_than_in_true_images():
     judge.remember(torch.tensor([0.4]), red[:1], True)
     judge.remember(torch.tensor([0.6, 0.1]), torch.tensor([1, 2]), False)
     judge.remember(torch.tensor([0.3, 0.1]), torch.tensor([1, 2]), True)
+    judge.remember(torch.zeros(1), torch.tensor([4]), False)
+    judge.remember(torch.zeros(1), torch.tensor([4]), True)
+    assert judge.behind(torch.tensor([4])).item() == 0  # both are read without doubt
     # true .2, drawn .4; true .6, drawn .3; as well; never seen
     assert judge.behind(torch.arange(4)).tolist() == pytest.approx([0.5, 0.0, 0.0, 1.0])
     for _ in range(100):
         judge.remember(torch.tensor([0.3]), red[:1], True)
-    earlier, later = 0.995**100, sum(0.995**k for k in range(100))  # what was drawn long ago is forgotten
+    earlier, later = 0.985**102, sum(0.985**k for k in range(100))  # two updates had passed
     left = 1 - 0.2 * (earlier + later) / (0.4 * earlier + 0.3 * later)
     assert judge.behind(red[:1]).item() == pytest.approx(left, abs=1e-5)
 
@@ -314,6 +317,38 @@ def test_drawn_and_true_images_are_remembered_apart():
     assert codec.judge.read[0, 1].tolist() == [0, 3, 0, 0, 0] and (codec.judge.read[1] == 0).all()
     whole, behind = codec.judged(images, values, Generator().manual_seed(0), drawn=True)
     assert codec.judge.read[1, 1].tolist() == [0, 3, 0, 0, 0] and whole > 0 == behind  # they are the same images
+    with torch.no_grad():  # as where a loss is only looked at
+        codec.judged(images, values, Generator().manual_seed(0))
+    assert codec.judge.read[0, 1].tolist() == [0, 3, 0, 0, 0]
+
+
+def test_all_attributes_are_remembered_once_in_an_update():
+    attributes = (*ATTRIBUTES, Attribute("size", ("small", "large")))
+    codec = AttributeCodec(attributes, rest=3, width=4, side=16, legible=1.0, judge=0.05)
+    images, values = torch.rand(6, 3, 16, 16), torch.tensor([[1.0, 0.5, 0.5, 0.0]]).repeat(6, 1)
+    for _ in range(2):
+        codec.judged(images, values, Generator().manual_seed(0))
+    counted = 6 * (1 + 0.985)
+    assert codec.judge.read[0, 1].tolist() == pytest.approx([0, counted, 0, 0, 0, counted, 0])
+
+
+def test_drawn_images_are_judged_in_other_colours_too(monkeypatch):
+    monkeypatch.setattr("ergosum.concepts.codec.drawn_so_far", lambda error, images: 1.0)
+    attributes = (*ATTRIBUTES, Attribute("size", ("small", "large")))
+    codec = AttributeCodec(attributes, rest=3, width=4, side=16, legible=1.0, judge=0.05, hue="colour")
+    seen = []
+    codec.judge.register_forward_pre_hook(lambda module, given: seen.append(given[0].detach()))
+    plain = []
+    monkeypatch.setattr(
+        "ergosum.concepts.codec.recoloured",
+        lambda images, p, g: plain.append(images.detach()) or recoloured(images, p, g),
+    )
+    values = torch.tensor([[1.0, 0.5, 0.5, 0.0], [0.0, 0.2, 0.7, 1.0]]).repeat(20, 1)
+    codec.loss(torch.rand(40, 3, 16, 16), values, Generator().manual_seed(0), 1e-3)[0].backward()
+    for before, after in zip(plain, seen, strict=True):
+        same = ((before - after).abs().amax((1, 2, 3)) < 1e-6).float().mean().item()
+        assert abs(same - 0.5) < 4 * 0.5 / 40**0.5
+    assert len(seen) == 2 and codec.judge.read[1, 1, 5:].tolist() != [0, 0]
 
 
 def test_the_judge_sees_half_of_all_images_in_colours_of_which_nothing_is_told():
@@ -324,6 +359,8 @@ def test_the_judge_sees_half_of_all_images_in_colours_of_which_nothing_is_told()
     same = (codec.judge.reads.seen[0] - images).abs().amax((1, 2, 3)) < 1e-6
     assert abs(same.float().mean().item() - 0.5) < 4 * 0.5 / 20 and told.item() == pytest.approx(math.log(3), abs=1e-5)
     assert codec.judge.read[0, 1].sum() == same.sum() and not values.isnan().any()
+    with pytest.raises(ValueError, match=r"hue: expected judge > 0 and legible > 0 beside it, got 0\.1 and 0\.0"):
+        AttributeCodec(ATTRIBUTES, judge=0.1, hue="colour")
     with pytest.raises(ValueError, match="hue: expected the name of an attribute of named values"):
         AttributeCodec(ATTRIBUTES, hue="place")
     with pytest.raises(ValueError, match="got 'colour' of images of 1"):

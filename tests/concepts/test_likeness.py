@@ -2,15 +2,18 @@
 
 import pytest
 import torch
+from PIL import Image
 from torch import Generator
 
 from ergosum.concepts import likeness
-from ergosum.concepts.figures import likeness_sheet
-from ergosum.concepts.likeness import OTHERS, distance, distances, nearest_true, where_read
+from ergosum.concepts.figures import likeness_sheet, sections
+from ergosum.concepts.likeness import OTHERS, distance, distances, nearest_true, shows, where_read
 from ergosum.concepts.scores import conjunctions, of_true_images, score_concepts, tables
+from ergosum.concepts.task import ConceptDensities
 from ergosum.data.attributed import Attribute, Attributed
 from ergosum.data.avatars import Avatars
 from ergosum.data.concept_scenes import ConceptScenes
+from ergosum.part import Part
 from ergosum.report.tables import as_text
 from tests.concepts.exact import exact
 from tests.concepts.test_reading_concepts import Data
@@ -27,6 +30,13 @@ class Turned:
         images = torch.zeros(len(values), 1, 2, 2)
         images[:, 0, 0, 0], images[:, 0, 0, 1] = values[:, 0], torch.rand(len(values), generator=generator)
         return Attributed(images, values)
+
+
+class Gone(ConceptScenes):
+    """Data that are not at hand."""
+
+    def __init__(self, split="train"):
+        raise FileNotFoundError
 
 
 def test_the_distance_is_that_of_what_values_tell():
@@ -75,7 +85,12 @@ def test_a_solid_in_two_colours_is_read_right_and_is_far_from_true_ones():
     blank = distance(data, values, held.images.mean(0, keepdim=True).expand_as(images), 0)
     assert 2 * true < off < blank and true < 0.02
     shown = data.showing(values, Generator().manual_seed(1))
-    assert torch.equal(shown.values, values) and (data.read(shown.images)[:, :3] == values[:, :3]).float().mean() > 0.9
+    read = data.read(shown.images)
+    assert torch.equal(shown.values, values) and (read[:, :3] == values[:, :3]).float().mean() > 0.9
+    assert (read[:, 3:] - values[:, 3:]).norm(dim=1).median() < 1 / 32
+    for wrong, told in ((values[:, :4], r"got \(20, 4\)"), (values * torch.nan, r"got \(20, 5\) with NaN")):
+        with pytest.raises(ValueError, match=told):
+            data.showing(wrong, Generator())
 
 
 def test_conjunctions_tell_how_far_draws_are():
@@ -95,9 +110,13 @@ def test_conjunctions_tell_how_far_draws_are():
     held = Held().showing(values, Generator().manual_seed(0))
     told |= of_true_images(Turned.attributes, Held(), lambda images: images[:, 0, 0, :1], held)
     assert told["reader"]["distance"] < 0.1 < told["mean_image"]["distance"]
+    assert told["another_value"]["distance"] == pytest.approx(0.5, abs=0.01)
     (table,) = tables({**told, "n": 40})
     assert as_text(table).splitlines()[-1].split()[:2] == ["mean", "image"]
-    assert [row["row"] for row in table.rows][-2:] == ["true images", "mean image"] and table.decimals["distance"] == 4
+    assert [row["row"] for row in table.rows][-3:] == ["true images", "true images of another value", "mean image"]
+    assert table.decimals["distance"] == 4 and table.title.endswith(
+        "distance of 100 of each, at most, from true images"
+    )
 
 
 def test_data_that_show_no_given_values_are_scored_without(monkeypatch):
@@ -105,23 +124,61 @@ def test_data_that_show_no_given_values_are_scored_without(monkeypatch):
     monkeypatch.setattr("ergosum.concepts.scores.random_formulas", lambda *_: [])
     told = score_concepts("exact", exact().float(), Data(), Data().read, 20, 0)
     assert "mean_image" not in told and all("distance" not in row for row in told["conjunctions"])
-    assert likeness_sheet(exact().float(), Data(), Generator()) is None
+    assert likeness_sheet(exact().float(), Data(), Data().read, Generator()) is None
+    assert not shows(Data()) and shows(ConceptScenes()) and not shows(ConceptScenes(objects=3))
 
 
 def test_a_sheet_has_draws_above_the_true_images_that_are_nearest(monkeypatch):
     monkeypatch.setattr("ergosum.density.sampling.LEVELS", 3)
 
     class Showing(Data):
+        def attributed(self, n, generator):
+            record = super().attributed(n, generator)
+            record.values[::2, 0] = torch.nan  # nobody tells
+            return record
+
         def showing(self, values, generator):
             return Attributed(torch.zeros(len(values), 1, 4, 4), values)
 
     asked = []
-    monkeypatch.setattr("ergosum.concepts.figures.sheet", lambda rows, boxed: asked.extend(rows) or rows)
-    likeness_sheet(exact().float(), Showing(), Generator().manual_seed(0))
+    monkeypatch.setattr("ergosum.concepts.figures.value_sheet", lambda *_: Image.new("RGB", (1, 1)))
+    monkeypatch.setattr("ergosum.concepts.figures.formula_sheet", lambda *_: None)
+
+    def sheet(rows, boxed):
+        asked.extend(rows)
+        return Image.new("RGB", (1, 1))
+
+    monkeypatch.setattr("ergosum.concepts.figures.sheet", sheet)
+    assert likeness_sheet(exact().float(), Showing(), None, Generator()) is None and not asked
+    told = sections(exact().float(), {}, 0, Showing(), Showing().read)
     names = [name for name, _ in asked]
     assert names[0].endswith("training shows: draws") and names[2] == "values never shown together: draws"
     assert names[1] == names[3] == "nearest true images" and all(images.shape[1] == 3 for _, images in asked)
-    assert (asked[1][1] == 0).all() and not (asked[0][1] == 0).all()
+    assert (asked[1][1] == 0).all() and not (asked[0][1] == 0).all() and len(asked[0][1]) == 10
+    assert told[1].heading == "Draws" and "the true images that are nearest" in told[1].html
+
+
+def test_a_task_gives_its_report_the_test_part(monkeypatch):
+    given = []
+    monkeypatch.setattr("ergosum.concepts.figures.sections", lambda *arguments: given.append(arguments) or [])
+    ConceptDensities(data=Part(ConceptScenes)).report("name", None, {}, 3, None)
+    _, _, seed, data, read = given[-1]
+    assert seed == 3 and data.split == "test" and read is not None
+    ConceptDensities(data=Part(Gone)).report("name", None, {}, 3, None)
+    assert given[-1][3:] == (None, None)
+
+
+def test_of_images_that_ask_for_much_room_few_are_compared_at_once(monkeypatch):
+    monkeypatch.setattr(likeness, "PIXELS", 4 * 3)
+    asked = []
+
+    class Counted(Turned):
+        def showing(self, values, generator):
+            asked.append(len(values))
+            return super().showing(values, generator)
+
+    assert nearest_true(Counted(), torch.zeros(7, 1), torch.zeros(7, 1, 2, 2), Generator()).shape == (7, 1, 2, 2)
+    assert asked == [3 * OTHERS, 3 * OTHERS, OTHERS]
 
 
 def test_faces_of_given_values_are_compared_too():

@@ -15,6 +15,7 @@ from ergosum.concepts.scores import (
     random_formulas,
     right,
     score_concepts,
+    shown_together,
     tables,
     variation,
 )
@@ -209,6 +210,13 @@ def test_what_is_held_out_together_is_scored_without_the_rest():
     assert (told["and_held_out"], told["and_held_out_together"]) == (3 / 8, 6 / 8)
     assert (told["and_seen"], told["and_seen_together"]) == (0.5, 1)
     assert [row["together"] for row in told["conjunctions"]] == [1, 6 / 8]
+    Data.held_out_pair = lambda self, values: values[:, 2] == 1  # the others of those unseen are of a second kind
+    apart = shown_together(Data(), torch.tensor([[1.0, 1, 1], [1, 1, 0], [0, 1, 1]]))
+    assert {name: rows.tolist() for name, rows in apart.items()} == {
+        "and_seen": [False, False, True], "and_held_out": [True, False, False],
+        "and_held_out_place": [False, True, False],
+    }  # fmt: skip
+    del Data.held_out_pair
     Data.held_together = ()
     again = conjunctions(attributes, Data(), lambda images: images, values, lambda asked: drawn)
     assert "and_seen_together" not in again and "together" not in again["conjunctions"][0]

@@ -53,6 +53,12 @@ def test_the_test_part_shows_everything():
     assert not data.held_out(untold).any()
 
 
+def test_the_test_part_has_no_more_than_is_needed():
+    sizes = [len(ConceptScenes(count=n, split="test")) for n in (None, 60_000, 6_000, 400)]
+    assert sizes == [4_000, 6_000, 6_000, 400]
+    assert [len(ConceptScenes(count=n)) for n in (None, 60_000)] == [20_000, 60_000]
+
+
 def test_only_fixes_values():
     _, values = sampled(100, objects=(1, 4), only={"colour": "purple", "shape": "cube"})
     assert (values[:, 0] == 1).all() and (values[:, 1] == 5).all() and len(values[:, 2].unique()) == 3
