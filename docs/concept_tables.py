@@ -162,8 +162,12 @@ def seeds(scores: Sequence[Mapping[str, Any]]) -> list[str]:
         decimals = 4 if told in DISTANCES.values() else 2 if "pixels" in told else 3
         cells = [*values, statistics.mean(values), statistics.stdev(values)]
         lines.append(f"| {told} | " + " | ".join(number(v, decimals) for v in cells) + " |")
-    told = "`ergosum train concepts-latents --run.seed S --out runs/seedS`, then `ergosum score runs/seedS --n 1000`"
-    return [*lines, "", f"{told}; seed 0 of the score, {scores[0]['n']} draws of each kind. The card is seed 0."]
+    told = "`ergosum train concepts-latents --run.seed 1 --out runs/seed1`, then `ergosum score runs/seed1 --n 1000`"
+    return [
+        *lines,
+        "",
+        f"{told}, and so with 2; seed 0 of the score, {scores[0]['n']} draws of each kind. The card is seed 0.",
+    ]
 
 
 def formulas(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
