@@ -138,6 +138,7 @@ def test_a_sheet_has_draws_above_the_true_images_that_are_nearest(monkeypatch):
             return record
 
         def showing(self, values, generator):
+            assert not values.isnan().any()
             return Attributed(torch.zeros(len(values), 1, 4, 4), values)
 
     asked = []
