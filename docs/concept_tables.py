@@ -132,9 +132,6 @@ def cards(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines = ["| | " + " | ".join(f"`{card}`" for card in scores) + " |", "|---|" + "---|" * len(scores)]
     for key, told in SCORES.items():
         values = [s[key]["all"] if key == "reader" else s.get(key) for s in scores.values()]
-        if key == "not_leak":  # scores from before told of every draw that breaks its formula
-            leaks = [[row["leak"] for row in s["formulas"] if "leak" in row] for s in scores.values()]
-            values = [max(own, default=None) for own in leaks]
         lines.append(f"| {told} | " + " | ".join(number(v, 2 if "pixels" in told else 3) for v in values) + " |")
     for key, told in DISTANCES.items():
         values = [distances(s).get(key) for s in scores.values()]
