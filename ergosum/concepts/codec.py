@@ -16,7 +16,7 @@ That holds only if the rest does not tell the values once more; else parts put t
 the parts tell and half of what the rest does. So the parts tell their values without noise: of a named value's part the
 decoder sees the corner that it was most likely drawn around, $E[\mu_a(v) | z_a] = \sum_v p(v | z_a) \mu_a(v)$ with
 values equally likely, and while it learns, numbers are exact. And a small network guesses the values from the rest,
-no better than by chance if the encoder has its way (`apart`).
+no better than by chance if the encoder has its way (`apart`); what such a network does not see, a kernel may (`hsic`).
 
 What a value changes in few pixels weighs little in the error of pixels, and is drawn halfway. So the decoder learns
 also from what the encoder, or a judge (`judge.py`), reads in images decoded from parts put together anew (`legible`):
@@ -53,6 +53,7 @@ from ergosum.concepts.code_parts import (
     place_among,
 )
 from ergosum.concepts.decoders import Decoder, LocalDecoder
+from ergosum.concepts.dependence import told_by
 from ergosum.concepts.encoder import centred_at, looking, recoloured
 from ergosum.concepts.judge import Judge, as_new, drawn_so_far
 from ergosum.data.attributed import Attribute, columns
@@ -81,8 +82,9 @@ class AttributeCodec(nn.Module):
             the judge's images are then recoloured (`recoloured`) and their colour is not told, so that it knows the
             other values in colours in which they were never shown; none if empty. apart: weight of the cross-entropy
             with which values are guessed from the rest: the guessing network minimises it, the encoder maximises it; 0
-            for none. place: name of the attribute whose two numbers say where something is, x to the right and y down;
-            none if empty.
+            for none. hsic: weight of how far the rest tells values (`dependence.py`), which the encoder minimises once
+            half of what images are is drawn; 0 for none. place: name of the attribute whose two numbers say where
+            something is, x to the right and y down; none if empty.
             recolour: probability that the encoder sees an image in other colours while it learns (`recoloured`), so
             that what it reads holds in colours that it never saw. beside: attributes that another code tells
             (`grown_codes.py`); their parts come before this code's in what the decoder sees. thin: channels left of the
@@ -107,6 +109,7 @@ class AttributeCodec(nn.Module):
         sleep: float = 1.0,
         legible: float = 0.0,
         apart: float = 0.01,
+        hsic: float = 0.0,
         place: str = "",
         recolour: float = 0.0,
         beside: Sequence[Attribute] = (),
@@ -120,7 +123,7 @@ class AttributeCodec(nn.Module):
         super().__init__()
         self.attributes, self.beside = (tuple(Attribute(*a) for a in given) for given in (attributes, beside))
         self.tie, self.edges, self.sleep, self.apart, self.recolour = tie, edges, sleep, apart, recolour
-        self.legible = legible
+        self.legible, self.hsic = legible, hsic
         if not judge >= 0:
             raise ValueError(f"judge: expected the deviation of noise, >= 0, got {judge!r}.")
         if not 0 <= recolour <= 1 or (recolour and self.attributes and channels != 3):
@@ -308,6 +311,9 @@ class AttributeCodec(nn.Module):
         loss = error + self.edges * fine + divergence * (kl + self.tie * misread) + unread
         if self.guesser is not None:
             loss = loss + self.apart * self.guessed(codes[:, rest], values)
+        if self.hsic:
+            weight = self.hsic * drawn_so_far(error.detach(), images)
+            loss = loss + weight * told_by(codes[:, rest], self.attributes, values)
         return loss, error.detach()
 
     def misnamed(self, mean: Tensor, values: Tensor) -> Tensor:

@@ -3,10 +3,11 @@ from functools import partial
 
 import pytest
 import torch
-from torch import Generator
+from torch import Generator, nn
 
 from ergosum.concepts.code_parts import FINE, SPREAD, corners, logits, nearest
 from ergosum.concepts.codec import AttributeCodec
+from ergosum.concepts.dependence import told_by
 from ergosum.concepts.encoder import centred_at, recoloured
 from ergosum.concepts.judge import Judge, drawn_so_far
 from ergosum.data.attributed import Attribute
@@ -182,6 +183,31 @@ def test_codes_gain_nothing_from_guesses_that_are_worse_than_none():
     assert codec.misguessed(wrong, values, True).item() == pytest.approx(math.log(3) + 1, abs=1e-5)
     right = torch.cat([30 * told[:, :3], told[:, 3:5]], 1)
     assert codec.misguessed(right, values, True) == codec.misguessed(right, values) < 1e-5
+
+
+def test_the_encoder_alone_is_kept_from_telling_values_in_the_rest(monkeypatch):
+    """The loss grows by what the rest tells, times its weight, and the decoder learns nothing of it."""
+    torch.manual_seed(0)
+    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, apart=0.0)
+    images, values = torch.rand(8, 3, 16, 16), torch.tensor([[0.0, 0.3, 0.4], [2.0, 0.9, torch.nan]]).repeat(4, 1)
+    sizes = [sum(p.numel() for p in module.parameters()) for module in (codec.encoder, codec.decoder)]
+
+    def gradients(f, *modules):
+        return torch.cat([g.flatten() for g in torch.autograd.grad(f, list(nn.ModuleList(modules).parameters()))])
+
+    def learned(weight):
+        codec.hsic = weight
+        loss = codec.loss(images, values, Generator().manual_seed(0), 1e-3)[0]
+        return loss, *gradients(loss, codec.encoder, codec.decoder).split(sizes)
+
+    assert torch.equal(learned(700.0)[0], learned(0.0)[0])  # nothing is drawn yet
+    monkeypatch.setattr("ergosum.concepts.codec.drawn_so_far", lambda error, images: torch.tensor(0.5))
+    (loss, encoder, decoder), (without, other, same) = learned(700.0), learned(0.0)
+    told = told_by(codec.told(images, values, Generator().manual_seed(0))[:, codec.parts[-1]], ATTRIBUTES, values)
+    torch.testing.assert_close(loss - without, 350 * told, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(encoder - other, 350 * gradients(told, codec.encoder), atol=1e-5, rtol=1e-2)
+    assert (encoder - other).abs().max() > 1e-3
+    assert torch.equal(decoder, same)
 
 
 def losses_of(codec, images, values, module, legible):

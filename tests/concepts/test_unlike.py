@@ -131,8 +131,9 @@ def test_objects_leave_the_background_over_and_other_things_more():
     assert [len(objects) for objects in found[:3]] == [2, 1, 0]
     # one variance of the background for each pixel outside of windows, hardly any within, and of two objects half
     within = WINDOW**2 / SIDE**2
-    for k, wanted in enumerate(((1 - 2 * within) / 2, 1 - within, 1.0)):
-        assert left[k].item() == pytest.approx(wanted, abs=5 * (2 / SIDE**2) ** 0.5)
+    for k, objects in enumerate((2, 1, 0)):
+        outside, each = 1 - objects * within, max(1, objects)
+        assert left[k].item() == pytest.approx(outside / each, abs=5 * (2 * outside / SIDE**2) ** 0.5 / each)
     assert left[3:].min() > 2 * left[:3].max()
 
 
