@@ -7,7 +7,8 @@ Every draw is read by the data's own reader, whose accuracy on true images stand
   never shows together; `and_held_out_together` and so on of the attributes whose combinations are held out alone, where
   the data name these.
 - `or_tv`: total variation between the shares that were asked for and those that are read, the largest of several
-  formulas; `or_p` is the smallest p of their chi-square tests.
+  formulas, as n draws tell it (each formula's `tv_exact` is what exact draws would have); `or_p` is the smallest p of
+  their chi-square tests.
 - `not_leak`: share of draws of a formula with `~a` that are read as a, or as nothing, the largest of several formulas;
   `not_tv`: total variation of their shares from those of the complement.
 - `nested`: share of draws of formulas of all three signs that satisfy them; `nested_tv` of the combinations.
@@ -46,6 +47,7 @@ __all__ = [
     "conjunctions",
     "formula_row",
     "formulas",
+    "of_exact_draws",
     "of_true_images",
     "random_formulas",
     "right",
@@ -109,6 +111,14 @@ def conjunction(model: Concepts, values: Tensor) -> Energy:
 def variation(shares: Tensor, found: Tensor) -> float:
     """Total variation between two vectors of shares."""
     return float((shares.double() - found.double()).abs().sum() / 2)
+
+
+def of_exact_draws(shares: Tensor, n: int) -> float:
+    r"""Total variation that n draws which have exactly these shares are expected to show: of each share p the mean of
+    $|\hat p - p| / 2$, about $\sqrt{p (1 - p) / (2 \pi n)}$.
+    """
+    shares = shares.double()
+    return float((shares * (1 - shares) / (2 * torch.pi * n)).sqrt().sum())
 
 
 def chi_square(shares: Tensor, counts: Tensor) -> float:
@@ -355,7 +365,8 @@ def formula_row(
     draws: Callable[[Asked, int], Tensor],
     n: int,
 ) -> dict[str, Any]:
-    """n draws of a formula: how many satisfy it, and how far the shares of its worlds are from what was asked for.
+    """n draws of a formula: how many satisfy it, how far the shares of its worlds are from what was asked for (`tv`),
+    and how far those of n exact draws would be (`tv_exact`).
 
     Args:
         draws: images of the formula, so many. known: the vocabulary that it is in.
@@ -367,7 +378,7 @@ def formula_row(
     row = {
         "formula": asked.formula, "shares": asked.shares, "n": n,
         "satisfied": satisfied(asked.formula, known, attributes, values).float().mean().item(),
-        "tv": variation(shares, counts / n), "p": chi_square(shares, counts),
+        "tv": variation(shares, counts / n), "tv_exact": of_exact_draws(shares, n), "p": chi_square(shares, counts),
     }  # fmt: skip
     if asked.without:
         row["leak"] = 1 - satisfied(f"~{asked.without}", known, attributes, values).float().mean().item()
@@ -415,7 +426,8 @@ def tables(scores: dict[str, Any]) -> list[Table]:
     if scores.get("formulas"):
         title = "Formulas: satisfied, and how far the shares are from those asked for"
         rows = [{**row, "shares": ", ".join(f"{s:g}" for s in row["shares"] or ())} for row in scores["formulas"]]
-        made.append(Table(("formula", "shares"), {"satisfied": 3, "leak": 3, "tv": 3, "p": 3}, rows, title))
+        decimals = dict.fromkeys(("satisfied", "leak", "tv", "tv_exact", "p"), 3)
+        made.append(Table(("formula", "shares"), decimals, rows, title))
     if scores.get("inferred"):
         made.append(Table(("attribute",), {"right": 3, "pixels": 2}, scores["inferred"], "Read in held-out images"))
     return made

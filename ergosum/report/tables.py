@@ -14,9 +14,9 @@ WORDS = {
     "row": "", "mse": "MSE", "mse_mean": "MSE of the mean image", "psnr": "PSNR [dB]", "ssim": "SSIM", "ari": "ARI",
     "fg_ari": "foreground ARI", "kid": "kernel distance", "kid_error": "±", "kid_damage": "kernel distance, damage",
     "nll": "NLL [nats]", "ece": "calibration error", "ece_of_widths": "calibration error, bins of equal width",
-    "+-": "±", "ess": "effective share of draws", "tv": "total variation", "sigma": "noise level", "mig": "MIG",
-    "mcc": "MCC", "sap": "SAP", "nearest": "distance to nearest", "mse_copy": "MSE of copying",
-    "log_odds": "log-odds",
+    "+-": "±", "ess": "effective share of draws", "tv": "total variation", "tv_exact": "of exact draws",
+    "sigma": "noise level", "mig": "MIG", "mcc": "MCC", "sap": "SAP", "nearest": "distance to nearest",
+    "mse_copy": "MSE of copying", "log_odds": "log-odds",
 }  # fmt: skip
 """What columns are called on a page whose keys are short for it."""
 

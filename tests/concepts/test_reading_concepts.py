@@ -1,5 +1,6 @@
 """Inference, draws, their pictures and scores, on concepts whose densities are known."""
 
+import math
 from functools import partial
 
 import pytest
@@ -12,6 +13,7 @@ from ergosum.concepts.scores import (
     chi_square,
     conjunction,
     conjunctions,
+    of_exact_draws,
     random_formulas,
     right,
     score_concepts,
@@ -111,6 +113,17 @@ def test_right_counts_what_was_asked_for_alone():
     assert right(ATTRIBUTES, read, wanted).tolist() == [[True, True, True], [False, True, True]]
 
 
+def test_exact_draws_vary_as_much_as_is_told():
+    """The mean over 2,000 sets of 1,000 exact draws, beside its standard error and the normal approximation's error."""
+    torch.manual_seed(0)
+    shares = torch.tensor([0.5, 0.25, 0.2, 0.05, 0.0], dtype=torch.float64)
+    counts = torch.distributions.Multinomial(1000, shares).sample((2000,)) / 1000
+    found = torch.tensor([variation(shares, row) for row in counts])
+    assert of_exact_draws(shares, 1000) == pytest.approx(found.mean().item(), abs=4 * found.std().item() / 2000**0.5)
+    assert of_exact_draws(shares, 4000) == pytest.approx(of_exact_draws(shares, 1000) / 2)
+    assert of_exact_draws(torch.tensor([1.0, 0.0]), 10) == 0
+
+
 def test_shares_are_compared_by_variation_and_chi_square():
     shares = torch.tensor([0.5, 0.3, 0.2, 0.0], dtype=torch.float64)
     assert variation(shares, torch.tensor([0.4, 0.4, 0.2, 0.0])) == pytest.approx(0.1)
@@ -140,6 +153,9 @@ def test_draws_of_known_concepts_score_as_they_should(recwarn, monkeypatch):
     assert told["random"] > 0.99 and told["random_p"] > 0.85  # of 10 tests .1 are to be below .01
     assert told["infer"] > 0.99 and told["reader"]["shape"] > 0.99
     assert [t.rows[0] for t in tables(told)]
+    halves = told["formulas"][0]  # of 200 draws
+    assert " | " in halves["formula"] and not halves["shares"]
+    assert halves["tv_exact"] == pytest.approx(1 / (2 * math.pi * 200) ** 0.5)
 
 
 def test_a_blank_image_has_no_concept(monkeypatch):
