@@ -426,8 +426,8 @@ def tables(scores: dict[str, Any]) -> list[Table]:
     if scores.get("formulas"):
         title = "Formulas: satisfied, and how far the shares are from those asked for"
         rows = [{**row, "shares": ", ".join(f"{s:g}" for s in row["shares"] or ())} for row in scores["formulas"]]
-        decimals = dict.fromkeys(("satisfied", "leak", "tv", "tv_exact", "p"), 3)
-        made.append(Table(("formula", "shares"), decimals, rows, title))
+        digits = {"satisfied": 3, "leak": 3, "tv": 3, "tv_exact": 3, "p": 3}
+        made.append(Table(("formula", "shares"), digits, rows, title))
     if scores.get("inferred"):
         made.append(Table(("attribute",), {"right": 3, "pixels": 2}, scores["inferred"], "Read in held-out images"))
     return made
