@@ -7,10 +7,9 @@ $$ \mathrm{HSIC} = E[k(z, z')\, l(v, v')] + E[k(z, z')]\, E[l(v, v')] - 2\, E[k(
 which is 0 if and only if codes and values are independent, with kernels as ours. A network that guesses values, and an
 encoder that hides them from it, chase each other: what one network no longer guesses, a fresh one may.
 
-Source: Gretton et al. 2005, equation 6; the unbiased estimate is that of Song et al. 2012, equation 5; codes that are
-kept independent of a value by it, Lopez et al. 2018. The kernel of codes is the sum of Tolstikhin et al. 2018 (WAE,
-section 4) over scales, divided by their number. Differs: divided by the mean of l, so that attributes of few and of
-many values count alike.
+Source: Gretton et al. 2005, there by expectations of kernels; the unbiased estimate is that of Song et al. 2007; codes
+that are kept independent of a value by it, Lopez et al. 2018; a kernel of codes that is a sum over scales, Tolstikhin
+et al. 2018. Differs: divided by the mean of l, so that attributes of few and of many values count alike.
 """
 
 from collections.abc import Sequence
