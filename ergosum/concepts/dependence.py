@@ -1,6 +1,6 @@
 r"""How far the rest of codes tells values: a measure that a codec lowers, without a network that guesses.
 
-With a kernel k of codes and l of values, over images drawn at random, two for the first term, and so on,
+With a kernel k of codes and l of values, over images drawn at random with codes z, z' and values v, v', v'',
 
 $$ \mathrm{HSIC} = E[k(z, z')\, l(v, v')] + E[k(z, z')]\, E[l(v, v')] - 2\, E[k(z, z')\, l(v, v'')], $$
 
