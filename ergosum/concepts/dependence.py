@@ -75,5 +75,5 @@ def told_by(rest: Tensor, attributes: Sequence[Attribute], values: Tensor) -> Te
         if n >= FEWEST:
             same = alike(attribute, values[known][:, column])
             mean = same.fill_diagonal_(0).sum() / (n * (n - 1))
-            told = told + hsic(closeness(rest[known]), same) / mean.clamp(min=1e-3)
+            told = told + hsic(closeness(rest[known]), same) / mean.clamp(min=1e-3)  # 0 where no two are alike
     return told

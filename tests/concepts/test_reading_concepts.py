@@ -153,6 +153,8 @@ def test_draws_of_known_concepts_score_as_they_should(recwarn, monkeypatch):
     assert told["random"] > 0.99 and told["random_p"] > 0.85  # of 10 tests .1 are to be below .01
     assert told["infer"] > 0.99 and told["reader"]["shape"] > 0.99
     assert [t.rows[0] for t in tables(told)]
+    (shares,) = (t for t in tables(told) if "formula" in t.names)
+    assert {"tv", "tv_exact"} <= set(shares.decimals)
     halves = told["formulas"][0]  # of 200 draws
     assert " | " in halves["formula"] and not halves["shares"]
     assert halves["tv_exact"] == pytest.approx(1 / (2 * math.pi * 200) ** 0.5)
