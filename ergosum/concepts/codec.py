@@ -16,7 +16,8 @@ That holds only if the rest does not tell the values once more; else parts put t
 the parts tell and half of what the rest does. So the parts tell their values without noise: of a named value's part the
 decoder sees the corner that it was most likely drawn around, $E[\mu_a(v) | z_a] = \sum_v p(v | z_a) \mu_a(v)$ with
 values equally likely, and while it learns, numbers are exact. And a small network guesses the values from the rest,
-no better than by chance if the encoder has its way (`apart`); what such a network does not see, a kernel may (`hsic`).
+no better than by chance if the encoder has its way (`apart`). What such a network does not see a kernel may (`hsic`):
+from the start it leaves the rest nothing to say, so that it takes the network's place at the end (`closing`).
 
 What a value changes in few pixels weighs little in the error of pixels, and is drawn halfway. So the decoder learns
 also from what the encoder, or a judge (`judge.py`), reads in images decoded from parts put together anew (`legible`):
@@ -83,8 +84,9 @@ class AttributeCodec(nn.Module):
             other values in colours in which they were never shown; none if empty. apart: weight of the cross-entropy
             with which values are guessed from the rest: the guessing network minimises it, the encoder maximises it; 0
             for none. hsic: weight of how far the rest tells values (`dependence.py`), which the encoder minimises once
-            half of what images are is drawn; 0 for none. place: name of the attribute whose two numbers say where
-            something is, x to the right and y down; none if empty.
+            half of what images are is drawn; 0 for none. closing: share of its updates, the last, in which `hsic` takes
+            the place of `apart`, which without `hsic` holds to the end. place: name of the attribute whose two numbers
+            say where something is, x to the right and y down; none if empty.
             recolour: probability that the encoder sees an image in other colours while it learns (`recoloured`), so
             that what it reads holds in colours that it never saw. beside: attributes that another code tells
             (`grown_codes.py`); their parts come before this code's in what the decoder sees. thin: channels left of the
@@ -95,8 +97,8 @@ class AttributeCodec(nn.Module):
         images: (batch, channels, side, side) in [0, 1]. codes: (batch, D), D the sum over parts.
     Raises:
         ValueError: if the place is no attribute of two numbers, images without three colours are to be recoloured,
-            noise is negative, the hue is no attribute of named values or there is no judge for it, or `local` does not
-            go with a place.
+            noise is negative, the hue is no attribute of named values or there is no judge for it, `closing` is no
+            share, or `local` does not go with a place.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class AttributeCodec(nn.Module):
         legible: float = 0.0,
         apart: float = 0.01,
         hsic: float = 0.0,
+        closing: float = 1.0,
         place: str = "",
         recolour: float = 0.0,
         beside: Sequence[Attribute] = (),
@@ -123,7 +126,9 @@ class AttributeCodec(nn.Module):
         super().__init__()
         self.attributes, self.beside = (tuple(Attribute(*a) for a in given) for given in (attributes, beside))
         self.tie, self.edges, self.sleep, self.apart, self.recolour = tie, edges, sleep, apart, recolour
-        self.legible, self.hsic = legible, hsic
+        self.legible, self.hsic, self.closing = legible, hsic, closing
+        if not 0 < closing <= 1:
+            raise ValueError(f"closing: expected a share of the updates, 0 < closing <= 1, got {closing!r}.")
         if not judge >= 0:
             raise ValueError(f"judge: expected the deviation of noise, >= 0, got {judge!r}.")
         if not 0 <= recolour <= 1 or (recolour and self.attributes and channels != 3):
@@ -281,9 +286,12 @@ class AttributeCodec(nn.Module):
                 mine[:, -size:] = theirs[:, -size:]
 
     def loss(
-        self, images: Tensor, values: Tensor, generator: Generator, divergence: float, beside: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """The loss, and the mean squared error alone, of pixels in [0, 1]; `beside` as `encode`."""
+        self, images: Tensor, values: Tensor, generator: Generator, divergence: float, beside: Tensor | None = None,
+        progress: float = 1.0,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """The loss after a share of the codec's updates, `progress`, and the mean squared error alone, of pixels in
+        [0, 1]; `beside` as `encode`.
+        """
         mean, deviation = self.posterior(self._seen(images, generator), values, beside)
         codes = self.drawn(mean, deviation, values, generator, 0.0)
         made = self.decode(codes, beside)
@@ -309,9 +317,10 @@ class AttributeCodec(nn.Module):
                 drawn = (slope * dreamt).sum()
                 unread = unread + weight * (drawn - drawn.detach())  # its gradient is the decoder's alone, its value 0
         loss = error + self.edges * fine + divergence * (kl + self.tie * misread) + unread
-        if self.guesser is not None:
+        closing = self.hsic > 0 and progress >= 1 - self.closing
+        if self.guesser is not None and not closing:
             loss = loss + self.apart * self.guessed(codes[:, rest], values)
-        if self.hsic:
+        if closing:
             weight = self.hsic * drawn_so_far(error.detach(), images)
             loss = loss + weight * told_by(codes[:, rest], self.attributes, values)
         return loss, error.detach()

@@ -11,14 +11,16 @@ from ergosum.nets.blocks import ConditionedBlock, coordinates, modulating
 __all__ = ["Decoder", "LocalDecoder"]
 
 WAVES = (1.0, 2.0, 4.0)
-"""Frequencies in which coordinates are told, in half turns across the image."""
+"""Frequencies in which coordinates are told, in turns across the image."""
+SLOW = 0.5
+"""One more for coordinates that a place shifts by up to a side: the others are the same again one side further."""
 SHOWN = 0.03
 """Share of the largest variance between a part's values, over pixels, from which on it shows in a pixel."""
 
 
-def waved(view: Tensor) -> Tensor:
-    """Coordinates (batch, 2, h, w) with their waves."""
-    return torch.cat([view, *(f(view * (w * torch.pi)) for w in WAVES for f in (torch.sin, torch.cos))], 1)
+def waved(view: Tensor, waves: Sequence[float] = WAVES) -> Tensor:
+    """Coordinates (batch, 2, h, w), -1 .. 1 across the image, with their waves."""
+    return torch.cat([view, *(f(view * (w * torch.pi)) for w in waves for f in (torch.sin, torch.cos))], 1)
 
 
 class Decoder(nn.Module):
@@ -35,8 +37,9 @@ class Decoder(nn.Module):
         super().__init__()
         self.place, self.coarse = place, coarse
         self.register_buffer("grid", coordinates(2 * coarse), persistent=False)
+        self.waves = (SLOW, *WAVES) if place else WAVES
         views = 2 if place else 1
-        self.stem = nn.Conv2d(views * 2 * (1 + 2 * len(WAVES)), width, 1)
+        self.stem = nn.Conv2d(views * 2 * (1 + 2 * len(self.waves)), width, 1)
         self.map = None if place else nn.Sequential(
             nn.Linear(code, 256), nn.SiLU(), nn.Linear(256, 2 * width * coarse**2), nn.SiLU(),
             nn.Unflatten(1, (2 * width, coarse, coarse)), nn.Conv2d(2 * width, 4 * width, 3, padding=1),
@@ -54,7 +57,7 @@ class Decoder(nn.Module):
             at = z[:, self.place] * (2 / 12**0.5)
             views.append(self.grid - at[:, :, None, None])
             code = torch.cat([z[:, : self.place.start], torch.zeros_like(at), z[:, self.place.stop :]], 1)
-        seen = torch.cat([waved(v).expand(len(z), -1, -1, -1) for v in views], 1)
+        seen = torch.cat([waved(v, self.waves).expand(len(z), -1, -1, -1) for v in views], 1)
         h = self.stem(seen.contiguous(memory_format=torch.channels_last))
         if self.map is not None:
             h = h + self.map(code)

@@ -122,10 +122,11 @@ class GrownCodes(AttributeCodes):
         """Standardised codes of the new part and its rest, of known posteriors."""
         return super().drawn(mean, deviation, values[:, self.columns :], generator)
 
-    def told_loss(self, images: Tensor, values: Tensor, generator: Generator) -> Losses:
-        """The new codec's loss; the reference is the error of the mean image."""
+    def told_loss(self, images: Tensor, values: Tensor, generator: Generator, progress: float) -> Losses:
+        """The new codec's loss after a share of training; the reference is the error of the mean image."""
         images, values = images[: self.batch], values[: self.batch]
         loss, error = self.codec.loss(
-            images, values[:, self.columns :], generator, self.divergence, self.beside(images, values)
-        )
+            images, values[:, self.columns :], generator, self.divergence, self.beside(images, values),
+            progress / self.share,
+        )  # fmt: skip
         return Losses(loss, error, (images - images.mean(0)).square().mean().detach())

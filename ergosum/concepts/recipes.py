@@ -69,10 +69,13 @@ SCENES = Part(ConceptScenes, hold="both")
 
 def latents() -> Experiment:
     """Concepts of scenes, in codes with a part for each attribute."""
-    codec = Part(AttributeCodec, place="place", rest=4, tie=100.0, thin=16, legible=0.003, judge=0.1, hue="colour")
+    codec = Part(
+        AttributeCodec, place="place", rest=4, tie=100.0, thin=16, legible=0.003, judge=0.1, hue="colour", hsic=0.1,
+        closing=0.2,
+    )  # fmt: skip
     return in_parts(
         "concepts-latents", "solids by shape, colour, size and place, in codes with a part for each",
-        SCENES.but(count=60_000), codec, 10500, 5e-6, cost="40 CPU minutes",
+        SCENES.but(count=60_000), codec, 12500, 5e-6, 0.88, cost="40 CPU minutes",
     )  # fmt: skip
 
 
@@ -99,7 +102,7 @@ def faces() -> Experiment:
     return in_parts(
         "concepts-faces", "drawn faces by smile, glasses, hair, beard and skin, in codes with a part for each",
         Part(Avatars, side=32, hold="latin"),
-        Part(AttributeCodec, rest=12, tie=5.0, thin=16, legible=0.005, local=True), 12000, 1e-4, 0.75,
+        Part(AttributeCodec, rest=12, tie=5.0, thin=16, legible=0.003, judge=0.1, local=True), 16000, 1e-4, 0.75,
         {"family": WIDE}, cost="44 CPU minutes; its card took 66 in two runs",
     )  # fmt: skip
 

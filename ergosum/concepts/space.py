@@ -38,6 +38,8 @@ class AttributeCodes(Codes):
         known: Part[Codec] = codec if "attributes" in codec.arguments else codec.but(attributes=tuple(attributes))
         super().__init__(known, share, weights, divergence, batch, channels, side)
         self.parts: tuple[slice, ...] = self.codec.parts
+        if self.codec.hsic:
+            self.stages = tuple(at for at in (share * (1 - self.codec.closing), share) if at > 0)
 
     @property
     def unseen(self) -> bool:
@@ -87,12 +89,12 @@ class AttributeCodes(Codes):
         self.settled.fill_(True)
         self.codec.requires_grad_(False)
 
-    def told_loss(self, images: Tensor, values: Tensor, generator: Generator) -> Losses:
-        """The codec's loss on images whose values are told, and the error of the mean image.
+    def told_loss(self, images: Tensor, values: Tensor, generator: Generator, progress: float) -> Losses:
+        """The codec's loss on images whose values are told, after a share of training, and the error of the mean image.
 
         What was taken from data before is taken anew.
         """
         self.settled.fill_(False)
         images, values = images[: self.batch], values[: self.batch]
-        loss, error = self.codec.loss(images, values, generator, self.divergence)
+        loss, error = self.codec.loss(images, values, generator, self.divergence, None, progress / self.share)
         return Losses(loss, error, (images - images.mean(0)).square().mean().detach())

@@ -140,7 +140,7 @@ class ConceptDensities(Densities):
         if inner.space.learns(progress) and hasattr(inner.space, "told_loss"):
             if getattr(inner.space, "unseen", False):
                 inner.space.look(*self._record(inner, FITTED, torch.Generator().manual_seed(0)))
-            return inner.space.told_loss(batch.images, batch.labels, generator)
+            return inner.space.told_loss(batch.images, batch.labels, generator, progress)
         if inner.space.stages and not inner.space.settled:
             self._settle(inner)
         if hasattr(inner.space, "posterior"):
