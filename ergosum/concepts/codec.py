@@ -29,17 +29,14 @@ attribute that says where something is in the image shifts the coordinates that 
 
 Source: Kingma & Welling 2014, equation 10; conditional priors as in Sohn et al. 2015; learning to read what the decoder
 draws is the sleep phase of Hinton et al. 1995, a decoder that draws so that it is read maximises the bound on mutual
-information of Chen et al. 2016 (InfoGAN, equation 5); a rest from which values cannot be guessed as in Lample et al.
-2017 (Fader networks), by the reversed gradient of Ganin & Lempitsky 2015; that it ends at chance is ours, as the parts.
+information of Chen et al. 2016 (InfoGAN, equation 5). The parts are ours.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional as F
 
 from ergosum.concepts.code_parts import (
@@ -56,6 +53,7 @@ from ergosum.concepts.code_parts import (
 from ergosum.concepts.decoders import Decoder, LocalDecoder
 from ergosum.concepts.dependence import told_by
 from ergosum.concepts.encoder import centred_at, looking, recoloured
+from ergosum.concepts.guesser import Guesser
 from ergosum.concepts.judge import Judge, as_new, drawn_so_far
 from ergosum.data.attributed import Attribute, columns
 from ergosum.nets.blocks import reduced, widen
@@ -163,7 +161,7 @@ class AttributeCodec(nn.Module):
             else Decoder(known + self.latent, wide, channels, self.coarse, self.place)
         )  # fmt: skip
         guesses = ends[-2] if len(ends) > 1 else 0
-        self.guesser = _guessing(rest, guesses) if apart and guesses else None
+        self.guesser = Guesser(rest, self.attributes, self.parts[:-1]) if apart and guesses else None
         self.judge = Judge(guesses, channels, self.coarse, judge) if judge and legible and guesses else None
         self.register_load_state_dict_pre_hook(as_new)
         self.apply(_channels_last)
@@ -319,7 +317,7 @@ class AttributeCodec(nn.Module):
         loss = error + self.edges * fine + divergence * (kl + self.tie * misread) + unread
         closing = self.hsic > 0 and progress >= 1 - self.closing
         if self.guesser is not None and not closing:
-            loss = loss + self.apart * self.guessed(codes[:, rest], values)
+            loss = loss + self.apart * self.guesser.against(codes[:, rest], values)
         if closing:
             weight = self.hsic * drawn_so_far(error.detach(), images)
             loss = loss + weight * told_by(codes[:, rest], self.attributes, values)
@@ -365,34 +363,6 @@ class AttributeCodec(nn.Module):
             whole, worse = whole + each.mean(), worse + (self.judge.behind(number) * each).mean()
         return whole, worse
 
-    def guessed(self, rest: Tensor, values: Tensor) -> Tensor:
-        """What guesser and encoder learn from guesses of values by the rest of codes (batch, rest): the guesser's
-        cross-entropy, less that of the encoder, to whom a guess that is worse than none is as good as none. Rewarded
-        for wrong guesses, codes would run away.
-        """
-        assert self.guesser is not None
-        frozen = {name: parameter.detach() for name, parameter in self.guesser.named_parameters()}
-        hidden = functional_call(self.guesser, frozen, rest)
-        return self.misguessed(self.guesser(rest.detach()), values) - self.misguessed(hidden, values, chance=True)
-
-    def misguessed(self, guess: Tensor, values: Tensor, chance: bool = False) -> Tensor:
-        """The cross-entropy of values with guesses of them (batch, their parts), summed over attributes; of numbers
-        that of a normal distribution of deviation 1, but for its constant. With `chance` no guess counts more than one
-        that knows nothing.
-        """
-        centre, told = self.towards(values)[0], guess.new_zeros(())
-        for attribute, column, part in zip(self.attributes, columns(self.attributes), self.parts, strict=False):
-            known = ~values[:, column].isnan().any(1)
-            if attribute.values:
-                each = F.cross_entropy(guess[:, part], values[:, column][:, 0].nan_to_num().long(), reduction="none")
-                ignorant = math.log(len(attribute.values))
-            else:
-                each = (guess[:, part] - centre[:, part]).square().sum(1) / 2
-                ignorant = attribute.numbers / 2
-            each = each.clamp(max=ignorant) if chance else each
-            told = told + (each * known).sum() / known.sum().clamp(min=1)
-        return told
-
     def _seen(self, images: Tensor, generator: Generator) -> Tensor:
         """What the encoder sees of images while it learns."""
         return recoloured(images, self.recolour, generator)[0] if self.recolour else images
@@ -427,9 +397,3 @@ def _channels_last(module: nn.Module) -> None:
     """Half the time of convolutions of a few channels on CPUs."""
     if isinstance(module, nn.Conv2d):
         module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
-
-
-def _guessing(rest: int, out: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(rest, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, out)
-    )  # fmt: skip

@@ -80,7 +80,7 @@ def drawn_so_far(error: Tensor, images: Tensor) -> Tensor:
 
 
 def as_new(module: Any, state: dict[str, Any], prefix: str, *rest: Any) -> None:
-    """A judge that the weights which are loaded have nothing of, as those of cards, stays as it is."""
-    for name, held in module.state_dict().items() if module.judge is not None else ():
-        if name.startswith("judge."):
+    """A judge or guesser that the weights which are loaded have nothing of, as those of cards, stays as it is."""
+    for name, held in module.state_dict().items():
+        if name.startswith(("judge.", "guesser.")):
             state.setdefault(prefix + name, held)

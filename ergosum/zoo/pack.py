@@ -19,8 +19,8 @@ from ergosum.zoo.card import Runs, lineage, write_card
 
 __all__ = ["as_card", "main", "pack", "pack_baseline"]
 
-NEEDLESS = "judge"
-"""What only training needs of a model (`concepts/judge.py`)."""
+NEEDLESS = {"judge", "guesser"}
+"""What only training needs of a model (`concepts/judge.py`, `concepts/guesser.py`)."""
 
 
 def pack(
@@ -74,7 +74,7 @@ def pack_baseline(run: Path) -> None:
 
 
 def _kept(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {k: v for k, v in weights.items() if NEEDLESS not in k.split(".")}
+    return {k: v for k, v in weights.items() if NEEDLESS.isdisjoint(k.split("."))}
 
 
 def _halved(weights: dict[str, Tensor]) -> dict[str, Tensor]:

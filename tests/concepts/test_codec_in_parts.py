@@ -10,8 +10,10 @@ from ergosum.concepts.codec import AttributeCodec
 from ergosum.concepts.dependence import told_by
 from ergosum.concepts.encoder import centred_at, recoloured
 from ergosum.concepts.judge import Judge, drawn_so_far
+from ergosum.concepts.space import AttributeCodes
 from ergosum.data.attributed import Attribute
 from ergosum.data.concept_scenes import ConceptScenes
+from ergosum.part import Part
 
 ATTRIBUTES = (Attribute("colour", ("red", "blue", "green")), Attribute("place", numbers=2))
 
@@ -131,6 +133,20 @@ def test_the_place_is_brought_to_the_middle():
     assert moved.sum().item() == pytest.approx(1, abs=1e-5)
 
 
+def test_coordinates_from_a_place_are_not_the_same_again_one_side_further():
+    """Of waves of whole turns across the image those at its two borders are nearly the same."""
+    decoder = AttributeCodec(ATTRIBUTES, rest=3, width=4, place="place", side=32).decoder
+    seen = []
+    decoder.stem.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    code = torch.zeros(1, 8)
+    code[0, 3:5] = 3**0.5  # at the lower right
+    decoder(code)
+    shifted = seen[0][0, len(seen[0][0]) // 2 :][2:]  # the coordinates themselves left out
+    assert (shifted[:, :, 0] - shifted[:, :, -1]).abs().max() > 0.9
+    plain = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=32).decoder
+    assert plain.stem.in_channels == 2 * 7 and decoder.stem.in_channels == 2 * 2 * 9
+
+
 def test_dreams_are_parts_put_together_anew():
     codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, place="place", side=16)
     values = torch.stack([torch.arange(6.0) % 3, torch.linspace(0, 1, 6), torch.linspace(1, 0, 6)], 1)
@@ -156,7 +172,7 @@ def test_the_guesser_learns_what_the_encoder_hides():
 
     def guess(chance=False):
         rest = codec.told(images, values, Generator().manual_seed(0))[:, codec.parts[-1]]
-        return codec.misguessed(codec.guesser(rest), values, chance)
+        return codec.guesser.misguessed(codec.guesser(rest), values, chance)
 
     def gradients(f, module):
         return torch.cat([g.flatten() for g in torch.autograd.grad(f, list(module.parameters()), allow_unused=False)])
@@ -176,13 +192,13 @@ def test_the_guesser_learns_what_the_encoder_hides():
 def test_codes_gain_nothing_from_guesses_that_are_worse_than_none():
     codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16)
     values = torch.tensor([[0.0, 0.5, 0.5]])
-    told = codec.towards(values)[0]
+    told, misguessed = codec.towards(values)[0], codec.guesser.misguessed
     none, wrong = torch.zeros(1, 5), torch.tensor([[-9.0, 9.0, 0.0, 7.0, 7.0]])
-    assert codec.misguessed(none, values).item() == pytest.approx(math.log(3), abs=1e-5)  # the place is in the middle
-    assert codec.misguessed(wrong, values) > 60
-    assert codec.misguessed(wrong, values, True).item() == pytest.approx(math.log(3) + 1, abs=1e-5)
+    assert misguessed(none, values).item() == pytest.approx(math.log(3), abs=1e-5)  # the place is in the middle
+    assert misguessed(wrong, values) > 60
+    assert misguessed(wrong, values, True).item() == pytest.approx(math.log(3) + 1, abs=1e-5)
     right = torch.cat([30 * told[:, :3], told[:, 3:5]], 1)
-    assert codec.misguessed(right, values, True) == codec.misguessed(right, values) < 1e-5
+    assert misguessed(right, values, True) == misguessed(right, values) < 1e-5
 
 
 def test_the_encoder_alone_is_kept_from_telling_values_in_the_rest(monkeypatch):
@@ -208,6 +224,48 @@ def test_the_encoder_alone_is_kept_from_telling_values_in_the_rest(monkeypatch):
     torch.testing.assert_close(encoder - other, 350 * gradients(told, codec.encoder), atol=1e-5, rtol=1e-2)
     assert (encoder - other).abs().max() > 1e-3
     assert torch.equal(decoder, same)
+
+
+def test_at_the_end_the_kernel_takes_the_place_of_the_guesser(monkeypatch):
+    monkeypatch.setattr("ergosum.concepts.codec.drawn_so_far", lambda error, images: 1.0)
+    torch.manual_seed(0)
+    codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, apart=0.5, hsic=300.0, closing=0.25)
+    images, values = torch.rand(8, 3, 16, 16), torch.tensor([[0.0, 0.3, 0.4], [2.0, 0.9, 0.1]]).repeat(4, 1)
+    rest = codec.told(images, values, Generator().manual_seed(0))[:, codec.parts[-1]]
+
+    def loss(progress):
+        return codec.loss(images, values, Generator().manual_seed(0), 1e-3, progress=progress)[0].item()
+
+    alone = [loss(0.0), loss(0.74), loss(0.75), loss(1.0)]
+    codec.hsic, codec.guesser = 0.0, None
+    guessed, told = alone[0] - loss(0.0), alone[2] - loss(1.0)
+    assert alone[:2] == [alone[0]] * 2 and alone[2:] == [alone[2]] * 2
+    assert told == pytest.approx(300 * told_by(rest, ATTRIBUTES, values).item(), rel=1e-3)
+    assert abs(guessed - told) > 1e-3 < abs(told)
+    for closing in (0.0, 1.1):
+        with pytest.raises(ValueError, match=r"closing: expected a share of the updates, 0 < closing <= 1, got"):
+            AttributeCodec(ATTRIBUTES, closing=closing)
+
+
+def test_the_learning_rate_begins_anew_where_the_kernel_takes_over():
+    """The codec is told how much of its own share of training has passed."""
+    seen = []
+
+    class Watched(AttributeCodec):
+        def loss(self, *given, **named):
+            seen.append(given[5])
+            return super().loss(*given, **named)
+
+    codec = Part(Watched, rest=3, width=4, hsic=0.1, closing=0.25)
+    space = AttributeCodes(codec, share=0.8, attributes=ATTRIBUTES, side=16)
+    assert space.stages == pytest.approx((0.6, 0.8))
+    images, values = torch.rand(4, 3, 16, 16), torch.tensor([[0.0, 0.3, 0.4]]).repeat(4, 1)
+    for progress in (0.0, 0.6, 0.72):
+        space.told_loss(images, values, Generator().manual_seed(0), progress)
+    assert seen == pytest.approx([0.0, 0.75, 0.9])
+    whole, plain = (AttributeCodes(codec.but(**with_it), share=0.8, attributes=ATTRIBUTES, side=16)
+                    for with_it in ({"closing": 1.0}, {"hsic": 0.0}))  # fmt: skip
+    assert whole.stages == plain.stages == (0.8,)
 
 
 def losses_of(codec, images, values, module, legible):
@@ -393,12 +451,16 @@ def test_the_judge_sees_half_of_all_images_in_colours_of_which_nothing_is_told()
         AttributeCodec(ATTRIBUTES, hue="colour", channels=1)
 
 
-def test_weights_without_a_judge_leave_it_as_it_is():
+TRAINING = ("judge.", "guesser.")
+"""What only training needs."""
+
+
+def test_weights_without_a_judge_and_a_guesser_leave_them_as_they_are():
     codec, other = (AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, legible=1.0, judge=0.05) for _ in range(2))
     before = {name: w.clone() for name, w in other.state_dict().items()}
-    other.load_state_dict({name: w for name, w in codec.state_dict().items() if not name.startswith("judge.")})
+    other.load_state_dict({name: w for name, w in codec.state_dict().items() if not name.startswith(TRAINING)})
     for name, weight in other.state_dict().items():
-        assert torch.equal(weight, (before if name.startswith("judge.") else codec.state_dict())[name])
+        assert torch.equal(weight, (before if name.startswith(TRAINING) else codec.state_dict())[name])
     other.load_state_dict(codec.state_dict())
     assert all(torch.equal(a, b) for a, b in zip(codec.parameters(), other.parameters(), strict=True))
     with pytest.raises(ValueError, match="judge: expected the deviation of noise, >= 0, got -1"):
@@ -425,7 +487,7 @@ def test_a_value_that_nobody_tells_is_not_named():
 
 def test_what_is_told_by_nobody_is_not_guessed():
     codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16)
-    assert codec.misguessed(torch.randn(4, 5), torch.full((4, 3), torch.nan)) == 0
+    assert codec.guesser.misguessed(torch.randn(4, 5), torch.full((4, 3), torch.nan)) == 0
     assert AttributeCodec(ATTRIBUTES, rest=3, width=4, side=16, apart=0.0).guesser is None
 
 
@@ -433,7 +495,7 @@ def test_where_something_is_moves_it():
     """Shifting the place by whole steps of the grid shifts what depends on it alone, away from the edges."""
     torch.manual_seed(0)
     codec = AttributeCodec(ATTRIBUTES, rest=3, width=4, place="place", side=16)
-    codec.decoder.stem.weight.data[:, :14] = 0  # the coordinates of the image itself
+    codec.decoder.stem.weight.data[:, :18] = 0  # the coordinates of the image itself
     codec.decoder.out.weight.data[:, :, [0, 2]] = 0  # a last layer that sees one point
     codec.decoder.out.weight.data[:, :, :, [0, 2]] = 0
     z = torch.randn(1, 8)

@@ -60,12 +60,14 @@ def test_a_run_that_starts_from_another_takes_its_codes_anew(run, tmp_path, quic
     assert not torch.equal(first.space.spread, second.space.spread)
 
 
-def test_a_run_that_starts_from_a_card_has_a_judge_of_its_own(run, tmp_path, quick_scores, monkeypatch):
+def test_a_run_that_starts_from_a_card_has_a_judge_and_a_guesser_of_its_own(run, tmp_path, quick_scores, monkeypatch):
     monkeypatch.setattr("ergosum.concepts.task.CALIBRATED", 40)
     monkeypatch.setattr(zoo, "CARDS", tmp_path / "cards")
-    held = [name for name in load_weights(run / "model.safetensors") if "judge" in name]
+    needless = ("judge", "guesser")
+    held = [name for name in load_weights(run / "model.safetensors") if any(part in name for part in needless)]
+    assert all(any(part in name for name in held) for part in needless)
     card = pack(run, "solids", sources=())
-    assert held and not any("judge" in name for name in load_weights(card / "model.safetensors"))
+    assert not set(held) & set(load_weights(card / "model.safetensors"))
     recipe = shrunk(latents()).but(
         optimiser={"iterations": 2, "batch": 8}, task={"draws": 16}, run={"warm_start": str(card)}
     )
