@@ -59,7 +59,7 @@ class WindowEnergy(WholeEnergy):
         attributes: Sequence[Attribute] = (),
         form: Part[Form] = BODY,
         lowest: float = 0.02,
-        highest: float = 4.0,
+        highest: float = 16.0,
         code: int = 96,
         kept: int = 0,
     ) -> None:

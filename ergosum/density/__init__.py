@@ -8,7 +8,7 @@ from ergosum.density.denoiser import (
     from_denoiser,
     from_diffusers,
 )
-from ergosum.density.family import LevelEnergy
+from ergosum.density.family import LevelEnergy, LowNoiseWarning
 from ergosum.density.forms import DenoiserDistance, Homogeneous, InnerProduct, Scalar
 from ergosum.density.functionals import (
     EnergyLoss,
@@ -70,6 +70,7 @@ __all__ = [
     "LevelEnergy",
     "LevelLogits",
     "LogLoss",
+    "LowNoiseWarning",
     "Lvq2Loss",
     "MaskedScore",
     "MceLoss",

@@ -10,6 +10,7 @@ conditions, and of models trained apart, share one unit and one zero.
 """
 
 import math
+import warnings
 from typing import Any
 
 import torch
@@ -23,7 +24,14 @@ from ergosum.energy import Conditional, Energy, summed
 from ergosum.part import Part
 from ergosum.shapes import Batch, PerSample
 
-__all__ = ["AtLevel", "LevelEnergy"]
+__all__ = ["AtLevel", "LevelEnergy", "LowNoiseWarning"]
+
+HIDES = 3.0
+"""Times the deviation of data where they vary most: noise in which nothing of them is left to be seen, or nearly."""
+
+
+class LowNoiseWarning(UserWarning):
+    """The highest noise level leaves something of the data to be seen, and draws begin as if it left nothing."""
 
 
 class LevelEnergy(Conditional):
@@ -92,6 +100,9 @@ class LevelEnergy(Conditional):
 
         Raises:
             ValueError: if they have another shape, or are all the same.
+        Warns:
+            LowNoiseWarning: if the highest level is less than three times their deviation in the direction in which
+                that is largest.
         """
         if x.shape[1:] != self.event or len(x) < 2:
             raise ValueError(f"LevelEnergy: expected two or more samples of shape {self.event}, got {tuple(x.shape)}.")
@@ -100,6 +111,16 @@ class LevelEnergy(Conditional):
             raise ValueError("LevelEnergy: all samples are the same; expected data that vary.")
         self.mean.copy_(x.mean(0))
         self.deviation.copy_(spread)
+        most = widest(x - self.mean)
+        if self.highest < HIDES * most:
+            warnings.warn(
+                f"{type(self).__name__}: the highest noise level, {self.highest:g}, is only {self.highest / most:.1f} "
+                f"times the deviation of the data in the direction in which that is largest, {most:.3g}: draws begin "
+                f"as noise of that level, and what of the data is left in it will be drawn wrong. Expected highest >= "
+                f"{math.ceil(HIDES * most)}.",
+                LowNoiseWarning,
+                stacklevel=2,
+            )
 
     def levels(self, n: int, generator: Generator) -> Tensor:
         """Logarithms of n levels, uniform from the lowest to the highest: one in each of n equal parts, shuffled."""
@@ -172,6 +193,18 @@ class LevelEnergy(Conditional):
         return self.table.normalised(self.checked(sigma))
 
 
+def widest(y: Batch) -> float:
+    """The largest deviation of centred data (n, *event) along any direction, by power iterations."""
+    y = y.flatten(1)
+    along = y[y.square().sum(1).argmax()]
+    for _ in range(ITERATIONS):
+        along = y.T @ (y @ along)
+        along = along / along.norm()
+    return float((y @ along).square().mean().sqrt())
+
+
+ITERATIONS = 50
+"""Enough for a few per cent, however close the second direction is."""
 WAVES = 6
 """Sines and cosines of the level that its code is made from."""
 

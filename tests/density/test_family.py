@@ -1,6 +1,7 @@
 """Energies over noise levels: anchored, of the right slope, member by member."""
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from ergosum.density import (
     LevelEnergy,
     Scalar,
 )  # fmt: skip
+from ergosum.density.family import LowNoiseWarning, widest
 from ergosum.nets.levels import LevelEncoder, LevelMlp, LevelUNet
 from ergosum.part import Part
 
@@ -157,6 +159,30 @@ def test_wrong_levels_data_and_classes_are_refused():
         family.fit(torch.ones(3, 5))
     with pytest.raises(ValueError, match=r"whole numbers 0 \.\. 2, or -1"):
         family(torch.tensor(3))(torch.zeros(2, 5, dtype=torch.float64))
+
+
+def test_the_widest_direction_is_that_of_the_largest_eigenvalue():
+    """Of 40 directions with deviations from 1 to 2, so close that iterations are slow."""
+    generator = torch.Generator().manual_seed(0)
+    turn = torch.linalg.qr(torch.randn(40, 40, generator=generator, dtype=torch.float64)).Q
+    y = torch.randn(500, 40, generator=generator, dtype=torch.float64) * torch.linspace(1, 2, 40) @ turn.T
+    y = y - y.mean(0)
+    wanted = torch.linalg.eigvalsh(y.T @ y / len(y))[-1].sqrt().item()
+    assert wanted * 0.97 <= widest(y) <= wanted * (1 + 1e-9)
+    assert widest(y.reshape(500, 1, 8, 5)) == pytest.approx(widest(y))
+
+
+@pytest.mark.parametrize(("apart", "warned"), [(4.0, False), (5.9, True)])
+def test_noise_that_does_not_hide_the_data_is_warned_of(apart, warned):
+    """Two points 2 a apart deviate by a along the line between them; 15 is three times 5."""
+    family = LevelEnergy((2,), form=Part(Scalar, body=SMALL))
+    points = torch.tensor([[3.0, 4.0], [-3.0, -4.0]]).repeat(4, 1) * apart / 5
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        family.fit(points + 1)
+    assert [w.category for w in seen] == [LowNoiseWarning] * warned
+    if warned:
+        assert "15, is only 2.5 times" in str(seen[0].message) and "Expected highest >= 18" in str(seen[0].message)
 
 
 def test_levels_are_spread_over_the_whole_range():

@@ -326,6 +326,7 @@ ELSEWHERE = {
     "absorb": "density/test_offsets.py",
     "fit_offsets": "density/test_offsets.py",
     "NotNormalisedWarning": "density/test_table.py",
+    "LowNoiseWarning": "density/test_family.py",
     "measure": "density/test_table.py",
     "Population": "samplers/test_smc.py",
     "tempered_smc": "samplers/test_smc.py",
