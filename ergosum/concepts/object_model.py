@@ -110,6 +110,12 @@ class ObjectsEnergy(nn.Module):
             values = torch.cat([values[..., : self.place.start], place, values[..., self.place.stop :]], -1)
         return torch.cat([values[..., : self.place.stop], within, values[..., self.place.stop :]], -1)
 
+    def rows(self, energy: LocalLifts) -> Tensor:
+        """The values (n, K, columns) that an energy of this family was made of: `told`, and back."""
+        rows = energy.conditions[..., self.own].clone()
+        rows[..., self.place] = energy.places
+        return rows
+
     @torch.no_grad()
     def fit(self, x: Tensor, values: Tensor) -> None:
         """Take the background, and mean and deviation of windows, from images (n, *event) of single objects."""
@@ -266,12 +272,12 @@ class Objects(Concepts):
         lifts = [energy for energy in held if isinstance(energy, LocalLifts) and energy.places.shape[1] == 1]
         if len(lifts) < len(held):
             return None
-        rows = [energy.conditions[:, 0, self.family.own] for energy in lifts]
+        rows = [self.family.rows(energy)[:, 0] for energy in lifts]
         return self.family(self._merged(rows, formula)[:, None]).named(formula)
 
     def rows_of(self, energy: LocalLifts) -> Tensor:
         """Values (K, columns) of the objects that an energy of this model has, without those that are not there."""
-        rows = energy.conditions[0][:, self.family.own]
+        rows = self.family.rows(energy)[0]
         return rows[~energy.places[0].isnan().any(1)]
 
     def _merged(self, rows: Sequence[Tensor], formula: str) -> Tensor:

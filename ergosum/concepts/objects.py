@@ -55,7 +55,7 @@ class ObjectDensities(ConceptDensities):
         self,
         data: Part[AttributedData] = Part(ConceptScenes),  # noqa: B008
         model: Part[Objects] = Part(Objects),  # noqa: B008
-        objective: Part[Objective] = Part(DenoisingScore, time=0.25, begin=0.6),  # noqa: B008
+        objective: Part[Objective] = Part(DenoisingScore, time=0.25, begin=0.6, even=True),  # noqa: B008
         drop: float = 0.2,
         counts: int = 8,
         readings: int = 64,

@@ -25,7 +25,7 @@ from ergosum.report.tables import target
 from ergosum.samplers.chain import finished
 from ergosum.training.task import Samples
 
-__all__ = ["TARGETS", "Somewhere", "drawing_somewhere", "sampling_somewhere", "score_told", "value_lifts"]
+__all__ = ["TARGETS", "Somewhere", "drawing_somewhere", "sampling_somewhere", "score_told", "score_way", "value_lifts"]
 
 
 TARGETS = {
@@ -47,18 +47,8 @@ def score_told(model: Any, data: Any, n: int, seed: int) -> dict[str, Any]:
     if not (hasattr(data, "held_out") and data.held_out(held.values).any()):
         return {}
     generator, made, rows = torch.Generator().manual_seed(4_000_000 + seed), {}, []
-
-    def drawn(joined: Callable[[Tensor], Energy]) -> Callable[[Tensor], Tensor]:
-        def images(values: Tensor) -> Tensor:
-            return torch.cat([drawn_images(model, joined(v), len(v), generator) for v in values.split(CHUNK)])
-
-        return images
-
-    ways: dict[str, Callable[[Tensor], Energy]] = {
-        "and": lambda v: model.family(v[:, None]), "lifted": lambda v: value_lifts(model, v)
-    }  # fmt: skip
-    for kind, joined in ways.items():
-        told = conjunctions(model.attributes, data, data.read, held.values, drawn(joined))
+    for kind in WAYS:
+        told = score_way(model, data, held.values, kind, generator)
         for row in told.pop("conjunctions"):
             rows.append({**row, "row": row["row"].replace("and", kind, 1)})
         made |= {key.replace("and", kind, 1): value for key, value in told.items()}
@@ -77,6 +67,17 @@ def score_told(model: Any, data: Any, n: int, seed: int) -> dict[str, Any]:
         if told.get(key) is not None
     ]
     return {**told, "targets": met}
+
+
+def score_way(model: Any, data: Any, values: Tensor, way: str, generator: Generator) -> dict[str, Any]:
+    """A draw of one object under each row of values (n, columns), joined in one of `WAYS` and read by the data's rules;
+    keys as `scores.conjunctions`.
+    """
+
+    def images(values: Tensor) -> Tensor:
+        return torch.cat([drawn_images(model, WAYS[way](model, v), len(v), generator) for v in values.split(CHUNK)])
+
+    return conjunctions(model.attributes, data, data.read, values, images)
 
 
 class Somewhere(NamedTuple):
@@ -136,3 +137,10 @@ def value_lifts(model: Any, values: Tensor) -> Energy:
         row[:, column] = values[:, column]
         terms.append(model.family(row[:, None]))
     return lifted(*terms, prior=model.family(bare[:, None]))
+
+
+WAYS: dict[str, Callable[[Any, Tensor], Energy]] = {
+    "and": lambda model, values: model.family(values[:, None]),
+    "lifted": lambda model, values: value_lifts(model, values),
+}
+"""How the values of an object are joined, see the module."""
