@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows: list[dict[str, Any]] = []
     for name in settings.runs:
         experiment, model = load_predictor(name)
-        data: Any = experiment.task.data.build(split="test")
+        data: Any = experiment.built().data.build(split="test")
         held = data.attributed(settings.n, Generator().manual_seed(3_000_000 + settings.seed))
         with torch.no_grad():
             told = score_way(model.eval(), data, held.values, "and", Generator().manual_seed(4_000_000 + settings.seed))

@@ -75,7 +75,7 @@ def latents() -> Experiment:
     )  # fmt: skip
     return in_parts(
         "concepts-latents", "solids by shape, colour, size and place, in codes with a part for each",
-        SCENES.but(count=60_000), codec, 12500, 5e-6, 0.88, cost="40 CPU minutes",
+        SCENES.but(count=60_000), codec, 12500, 5e-6, 0.88, cost="54 CPU minutes",
     )  # fmt: skip
 
 
@@ -102,7 +102,7 @@ def faces() -> Experiment:
     return in_parts(
         "concepts-faces", "drawn faces by smile, glasses, hair, beard and skin, in codes with a part for each",
         Part(Avatars, side=32, hold="latin"),
-        Part(AttributeCodec, rest=12, tie=5.0, thin=16, legible=0.003, judge=0.1, local=True), 16000, 1e-4, 0.75,
+        Part(AttributeCodec, rest=12, tie=5.0, thin=16, legible=0.005, local=True), 12000, 1e-4, 0.75,
         {"family": WIDE}, cost="44 CPU minutes; its card took 66 in two runs",
     )  # fmt: skip
 
@@ -122,7 +122,7 @@ def scenes() -> Experiment:
     model = Part(Objects, window=18, moved=True, across=False, windows=Part(WindowEnergy, kept=192))
     task: Part[Task] = Part(ObjectDensities, data=SCENES, model=model, counts=1)
     return Experiment(
-        name="concepts-scenes", shows="solids by shape, colour, size and place, in pixels", cost="21 CPU minutes",
+        name="concepts-scenes", shows="solids by shape, colour, size and place, in pixels", cost="14 CPU minutes",
         task=task, optimiser=Optimiser(iterations=20000, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
     )  # fmt: skip
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from ergosum.concepts import one_object
 from ergosum.concepts import task as concepts_task
-from ergosum.concepts.recipes import digits, latents
+from ergosum.concepts.recipes import digits, latents, scenes
 from ergosum.concepts.scores import Asked
 from ergosum.data import ConceptScenes
 from ergosum.density.formulas import vocabulary
@@ -283,3 +284,34 @@ def test_a_forest_guesses_what_rests_tell_and_nothing_else(script, codecs):
     assert rows["colour"]["guessed"] > 0.8 and rows["colour"]["most frequent"] < 0.25
     for name in ("shape", "size"):
         assert rows[name]["guessed"] == pytest.approx(1 / 3, abs=4 * 0.036)
+
+
+def test_draws_in_pixels_are_told_by_what_training_showed(script, monkeypatch, capsys):
+    """Seen combinations are drawn right, others as another colour: the row of a run says so, and true images beside."""
+    made = script("concepts_pixels")
+    recipe = scenes().but(task={"data": {"count": 60}})
+    data = recipe.built().data.build(split="test")
+    model = recipe.built().build()
+
+    def joined(model, values):
+        wrong = data.held_out(values)[:, None] & (torch.arange(values.shape[1]) == 1)
+        return torch.where(wrong, (values + 1) % 8, values)
+
+    def drawn(model, values, n, generator):
+        image = torch.zeros(n, 3, 32, 32)
+        image[:, 0, 0, :5] = values
+        return image
+
+    def read(self, images):
+        return images[:, 0, 0, :5] if (images[:, 1:] == 0).all() else rules(self, images)
+
+    rules = type(data).read
+    monkeypatch.setattr(made, "load_predictor", lambda run: (recipe, model))
+    monkeypatch.setattr("ergosum.concepts.one_object.drawn_images", drawn)
+    monkeypatch.setitem(one_object.WAYS, "and", joined)
+    monkeypatch.setattr(type(data), "read", read)
+    monkeypatch.delattr(type(data), "showing")  # so that no distances are measured
+    made.main(["runs/pixels", "--n", "60"])
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[-2].split() == ["runs/pixels", "1.000", "0.000", "0.000"]
+    assert rows[-1].startswith("true images") and float(rows[-1].split()[2]) > 0.9

@@ -167,6 +167,10 @@ def test_windows_need_not_be_told_how_far_to_the_right_they_are():
     torch.testing.assert_close(alike[0], alike[1])
     assert (told[0] - told[1]).abs().max() > 0.1 and (alike[0] - alike[2]).abs().max() > 0.1
     torch.testing.assert_close(alike[:, 3:], told[:, 3:])
+    model = scenes_model(True, False)
+    assert torch.equal(model.rows_of(model.family(values)), values)  # where they are is still known
+    both = meaning("at(0.2,0.6) & x(0.8,0.6)", vocabulary([model]))
+    torch.testing.assert_close(both.places[0], torch.tensor([[0.2, 0.6], [0.8, 0.6]]))
     assert scenes_model(True, False).family.told(torch.full((1, 4), torch.nan)).isnan().all()
 
 
