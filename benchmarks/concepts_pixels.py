@@ -3,10 +3,9 @@
 One row for each run, as `and_seen`, `and_held_out` and `and_held_out_place` of a score; the last row is the share of
 true images that the same rules read right. The first n held-out values of a seed are asked for, as a score asks.
 
-    ergosum train concepts-scenes --out runs/scenes
-    ergosum train concepts-scenes --task.model.across true --out runs/scenes-across
-    ergosum train concepts-scenes --task.model.across true --task.objective.even false --out runs/scenes-uneven
-    python benchmarks/concepts_pixels.py runs/scenes runs/scenes-across runs/scenes-uneven --n 400
+    ergosum train concepts-scenes --task.objective.even false --out runs/scenes-uneven
+    ergosum train concepts-scenes --task.objective.even false --task.model.windows.highest 4 --out runs/scenes-low
+    python benchmarks/concepts_pixels.py concepts-scenes runs/scenes-uneven runs/scenes-low --n 400
 """
 
 import argparse

@@ -32,9 +32,7 @@ class ObjectsEnergy(nn.Module):
     Args:
         event: (channels, side, side). attributes: of an object, one of them a place of two numbers. window: side of the
             windows in pixels. windows: family of these as vectors, gets `event` and the other `attributes`. moved:
-            whether windows at the border are moved inside; else there are no objects there. across: whether windows
-            are told how far to the right they are; else what an object looks like depends on how far down it is, and
-            what was shown at the left is known at the right.
+            whether windows at the border are moved inside; else there are no objects there.
     Attributes:
         mean, variance: of the background's pixels, independent normals; 0 and 1 until `fit`. spots: places of some
             objects that were learned from, (256, 2); the middle until then. deviation: of pixels in windows.
@@ -48,10 +46,9 @@ class ObjectsEnergy(nn.Module):
 
     def __init__(
         self, event: tuple[int, ...], attributes: Sequence[Attribute], window: int, windows: Part[WholeEnergy],
-        moved: bool = False, across: bool = True,
+        moved: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.across = across
         places = [p for a, p in zip(attributes, columns(attributes), strict=True) if a.numbers == 2]
         if len(places) != 1:
             told = ", ".join(a.name for a in attributes) or "none"
@@ -105,16 +102,7 @@ class ObjectsEnergy(nn.Module):
         place = values[..., self.place]
         first = corners(place, self.window, self.event[-1], self.moved).flip(-1)
         within = place * self.event[-1] - self.window / 2 - first + 0.5
-        if not self.across:
-            place = torch.stack([torch.where(place[..., 0].isnan(), torch.nan, 0.5), place[..., 1]], -1)
-            values = torch.cat([values[..., : self.place.start], place, values[..., self.place.stop :]], -1)
         return torch.cat([values[..., : self.place.stop], within, values[..., self.place.stop :]], -1)
-
-    def rows(self, energy: LocalLifts) -> Tensor:
-        """The values (n, K, columns) that an energy of this family was made of: `told`, and back."""
-        rows = energy.conditions[..., self.own].clone()
-        rows[..., self.place] = energy.places
-        return rows
 
     @torch.no_grad()
     def fit(self, x: Tensor, values: Tensor) -> None:
@@ -167,8 +155,7 @@ class Objects(Concepts):
         attributes: of an object, each as `Attribute` or its three fields; with channels and side they are the data's.
         window: side of a window in pixels: as large as an object. windows: energies of windows as vectors, get `event`
             and the `attributes` but the place. moved: whether windows at the border are moved inside, so that large
-            objects may lie there; else places have to leave room for them. across: whether what objects look like may
-            depend on how far to the right they are. channels, side: of an image.
+            objects may lie there; else places have to leave room for them. channels, side: of an image.
     """
 
     def __init__(
@@ -179,7 +166,6 @@ class Objects(Concepts):
         window: int = 8,
         windows: Part[WholeEnergy] = Part(WindowEnergy),  # noqa: B008
         moved: bool = False,
-        across: bool = True,
     ) -> None:
         nn.Module.__init__(self)
         self.attributes = tuple(Attribute(a[0], tuple(a[1]), a[2]) for a in attributes)
@@ -187,7 +173,7 @@ class Objects(Concepts):
         self.names = tuple(value for a in self.attributes for value in a.values)
         self.channels, self.side = channels, side
         self.space = Pixels(channels, side)
-        self.family: Any = ObjectsEnergy(self.space.event, self.attributes, window, windows, moved, across)
+        self.family: Any = ObjectsEnergy(self.space.event, self.attributes, window, windows, moved)
         equal = [1 / len(a.values) for a in self.attributes for _ in a.values]
         self.register_buffer("shares", torch.tensor(equal))
         self.register_buffer("best", torch.full((len(self.attributes),), self.family.lowest))
@@ -272,12 +258,12 @@ class Objects(Concepts):
         lifts = [energy for energy in held if isinstance(energy, LocalLifts) and energy.places.shape[1] == 1]
         if len(lifts) < len(held):
             return None
-        rows = [self.family.rows(energy)[:, 0] for energy in lifts]
+        rows = [energy.conditions[:, 0, self.family.own] for energy in lifts]
         return self.family(self._merged(rows, formula)[:, None]).named(formula)
 
     def rows_of(self, energy: LocalLifts) -> Tensor:
         """Values (K, columns) of the objects that an energy of this model has, without those that are not there."""
-        rows = self.family.rows(energy)[0]
+        rows = energy.conditions[0][:, self.family.own]
         return rows[~energy.places[0].isnan().any(1)]
 
     def _merged(self, rows: Sequence[Tensor], formula: str) -> Tensor:

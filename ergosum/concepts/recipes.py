@@ -119,7 +119,7 @@ def whole() -> Experiment:
 
 def scenes() -> Experiment:
     """Concepts of scenes, in pixels: windows of solids of every size over a background."""
-    model = Part(Objects, window=18, moved=True, across=False, windows=Part(WindowEnergy, kept=192))
+    model = Part(Objects, window=18, moved=True, windows=Part(WindowEnergy, kept=192))
     task: Part[Task] = Part(ObjectDensities, data=SCENES, model=model, counts=1)
     return Experiment(
         name="concepts-scenes", shows="solids by shape, colour, size and place, in pixels", cost="14 CPU minutes",
@@ -132,7 +132,7 @@ def objects() -> Experiment:
     data = Part(ConceptScenes, only={"size": "small"}, count=6000)
     return Experiment(
         name="concepts-objects", shows="one to eight solids at places, from images of one", cost="5 CPU minutes",
-        task=Part(ObjectDensities, data=data, model=Part(Objects, across=False)),
+        task=Part(ObjectDensities, data=data),
         optimiser=Optimiser(iterations=5000, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
     )  # fmt: skip
 

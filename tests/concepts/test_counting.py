@@ -158,27 +158,9 @@ def test_windows_may_be_moved_inside_and_are_told_where_the_object_is_in_them():
         still.family(edge[None])
 
 
-def test_windows_need_not_be_told_how_far_to_the_right_they_are():
-    """Two objects that differ by whole pixels to the right are then one to their windows, and those further down not;
-    an object without a place has none.
-    """
-    values = torch.tensor([[0.0, 0.0, x, y] for x, y in ((0.4, 0.6), (0.4 + 3 / 16, 0.6), (0.4, 0.6 + 3 / 16))])
-    told, alike = (scenes_model(True, across).family.told(values) for across in (True, False))
-    torch.testing.assert_close(alike[0], alike[1])
-    assert (told[0] - told[1]).abs().max() > 0.1 and (alike[0] - alike[2]).abs().max() > 0.1
-    torch.testing.assert_close(alike[:, 3:], told[:, 3:])
-    model = scenes_model(True, False)
-    assert torch.equal(model.rows_of(model.family(values)), values)  # where they are is still known
-    both = meaning("at(0.2,0.6) & x(0.8,0.6)", vocabulary([model]))
-    torch.testing.assert_close(both.places[0], torch.tensor([[0.2, 0.6], [0.8, 0.6]]))
-    assert scenes_model(True, False).family.told(torch.full((1, 4), torch.nan)).isnan().all()
-
-
-def scenes_model(moved: bool, across: bool = True) -> Objects:
+def scenes_model(moved: bool) -> Objects:
     data = ConceptScenes(side=32)
-    return Objects(
-        [Attribute("a", ("x", "y")), Attribute("b", ("u",)), data.attributes[-1]], 3, 16, 8, moved=moved, across=across
-    )
+    return Objects([Attribute("a", ("x", "y")), Attribute("b", ("u",)), data.attributes[-1]], 3, 16, 8, moved=moved)
 
 
 class Told:
