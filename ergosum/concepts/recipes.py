@@ -122,7 +122,7 @@ def scenes() -> Experiment:
     model = Part(Objects, window=18, moved=True, windows=Part(WindowEnergy, kept=192))
     task: Part[Task] = Part(ObjectDensities, data=SCENES, model=model, counts=1)
     return Experiment(
-        name="concepts-scenes", shows="solids by shape, colour, size and place, in pixels", cost="14 CPU minutes",
+        name="concepts-scenes", shows="solids by shape, colour, size and place, in pixels", cost="15 CPU minutes",
         task=task, optimiser=Optimiser(iterations=20000, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
     )  # fmt: skip
 
