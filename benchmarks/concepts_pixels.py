@@ -34,12 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of values and draws (default: %(default)s)")
     settings = parser.parse_args(arguments)
     rows: list[dict[str, Any]] = []
+    reader = 0.0
     for name in settings.runs:
-        experiment, model = load_predictor(name)
-        data: Any = experiment.built().data.build(split="test")
+        experiment, loaded = load_predictor(name)
+        task: Any = experiment.built()
+        model: Any = loaded.eval()
+        data: Any = task.data.build(split="test")
         held = data.attributed(settings.n, Generator().manual_seed(3_000_000 + settings.seed))
         with torch.no_grad():
-            told = score_way(model.eval(), data, held.values, "and", Generator().manual_seed(4_000_000 + settings.seed))
+            told = score_way(model, data, held.values, "and", Generator().manual_seed(4_000_000 + settings.seed))
         rows.append({"run": name, **{kind: told.get(kind) for kind in KINDS}})
         reader = right(model.attributes, data.read(held.images), held.values).all(1).float().mean().item()
     rows.append({"run": "true images", KINDS[0]: reader})
