@@ -119,7 +119,7 @@ class LevelEnergy(Conditional):
                 f"as noise of that level, and what of the data is left in it will be drawn wrong. Expected highest >= "
                 f"{math.ceil(HIDES * most)}.",
                 LowNoiseWarning,
-                stacklevel=2,
+                stacklevel=3,  # the decorator is one
             )
 
     def levels(self, n: int, generator: Generator) -> Tensor:
