@@ -16,8 +16,8 @@ That holds only if the rest does not tell the values once more; else parts put t
 the parts tell and half of what the rest does. So the parts tell their values without noise: of a named value's part the
 decoder sees the corner that it was most likely drawn around, $E[\mu_a(v) | z_a] = \sum_v p(v | z_a) \mu_a(v)$ with
 values equally likely, and while it learns, numbers are exact. And a small network guesses the values from the rest,
-no better than by chance if the encoder has its way (`apart`). What such a network does not see a kernel may (`hsic`):
-from the start it leaves the rest nothing to say, so that it takes the network's place at the end (`closing`).
+no better than by chance if the encoder has its way (`apart`). What such a network does not see a kernel may (`hsic`).
+Had from the start it leaves the rest nothing to say, so that it takes the network's place at the end (`closing`).
 
 What a value changes in few pixels weighs little in the error of pixels, and is drawn halfway. So the decoder learns
 also from what the encoder, or a judge (`judge.py`), reads in images decoded from parts put together anew (`legible`):

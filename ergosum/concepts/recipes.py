@@ -131,7 +131,7 @@ def objects() -> Experiment:
     """Objects at places, counted: windows of small solids over a background."""
     data = Part(ConceptScenes, only={"size": "small"}, count=6000)
     return Experiment(
-        name="concepts-objects", shows="one to eight solids at places, from images of one", cost="5 CPU minutes",
+        name="concepts-objects", shows="one to eight solids at places, from images of one", cost="3 CPU minutes",
         task=Part(ObjectDensities, data=data),
         optimiser=Optimiser(iterations=5000, batch=128, rate=2e-3, ema=0.998, clip=100.0), run=Run(),
     )  # fmt: skip

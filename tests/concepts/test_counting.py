@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 
 import pytest
 import torch
@@ -11,9 +12,10 @@ from ergosum.concepts import LocalLifts, ObjectDensities, Objects
 from ergosum.concepts.counting import as_asked, counted, spaced
 from ergosum.concepts.local import background_of, corners, cut
 from ergosum.concepts.one_object import drawing_somewhere, score_told, value_lifts
-from ergosum.concepts.recipes import objects
+from ergosum.concepts.recipes import objects, scenes
 from ergosum.data.attributed import Attribute, Attributed
 from ergosum.data.concept_scenes import ConceptScenes
+from ergosum.density.family import LowNoiseWarning
 from ergosum.density.formulas import meaning, vocabulary
 from ergosum.density.sampling import draw
 from ergosum.energies.gaussian import Gaussian
@@ -156,6 +158,19 @@ def test_windows_may_be_moved_inside_and_are_told_where_the_object_is_in_them():
     assert moved.family.told(edge)[0, 2:].tolist() == pytest.approx([0.1, 0.5, 0.1 * 16 - 4 + 0.5, 0.5])
     with pytest.raises(ValueError, match=r"place: expected numbers from 0\.25"):
         still.family(edge[None])
+
+
+@pytest.mark.parametrize("recipe", [objects, scenes])
+def test_draws_of_recipes_begin_in_noise_that_hides_their_windows(recipe):
+    task = recipe().but(task={"data": {"count": 200}}).built()
+    record = task.images.attributed(200, torch.Generator().manual_seed(0))
+    model = task.build()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LowNoiseWarning)
+        model.family.fit(model.encode(record.images), record.values)
+    with pytest.warns(LowNoiseWarning, match="the highest noise level, 4, is only 1"):
+        model.family.windows.highest = 4.0
+        model.family.fit(model.encode(record.images), record.values)
 
 
 def scenes_model(moved: bool) -> Objects:
